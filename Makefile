@@ -1,0 +1,74 @@
+# `make demo` bills a real book of business; `make test` checks everything. Both set themselves up:
+# a virtual environment in .venv, filled by pip (with the machine's own pip configuration) with the
+# exact versions of constraints.txt. PYTHON=/path/to/python3.12 chooses the interpreter.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+PIP := $(PY) -m pip --disable-pip-version-check
+JOBS ?= 2
+
+# The demo needs the test gateway only; tests need every plugin of this repository.
+DEMO_PLUGINS := $(wildcard plugins/gateways/test)
+ALL_PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/*/pyproject.toml))
+PROJECTS := pyproject.toml $(wildcard plugins/*/*/pyproject.toml)
+SOURCES := src $(wildcard plugins/*/*/src)
+BUILD_TOOLS := hatchling
+
+.PHONY: help demo test lint types floors tests report format setup clean
+
+help:
+	@echo "make demo     bill a book of business for years and look at it"
+	@echo "make test     lint, format, types, floors, tests with coverage"
+	@echo "              parts: lint, types, floors, tests, report; JOBS=1 for one process"
+	@echo "make format   put the source into its format"
+	@echo "make setup    only make .venv, with the test tools"
+	@echo "make clean    remove .venv and everything that commands left behind"
+
+demo: $(VENV)/.demo-ready
+	@$(BIN)/billcore demo
+
+test: lint types floors report
+	@echo "make test: all green"
+
+lint: $(VENV)/.test-ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.test-ready
+	$(PY) -m mypy --strict $(SOURCES)
+
+floors: $(VENV)/.test-ready
+	$(BIN)/lint-imports
+
+tests: $(VENV)/.test-ready
+	@rm -f .coverage .coverage.*
+	$(PY) -m coverage run -m pytest -n $(JOBS) -q
+
+report: tests
+	@$(PY) -m coverage combine --quiet
+	$(PY) -m coverage report
+
+format: $(VENV)/.test-ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+setup: $(VENV)/.test-ready
+
+# Installed without build isolation: the build tool is one of the pinned packages, so pip fetches nothing else.
+$(VENV)/.demo-ready: constraints.txt tools/venv $(PROJECTS)
+	@tools/venv $(VENV)
+	@echo "installing billcore into $(VENV)"
+	@$(PIP) install --quiet -c constraints.txt $(BUILD_TOOLS)
+	@$(PIP) install --quiet -c constraints.txt --no-build-isolation -e . $(DEMO_PLUGINS:%=-e ./%)
+	@touch $@
+
+$(VENV)/.test-ready: $(VENV)/.demo-ready
+	@echo "adding the test tools"
+	@$(PIP) install --quiet -c constraints.txt --no-build-isolation -e '.[dev]' $(ALL_PLUGINS:%=-e ./%)
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -name '*.egg-info' -type d -prune -exec rm -rf {} +

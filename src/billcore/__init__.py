@@ -1,0 +1,1 @@
+"""A billing engine that lives inside your own Python process and database."""

@@ -1,0 +1,1 @@
+"""The verbs: one typed method each, loaded, decided and saved."""

@@ -1,0 +1,1 @@
+"""What becomes due: renewals, collection, delivery, in batches through the same decisions as the verbs."""

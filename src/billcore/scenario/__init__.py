@@ -1,0 +1,1 @@
+"""Billing stories as files: read, run, checked."""
