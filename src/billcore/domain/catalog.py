@@ -87,7 +87,7 @@ class Periods:
 
 @frozen
 class Rollover:
-    """What of an unused grant a reset carries over: at most `maximum` in total, for `lasts` (None: for ever)."""
+    """What of an unused grant a reset carries over: at most `maximum` in all, for `lasts` (None: always)."""
 
     maximum: Decimal | None = None
     lasts: Duration | None = None

@@ -17,21 +17,26 @@ Exact = Fraction | int
 
 
 def charge_for(
-    price: Price, currency: str, quantity: Decimal | int, *, events: Sequence[Decimal] | None = None
+    price: Price,
+    currency: str,
+    quantity: Decimal | int,
+    *,
+    events: Sequence[Decimal] | None = None,
+    amounts: Mapping[str, Decimal] | None = None,
 ) -> Exact:
-    """The charge of `price` with its included units, minimum and maximum applied, in minor units, not rounded.
+    """The charge of `price` with included units, minimum and maximum, in minor units and not rounded.
 
     Included units are free first. `minimum` and `maximum` bound the line of a component; a product's
     `minimum` is a commitment over all lines of the period and becomes a line of its own, so it has no effect
-    here (behaviour 4.2). `events` are the single values of a percentage price; when given they are the
-    quantity.
+    here (behaviour 4.2). Parameters and errors are those of `amount_for`.
     """
+    units = max(_exact(quantity), 0)
+    values = None if events is None else [_exact(event) for event in events]
     if price.included:
-        if events is None:
-            quantity = max(quantity - price.included, Decimal(0))
-        else:
-            events = _after_included(events, price.included)
-    amount = amount_for(price, currency, quantity, events=events)
+        free = _exact(price.included)
+        units = max(units - free, 0)
+        values = None if values is None else _after_included(values, free)
+    amount = _amount(price, currency, units, values, price.amounts if amounts is None else amounts)
     if price.maximum is not None:
         amount = min(amount, minor_units(price.maximum, currency))
     if price.minimum is not None and price.component is not None:
@@ -50,12 +55,24 @@ def amount_for(
     """What `quantity` units cost at `price` for one full period, in minor units, not rounded.
 
     Included units, minimum and maximum are not considered: see `charge_for`. `amounts` stands in for the
-    price's own (a phase); a negative quantity costs nothing. Raises `currency_mismatch` for a currency the
-    price is not sold in.
+    price's own (a phase); a negative quantity costs nothing. `events` are the single values of a percentage
+    price; without them `quantity` counts as one event. Raises `currency_mismatch` for a currency the price
+    is not sold in.
     """
     units = max(_exact(quantity), 0)
+    values = None if events is None else [_exact(event) for event in events]
+    return _amount(price, currency, units, values, price.amounts if amounts is None else amounts)
+
+
+def _amount(
+    price: Price,
+    currency: str,
+    units: Exact,
+    values: Sequence[Exact] | None,
+    amounts: Mapping[str, Decimal],
+) -> Exact:
     if price.scheme == "per_unit":
-        unit = (price.amounts if amounts is None else amounts).get(currency)
+        unit = amounts.get(currency)
         if unit is None:
             raise _wrong_currency(price, currency)
         return _whole(minor_units(unit, currency) * units)
@@ -73,8 +90,7 @@ def amount_for(
         case "package":
             return _whole(_package(price, currency, units))
         case "percentage" | "graduated_percentage":
-            values = [units] if events is None else [_exact(event) for event in events]
-            return _percentage(price, currency, values)
+            return _percentage(price, currency, [units] if values is None else values)
     raise InvalidValue(
         f"Price {price.code!r} has the unknown pricing scheme {price.scheme!r}.",
         remedy="Use per_unit, graduated, volume, stairstep, package, percentage or graduated_percentage.",
@@ -109,7 +125,7 @@ def _wrong_currency(price: Price, currency: str) -> Refused:
 
 
 def _slices(tiers: Iterable[Tier], units: Exact) -> Iterator[tuple[Tier, Exact]]:
-    """Each tier that `units` enters with the part that falls in it; `up_to` is inclusive, zero enters the first."""
+    """Each tier that `units` enters with the part in it; `up_to` is inclusive and 0 enters the first."""
     below: Exact = 0
     for tier in tiers:
         top = None if tier.up_to is None else _exact(tier.up_to)
@@ -160,7 +176,7 @@ def _percentage(price: Price, currency: str, values: Sequence[Exact]) -> Exact:
 
 
 def _share_of_value(price: Price, currency: str, value: Exact) -> Exact:
-    """The percentage of `value`: of the whole of it, or tier by tier with the flat amount of each tier entered."""
+    """The percentage of `value`: of all of it, or tier by tier with the flat amount of each tier entered."""
     if price.rate is not None:
         return Fraction(minor_units(price.rate, currency) * value, 100)
     total: Exact = 0
@@ -181,11 +197,11 @@ def _per_event(price: Price, currency: str, amount: Exact) -> Exact:
     return amount
 
 
-def _after_included(events: Sequence[Decimal], included: Decimal) -> list[Decimal]:
+def _after_included(values: Sequence[Exact], included: Exact) -> list[Exact]:
     """What is left of each event when the first `included` units are free."""
-    left: list[Decimal] = []
-    for event in events:
-        free = min(max(event, Decimal(0)), included)
+    left: list[Exact] = []
+    for value in values:
+        free = min(max(value, 0), included)
         included -= free
-        left.append(event - free)
+        left.append(value - free)
     return left
