@@ -13,7 +13,7 @@ DEMO_PLUGINS := $(wildcard plugins/gateways/test)
 ALL_PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/*/pyproject.toml))
 PROJECTS := pyproject.toml $(wildcard plugins/*/*/pyproject.toml)
 SOURCES := src $(wildcard plugins/*/*/src)
-BUILD_TOOLS := hatchling
+BUILD_TOOLS := hatchling editables
 
 .PHONY: help demo test lint types floors tests report format setup clean
 
@@ -39,7 +39,7 @@ types: $(VENV)/.test-ready
 	$(PY) -m mypy --strict $(SOURCES)
 
 floors: $(VENV)/.test-ready
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 
 tests: $(VENV)/.test-ready
 	@rm -f .coverage .coverage.*
@@ -55,7 +55,7 @@ format: $(VENV)/.test-ready
 
 setup: $(VENV)/.test-ready
 
-# Installed without build isolation: the build tool is one of the pinned packages, so pip fetches nothing else.
+# Installed without build isolation: the build tools are pinned packages too, so pip fetches nothing else.
 $(VENV)/.demo-ready: constraints.txt tools/venv $(PROJECTS)
 	@tools/venv $(VENV)
 	@echo "installing billcore into $(VENV)"
