@@ -1,0 +1,398 @@
+"""Site settings: names, allowed values and defaults (behaviour 16)."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from functools import partial
+from itertools import pairwise
+from string import Formatter
+from typing import Any, Literal, get_args, get_origin
+from zoneinfo import ZoneInfo
+
+from attrs import Attribute, evolve, field, fields, frozen
+
+from billcore.errors import InvalidValue
+
+# A count and a unit, as in "3 days", "1 month", "36 hours".
+DURATION = re.compile(r"([0-9]{1,5}) (second|minute|hour|day|week|month|year)s?")
+
+ProrationBasis = Literal["second", "day", "fixed_30"]
+TaxRounding = Literal["group", "line", "document"]
+FinalAction = Literal["cancel", "unpaid", "leave"]
+ChangeMode = Literal["prorated", "full", "none"]
+LONGEST_TERMS = 180
+
+# Behaviour 5. The domain stands above this module and has them as a type; a test holds the two together.
+_STATES = (
+    "pending awaiting_signup trialing active soft_failure past_due unpaid on_hold suspended paused "
+    "trial_ended canceled expired failed_to_create"
+)
+_TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_CURRENCY = re.compile(r"[A-Z]{3}")
+_COUNTRY = re.compile(r"[A-Z]{2}|")
+_REGISTRATION = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?")
+_WIDTH = re.compile(r"(0?[0-9]{1,2}d?)?")
+
+
+@frozen
+class DunningPolicy:
+    """When a failed collection is tried again, and what happens after the last failure (behaviour 9.5).
+
+    `retry_after` are durations ("3 days") from the first failure that rise strictly; `final` is cancel,
+    unpaid or leave.
+    """
+
+    retry_after: tuple[str, ...] = ("1 day", "3 days", "5 days", "7 days")
+    final: FinalAction = "leave"
+
+
+@frozen
+class Seller:
+    """Who sells: where, under which VAT number, and registered for tax in which places ("DE", "US-NY")."""
+
+    country: str = ""
+    region: str = ""
+    vat_number: str = ""
+    registrations: tuple[str, ...] = ()
+
+
+@frozen
+class Settings:
+    """One site's settings. Durations are texts like "3 days", terms are days, times of day local ("09:30").
+
+    Values that come from outside are read by `from_mapping`, which checks every one of them.
+    """
+
+    timezone: str = "UTC"
+    currency: str = "USD"
+    proration_basis: ProrationBasis = "second"
+    period_policy: Literal["anchored", "chained"] = "anchored"
+    billing_time: str = "00:00"
+    consolidate: bool = True
+    issue_zero_invoices: bool = False
+    tax_rounding: TaxRounding = "group"
+    tax_fallback: str | None = None
+    tax_wait: str = "3 days"
+    seller: Seller = field(factory=Seller)
+    signup_decline: Literal["refuse", "past_due"] = "refuse"
+    start_decline: Literal["past_due", "failed_to_create"] = "past_due"
+    activation_decline: Literal["revert", "past_due"] = "revert"
+    change_decline: Literal["keep", "refuse"] = "keep"
+    async_signup: Literal["trust", "wait"] = "trust"
+    signup_expires_after: str = "23 hours"
+    dunning: DunningPolicy | None = field(factory=DunningPolicy)
+    upgrade: ChangeMode = "prorated"
+    downgrade: ChangeMode = "prorated"
+    invoice_at: Literal["now", "renewal"] = "now"
+    net_terms_automatic: int = 0
+    net_terms_remittance: int = 30
+    apply_credits: Literal["auto", "manual"] = "auto"
+    apply_prepayments: Literal["at_issue", "at_due", "manual"] = "at_issue"
+    expiry_from: Literal["creation", "activation"] = "creation"
+    expiry_follows: bool = False
+    service_in: tuple[str, ...] = ("trialing", "active", "soft_failure", "past_due")
+    trial_once: Literal["none", "customer", "fingerprint"] = "none"
+    not_found_after: str = "1 hour"
+    invoice_number: str = "{number}"
+    require_customer_name: bool = True
+    require_customer_email: bool = True
+    quiet_hours: tuple[str, str] | None = None
+
+    @classmethod
+    def from_mapping(cls, data: Mapping[str, object], base: "Settings | None" = None) -> "Settings":
+        """Read settings by name, as a scenario's or a site's file gives them (behaviour 16).
+
+        Names that are not given keep the value of `base` (without one, the default); so do the keys not
+        given of `dunning`, `net_terms` and `seller`. "none" switches `dunning`, `quiet_hours` and
+        `tax_fallback` off. Refused with invalid_value for an unknown name or a value out of its range;
+        `facts["setting"]` names it.
+        """
+        current = cls() if base is None else base
+        changes: dict[str, Any] = {}
+        for name, value in data.items():
+            if name in _WHOLE:
+                changes[name] = _WHOLE[name](name, value)
+            elif name in _BY_KEY:
+                changes.update(_BY_KEY[name](name, value, current))
+            else:
+                raise _unknown(name, (*_WHOLE, *_BY_KEY), "setting", name)
+        return evolve(current, **changes)
+
+    def to_mapping(self, *, changed_only: bool = False) -> dict[str, object]:
+        """The settings by name, ready for JSON and for `from_mapping`; or only those not at their default."""
+        default = Settings()
+        everything = {name: _plain(self, name) for name in (*_WHOLE, *_BY_KEY)}
+        if not changed_only:
+            return everything
+        return {name: value for name, value in everything.items() if value != _plain(default, name)}
+
+
+def surely_longer(longer: str, shorter: str) -> bool:
+    """Whether one duration is longer than another from whatever instant, in whatever zone they are counted.
+
+    Durations of one kind (seconds, minutes, hours; days, weeks; months, years) compare by count. Of two
+    kinds, the longer one at its shortest must pass the shorter one at its longest: a day has 23 to 25 hours
+    where clocks change, n months have between the fewest and the most days that n calendar months can have
+    (one: 28 to 31).
+    """
+    kind, count = _kind_and_count(longer)
+    other_kind, other_count = _kind_and_count(shorter)
+    if kind == other_kind:
+        return count > other_count
+    return _seconds(kind, count, longest=False) > _seconds(other_kind, other_count, longest=True)
+
+
+_Reader = Callable[[str, object], object]
+
+_UNITS: Mapping[str, tuple[str, int]] = {
+    "second": ("second", 1),
+    "minute": ("second", 60),
+    "hour": ("second", 3600),
+    "day": ("day", 1),
+    "week": ("day", 7),
+    "month": ("month", 1),
+    "year": ("month", 12),
+}
+# Fewest and most days that 0 to 11 consecutive calendar months can have.
+_FEWEST_DAYS = (0, 28, 59, 89, 120, 150, 181, 212, 242, 273, 303, 334)
+_MOST_DAYS = (0, 31, 62, 92, 123, 153, 184, 215, 245, 276, 306, 337)
+
+
+def _kind_and_count(text: str) -> tuple[str, int]:
+    found = DURATION.fullmatch(text)
+    if found is None:
+        raise _invalid("duration", text, 'a duration like "3 days" or "23 hours"')
+    kind, size = _UNITS[found[2]]
+    return kind, int(found[1]) * size
+
+
+def _seconds(kind: str, count: int, *, longest: bool) -> int:
+    if kind == "second":
+        return count
+    days = count
+    if kind == "month":
+        years, months = divmod(count, 12)
+        days = years * 366 + _MOST_DAYS[months] if longest else years * 365 + _FEWEST_DAYS[months]
+    return days * 86400 + (3600 if longest else -3600)
+
+
+def _invalid(setting: str, value: object, expected: str) -> InvalidValue:
+    return InvalidValue(
+        f"{setting} = {value!r} is not a value of this setting.",
+        remedy=f"Give {expected}.",
+        setting=setting,
+        value=value,
+    )
+
+
+def _unknown(key: object, known: Sequence[str], noun: str, setting: str) -> InvalidValue:
+    near = get_close_matches(str(key), known, n=3, cutoff=0.5)
+    hint = f"Did you mean {' or '.join(near)}?" if near else f"There are {', '.join(known)}."
+    return InvalidValue(f"There is no {noun} {key!r}.", remedy=hint, setting=setting, nearest=tuple(near))
+
+
+def _one_of(setting: str, value: object, choices: Sequence[str]) -> str:
+    if not isinstance(value, str) or value not in choices:
+        raise _invalid(setting, value, f"one of {', '.join(choices)}")
+    return value
+
+
+def _matching(setting: str, value: object, pattern: re.Pattern[str], expected: str) -> str:
+    if not isinstance(value, str) or pattern.fullmatch(value) is None:
+        raise _invalid(setting, value, expected)
+    return value
+
+
+def _read_currency(setting: str, value: object) -> str:
+    return _matching(setting, value, _CURRENCY, 'an ISO 4217 code like "USD"')
+
+
+def _read_time(setting: str, value: object) -> str:
+    return _matching(setting, value, _TIME, 'a local time like "09:30"')
+
+
+def _read_engine(setting: str, value: object) -> str | None:
+    name = _matching(setting, value, _NAME, 'a tax engine\'s name, or "none"')
+    return None if name == "none" else name
+
+
+def _read_flag(setting: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise _invalid(setting, value, "true or false")
+    return value
+
+
+def _read_duration(setting: str, value: object) -> str:
+    found = DURATION.fullmatch(value) if isinstance(value, str) else None
+    if found is None or int(found[1]) == 0:
+        raise _invalid(setting, value, 'a positive duration like "3 days" or "23 hours"')
+    count = int(found[1])
+    return f"{count} {found[2]}" if count == 1 else f"{count} {found[2]}s"
+
+
+def _read_timezone(setting: str, value: object) -> str:
+    expected = 'an IANA zone like "Europe/Berlin" or "UTC"'
+    if not isinstance(value, str) or not value:
+        raise _invalid(setting, value, expected)
+    try:
+        return ZoneInfo(value).key
+    except (KeyError, ValueError, OSError) as error:
+        raise _invalid(setting, value, expected) from error
+
+
+def _table(setting: str, value: object, known: Sequence[str]) -> Mapping[str, object]:
+    if not isinstance(value, Mapping):
+        raise _invalid(setting, value, f"a table with {', '.join(known)}")
+    for key in value:
+        if key not in known:
+            raise _unknown(key, known, f"key of {setting}", f"{setting}.{key}")
+    return value
+
+
+def _list(setting: str, value: object, expected: str) -> Sequence[object]:
+    if not isinstance(value, list | tuple):
+        raise _invalid(setting, value, expected)
+    return value
+
+
+def _read_dunning(name: str, value: object, current: Settings) -> dict[str, object]:
+    if value == "none":
+        return {name: None}
+    table = _table(name, value, ("retry_after", "final"))
+    policy = current.dunning or DunningPolicy()
+    changes: dict[str, Any] = {}
+    if "final" in table:
+        changes["final"] = _one_of(f"{name}.final", table["final"], get_args(FinalAction))
+    if "retry_after" in table:
+        changes["retry_after"] = _rising(f"{name}.retry_after", table["retry_after"])
+    return {name: evolve(policy, **changes)}
+
+
+def _rising(setting: str, value: object) -> tuple[str, ...]:
+    given = _list(setting, value, "a list of durations that rise strictly")
+    steps = tuple(_read_duration(f"{setting}[{index}]", step) for index, step in enumerate(given))
+    for index, (before, after) in enumerate(pairwise(steps), start=1):
+        if not surely_longer(after, before):
+            raise InvalidValue(
+                f"{setting}[{index}] = {after!r} is not always longer than {before!r} before it.",
+                remedy="Give durations that rise strictly, all counted from the first failure.",
+                setting=f"{setting}[{index}]",
+                value=after,
+            )
+    return steps
+
+
+def _read_net_terms(name: str, value: object, current: Settings) -> dict[str, object]:
+    table = _table(name, value, ("automatic", "remittance"))
+    for key, days in table.items():
+        if not isinstance(days, int) or isinstance(days, bool) or not 0 <= days <= LONGEST_TERMS:
+            raise _invalid(f"{name}.{key}", days, f"whole days from 0 to {LONGEST_TERMS}")
+    return {
+        "net_terms_automatic": table.get("automatic", current.net_terms_automatic),
+        "net_terms_remittance": table.get("remittance", current.net_terms_remittance),
+    }
+
+
+def _read_seller(name: str, value: object, current: Settings) -> dict[str, object]:
+    table = _table(name, value, ("country", "region", "vat_number", "registrations"))
+    changes: dict[str, Any] = {}
+    for key, given in table.items():
+        setting = f"{name}.{key}"
+        if key == "registrations":
+            expected = 'a list of countries or regions like "DE" or "US-NY"'
+            codes = _list(setting, given, expected)
+            changes[key] = tuple(_matching(setting, code, _REGISTRATION, expected) for code in codes)
+        elif key == "country":
+            changes[key] = _matching(setting, given, _COUNTRY, 'a country of two capitals like "DE"')
+        elif isinstance(given, str):
+            changes[key] = given
+        else:
+            raise _invalid(setting, given, "a text")
+    return {name: evolve(current.seller, **changes)}
+
+
+def _read_service_in(setting: str, value: object) -> tuple[str, ...]:
+    states = _STATES.split()
+    given = _list(setting, value, f"a list of {', '.join(states)}")
+    return tuple(dict.fromkeys(_one_of(setting, state, states) for state in given))
+
+
+def _read_quiet_hours(setting: str, value: object) -> tuple[str, ...] | None:
+    if value == "none":
+        return None
+    expected = 'two different local times like ["21:00", "08:00"], or "none"'
+    hours = tuple(_matching(setting, hour, _TIME, expected) for hour in _list(setting, value, expected))
+    if len(hours) != 2 or hours[0] == hours[1]:
+        raise _invalid(setting, value, expected)
+    return hours
+
+
+def _read_invoice_number(setting: str, value: object) -> str:
+    expected = (
+        "a text with {number} once, and {series} and {year} where wanted; {number:06} fills up with zeros"
+    )
+    if not isinstance(value, str):
+        raise _invalid(setting, value, expected)
+    try:
+        parts = [part for part in Formatter().parse(value) if part[1] is not None]
+    except ValueError as error:
+        raise _invalid(setting, value, expected) from error
+    for _, placeholder, width, conversion in parts:
+        widths = _WIDTH if placeholder == "number" else re.compile("")
+        if placeholder not in ("series", "year", "number") or conversion or not widths.fullmatch(width or ""):
+            raise _invalid(setting, value, expected)
+    if [part[1] for part in parts].count("number") != 1:
+        raise _invalid(setting, value, expected)
+    return value
+
+
+_CHECKED: Mapping[str, _Reader] = {
+    "timezone": _read_timezone,
+    "currency": _read_currency,
+    "billing_time": _read_time,
+    "tax_fallback": _read_engine,
+    "tax_wait": _read_duration,
+    "signup_expires_after": _read_duration,
+    "service_in": _read_service_in,
+    "not_found_after": _read_duration,
+    "invoice_number": _read_invoice_number,
+    "quiet_hours": _read_quiet_hours,
+}
+
+
+def _reader(attribute: "Attribute[object]") -> _Reader | None:
+    """The reader of one field; choices and flags are read as their annotation says."""
+    if get_origin(attribute.type) is Literal:
+        return partial(_one_of, choices=get_args(attribute.type))
+    return _read_flag if attribute.type is bool else _CHECKED.get(attribute.name)
+
+
+_WHOLE: Mapping[str, _Reader] = {
+    attribute.name: reader for attribute in fields(Settings) if (reader := _reader(attribute)) is not None
+}
+# Settings of several keys, where those not given stay.
+_BY_KEY: Mapping[str, Callable[[str, object, Settings], dict[str, object]]] = {
+    "dunning": _read_dunning,
+    "net_terms": _read_net_terms,
+    "seller": _read_seller,
+}
+
+
+def _plain(settings: Settings, name: str) -> object:
+    """One setting as JSON has it."""
+    if name == "net_terms":
+        return {"automatic": settings.net_terms_automatic, "remittance": settings.net_terms_remittance}
+    value: object = getattr(settings, name)
+    if value is None:
+        return "none"
+    if isinstance(value, DunningPolicy):
+        return {"retry_after": list(value.retry_after), "final": value.final}
+    if isinstance(value, Seller):
+        return {
+            "country": value.country,
+            "region": value.region,
+            "vat_number": value.vat_number,
+            "registrations": list(value.registrations),
+        }
+    return list(value) if isinstance(value, tuple) else value
