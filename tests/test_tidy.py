@@ -75,8 +75,8 @@ def test_no_float_touches_money(path: Path) -> None:
 def floats(path: Path) -> Iterator[str]:
     """Where a float is written or named.
 
-    Three uses cannot lose a cent: asking whether a value is one, in order to refuse it; `cutoff=0.6`, how near
-    a misspelt name must be to be proposed; and the seconds of `time.sleep`.
+    Three uses cannot lose a cent: asking whether a value is one, in order to refuse it; `cutoff=0.6`, how
+    near a misspelt name must be to be proposed; and the seconds of `time.sleep`.
     """
     harmless = {
         part
