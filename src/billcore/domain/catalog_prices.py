@@ -47,7 +47,6 @@ _PRODUCT_TERMS = (
 )  # fmt: skip
 _COMPONENT_TERMS = ("upgrade", "downgrade", "invoice_at")
 _ONCE_REFUSES = ("trial", "trial_amount", "trial_end", "expires_after", "phases", "minimum", "thresholds")
-_SINGLE_CURRENCY = ("setup_fee", "trial_amount", "minimum", "maximum", "thresholds")
 
 PRODUCT_PRICE_KEYS = (*_COMMON_KEYS, *sorted(_SCHEME_KEYS), *_PRODUCT_TERMS)
 COMPONENT_PRICE_KEYS = (*_COMMON_KEYS, *sorted(_SCHEME_KEYS - {"amount", "amounts"}), *_COMPONENT_TERMS)
@@ -71,12 +70,13 @@ def product_price(value: object, path: str, context: Context, product: str, kind
     price = _interval(entry, price, "once" if kind == "one_time" else None)
     if kind == "one_time" and not price.once:
         raise invalid(entry.at("every"), "A one_time product is not billed again.", 'Write every = "once".')
-    if price.once:
-        _refuse(entry, _ONCE_REFUSES, 'has no meaning for a price that is charged "once"')
-    if len(price.currencies) > 1:
-        _refuse(entry, _SINGLE_CURRENCY, f"is one amount, but the price has {', '.join(price.currencies)}")
+    for key in _ONCE_REFUSES if price.once else ():
+        if key in entry:
+            raise invalid(
+                entry.at(key), f'{key} has no meaning for a price that is charged "once".', "Remove it."
+            )
     unit = fields.money(price.currency)
-    return evolve(
+    price = evolve(
         price,
         bill=entry.get("bill", fields.choice("advance", "arrears"), "advance"),
         trial=entry.maybe("trial", fields.duration),
@@ -88,6 +88,9 @@ def product_price(value: object, path: str, context: Context, product: str, kind
         phases=entry.rows("phases", lambda v, p: _phase(v, p, price)),
         thresholds=_thresholds(entry, price.currency),
     )
+    if len(price.currencies) > 1:
+        _one_currency(entry, price)
+    return price
 
 
 def component_price(value: object, path: str, context: Context, component: str, kind: str) -> Price:
@@ -333,8 +336,20 @@ def _ordered(entry: Section, low_key: str, low: Decimal | None, high_key: str, h
         )
 
 
-def _refuse(entry: Section, keys: Collection[str], reason: str) -> None:
-    for key in keys:
-        if key in entry:
-            remedy = "Remove it" if "once" in reason else "Give each currency a price of its own"
-            raise invalid(entry.at(key), f"{key} {reason}.", f"{remedy}.")
+def _one_currency(entry: Section, price: Price) -> None:
+    """Beside amounts in several currencies no other may stand: it would be taken in each of them."""
+    sold = ", ".join(price.currencies)
+    others = {
+        "setup_fee": price.setup_fee,
+        "trial_amount": price.trial_amount,
+        "minimum": price.minimum,
+        "maximum": price.maximum,
+        "thresholds": price.thresholds,
+    }
+    for key, amount in others.items():
+        if amount:
+            raise invalid(
+                entry.at(key),
+                f"{key} is in {price.currency} alone, but the price is sold in {sold}.",
+                "Give each currency a price of its own.",
+            )

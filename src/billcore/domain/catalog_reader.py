@@ -263,17 +263,10 @@ def _coupon_duration(value: object, path: str) -> Literal["once", "forever"] | P
 def _feature(value: object, path: str) -> Feature:
     entry = fields.section(("code", "name", "kind", "credit_cost"))(value, path)
     code = entry.need("code", fields.code)
-    kind = entry.need("kind", fields.choice("boolean", "static", "metered", "continuous", "credits"))
-    if "credit_cost" in entry and kind != "credits":
-        raise invalid(
-            entry.at("credit_cost"),
-            f'A feature of kind "{kind}" has no credit_cost.',
-            'Write kind = "credits".',
-        )
     return Feature(
         code,
         name=entry.get("name", fields.text, code),
-        kind=kind,
+        kind=entry.need("kind", fields.choice("boolean", "static", "metered", "continuous", "credits")),
         credit_cost=entry.get("credit_cost", fields.by_code(fields.code, fields.positive), {}),
     )
 
