@@ -273,6 +273,7 @@ BAD = [
     (("coupons", 0, "percent_off", None), "coupons[0].percent_off", "Give one"),
     (("coupons", 0, "percent_off", "101"), "coupons[0].percent_off", "at most 100"),
     (("coupons", 0, "applies_to", ["por"]), "coupons[0].applies_to[0]", "'pro'"),
+    (("coupons", 0, "applies_to", []), "coupons[0].applies_to", "Name a code"),
     (("coupons", 0, "max_redemptions", 0), "coupons[0].max_redemptions", "at least 1"),
     (("coupons", 0, "redeem_by", "31.12.2026"), "coupons[0].redeem_by", "2026-01-31"),
     (("coupons", 0, "redeem_by", 2026), "coupons[0].redeem_by", "2026-01-31"),
@@ -283,7 +284,7 @@ BAD = [
     (("taxes", 0, "country", "Germany"), "taxes[0].country", '"DE"'),
     (("taxes", 0, "from", "2021-13-01"), "taxes[0].from", "2026-01-31"),
     (("taxes", 1, "until", "2021-01-01"), "taxes[1].until", "later"),
-    (("taxes", 1, {"country": "DE", "name": "A", "rate": "7", "from": "2021-01-01"}), "taxes[1]", "Remove one"),
+    (("taxes", 1, {"country": "DE", "name": "A", "rate": "7", "from": "2021-01-01"}), "taxes[1]", "Remove"),
 ]  # fmt: skip
 
 
@@ -292,6 +293,54 @@ def test_every_error_names_its_key_path_and_what_to_do(change, path, remedy):
     error = refused(changed(change))
     assert error.facts["path"] == path
     assert remedy in error.remedy
+
+
+def places(part, path=()):
+    """The path of everything inside a file."""
+    if path:
+        yield path
+    entries = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ()
+    for key, entry in entries:
+        yield from places(entry, (*path, key))
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        None,
+        "",
+        " ",
+        -1,
+        10**40,
+        1.5,
+        float("nan"),
+        True,
+        [],
+        {},
+        [[]],
+        {"": ""},
+        "9" * 40,
+        "1 month",
+        "١",
+        b"1",
+    ],
+    ids=repr,
+)
+def test_garbage_anywhere_is_refused_or_understood_and_nothing_else(garbage):
+    for path in places(full_file()):
+        data = full_file()
+        *keys, last = path
+        table = data
+        for key in keys:
+            table = table[key]
+        table[last] = garbage
+        try:
+            catalog = read(data)
+        except FileInvalid as error:
+            understood = error.facts["path"] and error.remedy
+        else:
+            understood = read(export_catalog(catalog)) == catalog
+        assert understood, path
 
 
 def test_a_catalog_inside_another_file_has_longer_key_paths():

@@ -289,7 +289,7 @@ def _no_date(value: object, path: str) -> FileInvalid:
 
 
 def _string(value: object, path: str) -> str:
-    if isinstance(value, bool | Mapping | Sequence) and not isinstance(value, str):
+    if value is None or (isinstance(value, bool | Mapping | Sequence) and not isinstance(value, str)):
         raise invalid(path, f"{_shown(value)} is not possible here.", "Write one string, in quotes.")
     if not isinstance(value, str):
         raise invalid(path, f"{value} is not a string.", f'Write "{value}" in quotes.')

@@ -238,13 +238,20 @@ def _coupon(value: object, path: str, currency: str, zone: str, codes: Collectio
     percent = entry.maybe("percent_off", fields.positive)
     if percent is not None and percent > 100:
         raise invalid(entry.at("percent_off"), f"{percent} is more than everything.", "Write at most 100.")
+    applies_to = _references(entry, "applies_to", "product, price or component", codes)
+    if applies_to == ():
+        raise invalid(
+            entry.at("applies_to"),
+            "A coupon that applies to nothing gives nothing.",
+            "Name a code, or leave the key out for everything.",
+        )
     return Coupon(
         code=entry.need("code", fields.code),
         percent_off=percent,
         amount_off=entry.maybe("amount_off", fields.money(currency)),
         currency=currency,
         duration=entry.get("duration", _coupon_duration, "once"),
-        applies_to=_references(entry, "applies_to", "product, price or component", codes),
+        applies_to=applies_to,
         stacking=entry.get("stacking", fields.choice("compound", "full_price", "exclusive"), "compound"),
         max_redemptions=entry.maybe("max_redemptions", fields.count(1)),
         redeem_by=entry.maybe("redeem_by", fields.instant(zone)),
