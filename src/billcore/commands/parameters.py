@@ -1,0 +1,253 @@
+"""The closed vocabulary of parameter types; Python, CLI, scenario and HTTP all pass through one converter for each.
+
+A verb annotates its parameters with these names only (a test holds it to that). Every converter takes what a person
+or program may write (text, number, date, mapping) and gives the one value that verbs work with, or raises
+InvalidValue naming the parameter.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime, time
+from decimal import Decimal, InvalidOperation
+from difflib import get_close_matches
+from typing import Annotated, Any, Final, Literal, TypedDict
+
+from attrs import frozen
+
+from billcore.domain.money import Money
+from billcore.domain.periods import Duration, from_local
+from billcore.errors import InvalidValue
+
+
+class Unset:
+    """The type of UNSET: a parameter that was not given, where None means something."""
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+UNSET: Final = Unset()
+
+
+class Options(TypedDict, total=False):
+    """What every verb takes beside its own parameters (behaviour 15)."""
+
+    idempotency_key: str | None
+    dry_run: bool
+    actor: str | None
+
+
+@frozen
+class Kind:
+    """One type of the vocabulary: `convert(value, zone)`; `metavar` is what help texts show."""
+
+    name: str
+    metavar: str
+    convert: Callable[[Any, str], Any]
+    repeated: bool = False
+    keyed: bool = False
+
+
+REFERENCE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def _text(value: Any, _zone: str) -> str:
+    if not isinstance(value, str) or len(value) > 10_000 or "\x00" in value:
+        raise InvalidValue(f"{value!r} is not a text.", remedy="Give up to 10,000 characters.")
+    return value
+
+
+def _reference(value: Any, _zone: str) -> str:
+    if not isinstance(value, str) or REFERENCE.fullmatch(value) is None:
+        raise InvalidValue(
+            f"{value!r} cannot be a reference.",
+            remedy="Use 1 to 64 letters, digits, '-' or '_'.",
+        )
+    return value
+
+
+def _ref(value: Any, _zone: str) -> str:
+    if isinstance(value, str) and 0 < len(value) <= 200:
+        return value
+    named = getattr(value, "id", None)
+    if isinstance(named, str):
+        return named
+    raise InvalidValue(f"{value!r} names nothing.", remedy="Give a reference or an id.")
+
+
+def _decimal(value: Any, _zone: str) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, (str, int, Decimal)):
+        raise InvalidValue(f"{value!r} is not an exact number.", remedy='Write it in quotes: "2.5".')
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        raise InvalidValue(f"{value!r} is not a number.", remedy='Write it like "2.5".') from None
+    if not number.is_finite() or abs(number) >= Decimal(10) ** 15:
+        raise InvalidValue(f"{value!r} is out of range.", remedy="Use less than 15 digits.")
+    exponent = number.as_tuple().exponent
+    if isinstance(exponent, int) and exponent < -12:
+        raise InvalidValue(f"{value!r} has too many decimals.", remedy="Use at most 12.")
+    return number
+
+
+def _quantity(value: Any, zone: str) -> Decimal:
+    number = _decimal(value, zone)
+    if number < 0:
+        raise InvalidValue(f"{value} is negative.", remedy="Give a quantity of 0 or more.")
+    return number
+
+
+def _amount(value: Any, zone: str) -> Decimal | Money:
+    if isinstance(value, Money):
+        return value
+    if isinstance(value, int):
+        raise InvalidValue(
+            f"{value!r} could be cents or whole units.", remedy='Write "49.00" or Money(4900, "USD").'
+        )
+    return _decimal(value, zone)
+
+
+def instant(value: Any, zone: str) -> datetime:
+    """An instant: an aware datetime, a date (00:00 local), or such a text; local to `zone` without an offset."""
+    if isinstance(value, str):
+        try:
+            value = date.fromisoformat(value) if len(value) == 10 else datetime.fromisoformat(value)
+        except ValueError:
+            raise InvalidValue(
+                f"{value!r} is not a date or instant.", remedy="Write 2026-01-31 or 2026-01-31T12:00:00Z."
+            ) from None
+    if isinstance(value, datetime):
+        whole = value.replace(microsecond=0)
+        return from_local(whole, zone) if whole.tzinfo is None else whole.astimezone(UTC)
+    if isinstance(value, date):
+        return from_local(datetime.combine(value, time()), zone)
+    raise InvalidValue(f"{value!r} is not a date or instant.", remedy="Write 2026-01-31.")
+
+
+def _precise(value: Any, zone: str) -> datetime:
+    moment = instant(value, zone)
+    if isinstance(value, str) and len(value) > 10:
+        value = datetime.fromisoformat(value)
+    return moment.replace(microsecond=value.microsecond) if isinstance(value, datetime) else moment
+
+
+def _when(value: Any, zone: str) -> str | datetime:
+    if value in ("now", "period_end"):
+        return str(value)
+    return instant(value, zone)
+
+
+def _duration(value: Any, _zone: str) -> Duration:
+    return value if isinstance(value, Duration) else Duration.parse(_text(value, _zone))
+
+
+def _flag(value: Any, _zone: str) -> bool:
+    if isinstance(value, bool):
+        return value
+    if value in ("true", "yes", "1", "false", "no", "0"):
+        return value in ("true", "yes", "1")
+    raise InvalidValue(f"{value!r} is neither true nor false.")
+
+
+def _whole(value: Any, _zone: str) -> int:
+    if isinstance(value, str) and re.fullmatch(r"\d{1,9}", value):
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise InvalidValue(f"{value!r} is not a whole number of 0 or more.")
+    return value
+
+
+def _days(value: Any, zone: str) -> int:
+    days = _whole(value, zone)
+    if days > 180:
+        raise InvalidValue(f"{days} days are too long.", remedy="Terms are 0 to 180 days.")
+    return days
+
+
+def _billing_day(value: Any, zone: str) -> int:
+    day = 31 if value == "end" else _whole(value, zone)
+    if not 1 <= day <= 31:
+        raise InvalidValue(f"{value!r} is not a billing day.", remedy='Use 1 to 31 or "end".')
+    return day
+
+
+def _quantities(value: Any, zone: str) -> dict[str, Decimal]:
+    if not isinstance(value, Mapping):
+        raise InvalidValue(f"{value!r} does not name components.", remedy='Write { seats = "3" }.')
+    return {_reference(code, zone): _quantity(quantity, zone) for code, quantity in value.items()}
+
+
+def _texts(value: Any, zone: str) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        raise InvalidValue(f"{value!r} does not name fields.", remedy='Write { color = "blue" }.')
+    return {_text(name, zone): _text(text, zone) for name, text in value.items()}
+
+
+def _codes(value: Any, zone: str) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise InvalidValue(f"{value!r} is not a list of codes.", remedy='Write ["WELCOME10"].')
+    return tuple(_text(code, zone) for code in value)
+
+
+def _decimals(value: Any, zone: str) -> tuple[Decimal, ...]:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise InvalidValue(f"{value!r} is not a list of numbers.", remedy='Write ["10", "2.5"].')
+    return tuple(_decimal(number, zone) for number in value)
+
+
+def _period(value: Any, zone: str) -> tuple[datetime, datetime]:
+    if isinstance(value, str) or not isinstance(value, Sequence) or len(value) != 2:
+        raise InvalidValue(f"{value!r} is not a period.", remedy="Write [2026-01-01, 2026-02-01].")
+    return instant(value[0], zone), instant(value[1], zone)
+
+
+CUSTOM_KEYS = ("amount", "every", "trial", "trial_amount", "setup_fee", "expires_after")
+
+
+def _custom(value: Any, _zone: str) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        raise InvalidValue(f"{value!r} is not a custom price.", remedy='Write { amount = "29.00" }.')
+    for key in value:
+        if key not in CUSTOM_KEYS:
+            near = get_close_matches(str(key), CUSTOM_KEYS, 1)
+            raise InvalidValue(
+                f"custom has no key {key!r}.",
+                remedy=f"Did you mean {near[0]!r}?" if near else f"Possible: {', '.join(CUSTOM_KEYS)}.",
+            )
+    return {key: str(_text(text, _zone)) for key, text in value.items()}
+
+
+def _document(value: Any, _zone: str) -> Mapping[str, object]:
+    if not isinstance(value, Mapping):
+        raise InvalidValue("This is not a catalog.", remedy="Give a file or its tables.")
+    return value
+
+
+Text = Annotated[str, Kind("text", "TEXT", _text)]
+Reference = Annotated[str, Kind("reference", "REFERENCE", _reference)]
+CustomerRef = Annotated[str, Kind("customer", "CUSTOMER", _ref)]
+SubscriptionRef = Annotated[str, Kind("subscription", "SUBSCRIPTION", _ref)]
+InvoiceRef = Annotated[str, Kind("invoice", "INVOICE", _ref)]
+PaymentRef = Annotated[str, Kind("payment", "PAYMENT", _ref)]
+MethodRef = Annotated[str, Kind("payment_method", "METHOD", _ref)]
+Code = Annotated[str, Kind("code", "CODE", _text)]
+Amount = Annotated[str | Decimal | Money, Kind("amount", "AMOUNT", _amount)]
+Quantity = Annotated[str | int | Decimal, Kind("quantity", "QUANTITY", _quantity)]
+SignedQuantity = Annotated[str | int | Decimal, Kind("signed_quantity", "QUANTITY", _decimal)]
+Instant = Annotated[str | date | datetime, Kind("instant", "DATE", instant)]
+PreciseInstant = Annotated[str | date | datetime, Kind("instant", "DATE", _precise)]
+When = Annotated[str | date | datetime, Kind("when", "now|period_end|DATE", _when)]
+DurationText = Annotated[str | Duration, Kind("duration", "DURATION", _duration)]
+Flag = Annotated[bool, Kind("flag", "", _flag)]
+Count = Annotated[int, Kind("count", "N", _whole)]
+Days = Annotated[int, Kind("days", "DAYS", _days)]
+BillingDay = Annotated[int | Literal["end"], Kind("billing_day", "1-31|end", _billing_day)]
+Quantities = Annotated[
+    Mapping[str, str | int | Decimal], Kind("quantities", "CODE=QUANTITY", _quantities, keyed=True)
+]
+Fields = Annotated[Mapping[str, str], Kind("fields", "NAME=TEXT", _texts, keyed=True)]
+Codes = Annotated[Sequence[str], Kind("codes", "CODE", _codes, repeated=True)]
+Decimals = Annotated[Sequence[str | int | Decimal], Kind("numbers", "NUMBER", _decimals, repeated=True)]
+Range = Annotated[Sequence[str | date | datetime], Kind("period", "DATE", _period, repeated=True)]
+Custom = Annotated[Mapping[str, str], Kind("custom", "KEY=VALUE", _custom, keyed=True)]
+CatalogData = Annotated[Mapping[str, object], Kind("catalog", "FILE", _document)]

@@ -1,0 +1,89 @@
+"""What a verb works with: one transaction, the time, the site, and what it wants written and sent."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from difflib import get_close_matches
+
+from attrs import define, field
+
+from billcore.domain.bill import Site
+from billcore.domain.catalog import Price
+from billcore.domain.customer import Customer
+from billcore.domain.facts import NewId
+from billcore.domain.payment import Payment
+from billcore.domain.subscription import Subscription
+from billcore.domain.writes import Writes
+from billcore.errors import NotFound
+from billcore.settings import Settings
+from billcore.store import catalog as stored_catalog
+from billcore.store import customer as customers
+from billcore.store import subscription as subscriptions
+from billcore.store.catalog import StoredCatalog
+from billcore.store.database import Transaction
+
+
+@define
+class Scope:
+    """One unit of work. `now` is business time; `sends` are attempts to be made after the commit;
+    `lease` is (owner, until) for attempts that this process makes itself, None where a worker makes them.
+    """
+
+    tx: Transaction
+    now: datetime
+    settings: Settings
+    catalog: StoredCatalog
+    new_id: NewId
+    installation: str
+    actor: str = "engine"
+    lease: tuple[str, datetime] | None = None
+    writes: Writes = field(factory=Writes)
+    sends: list[Payment] = field(factory=list)
+    custom: dict[str, Price] = field(factory=dict)
+    catalog_changed: bool = False
+
+    @property
+    def site(self) -> Site:
+        """What all documents share."""
+        return Site(self.settings, self.catalog.rates)
+
+    def flush(self) -> None:
+        """Write what was collected so far and start collecting anew."""
+        self.tx.save(self.writes)
+        self.writes = Writes()
+
+    def customer(self, ref: str) -> Customer:
+        """The customer with this reference or id; raises NotFound naming the nearest references."""
+        found = customers.get(self.tx, ref)
+        if found is None:
+            raise not_found("customer", ref, customers.references(self.tx))
+        return found
+
+    def subscription(self, ref: str) -> Subscription:
+        """The subscription with this reference or id; raises NotFound naming the nearest references."""
+        found = subscriptions.get(self.tx, ref, self.catalog.coupons)
+        if found is None:
+            raise not_found("subscription", ref, subscriptions.references(self.tx))
+        return found
+
+    def prices(self, ids: Iterable[str]) -> Mapping[str, Price]:
+        """Prices by id, custom ones too; those are kept for the unit of work."""
+        wanted = set(ids)
+        missing = [id_ for id_ in wanted if id_ not in self.catalog.prices and id_ not in self.custom]
+        if missing:
+            self.custom.update(stored_catalog.load_prices(self.tx, missing))
+        return {id_: self.catalog.prices.get(id_) or self.custom[id_] for id_ in wanted}
+
+    def zone(self, customer: Customer) -> str:
+        """The customer's zone, or the site's."""
+        return customer.timezone or self.settings.timezone
+
+
+def not_found(noun: str, ref: str, known: Iterable[str]) -> NotFound:
+    """The error for a name that names nothing, with the nearest ones that do."""
+    near = get_close_matches(ref, list(known), 3, 0.6)
+    return NotFound(
+        f"No {noun} is named {ref!r}.",
+        remedy=f"Did you mean {', '.join(near)}?" if near else f"List them: billcore {noun}s list.",
+        noun=noun,
+        ref=ref,
+    )

@@ -1,0 +1,317 @@
+"""From steps to documents: one invoice or credit note for what falls due together, issued and posted (behaviour 8)."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from attrs import evolve, frozen
+
+from billcore.domain import ledger
+from billcore.domain.credit import Credit, draw
+from billcore.domain.customer import Customer
+from billcore.domain.discount import AppliedCoupon
+from billcore.domain.draft import TaxFacts, draft
+from billcore.domain.event import Event
+from billcore.domain.facts import NewId
+from billcore.domain.invoice import Coverage, CreditNote, CreditTo, Invoice, Line
+from billcore.domain.periods import local_date
+from billcore.domain.step import Step
+from billcore.domain.tax import Place, RateTable
+from billcore.domain.writes import Writes
+from billcore.settings import Settings
+
+
+@frozen
+class Site:
+    """What all documents of a site share: its settings and its tax rates."""
+
+    settings: Settings
+    rates: RateTable
+
+
+@frozen
+class Bill:
+    """A document that is not issued yet: an invoice (draft), or a credit note where more is given back."""
+
+    invoice: Invoice | None
+    note: CreditNote | None
+    used: frozenset[str] = frozenset()
+
+
+NOTHING = Bill(None, None)
+
+
+def make_bill(steps: Sequence[Step], customer: Customer, site: Site, at: datetime, new_id: NewId) -> Bill:
+    """One document for the lines of `steps`, which share payer, currency, collection and terms (behaviour 8.3).
+
+    Without lines there is none; one that comes to nothing is made only where a line has an amount (behaviour 8.5).
+    """
+    lines = [line for step in steps for line in step.lines]
+    if not lines:
+        return NOTHING
+    first = steps[0]
+    sub = first.subscription
+    invoice_id = new_id("inv")
+    coupons = {step.subscription.id: step.subscription.coupons for step in steps if step.subscription.coupons}
+    drafted = draft(
+        invoice_id,
+        customer.id,
+        lines,
+        coupons,
+        tax_facts(customer, site, at),
+        site.settings,
+        sub.currency,
+        at,
+        new_id,
+    )
+    subscription_id = sub.id if all(step.subscription.id == sub.id for step in steps) else None
+    if drafted.total < 0:
+        note = _note(
+            drafted.lines, customer.id, subscription_id, None, sub.currency, "credit", None, at, new_id
+        )
+        return Bill(None, note, drafted.used)
+    if (
+        drafted.total == 0
+        and not site.settings.issue_zero_invoices
+        and not any(line.amount for line in drafted.lines)
+    ):
+        return NOTHING
+    invoice = Invoice(
+        invoice_id,
+        customer.id,
+        subscription_id,
+        first.purpose,
+        sub.currency,
+        "draft",
+        sub.collection,
+        at,
+        drafted.subtotal,
+        drafted.discount,
+        drafted.tax,
+        drafted.tax_included,
+        drafted.total,
+        lines=drafted.lines,
+    )
+    return Bill(invoice, None, drafted.used)
+
+
+def tax_facts(customer: Customer, site: Site, at: datetime) -> TaxFacts:
+    """Where and when the customer is taxed: the local date at `at`."""
+    zone = customer.timezone or site.settings.timezone
+    return TaxFacts(
+        site.rates,
+        Place(customer.country, customer.region, customer.postcode),
+        local_date(at, zone),
+        customer.tax_exempt,
+    )
+
+
+def issue(
+    invoice: Invoice,
+    credits: Sequence[Credit],
+    terms: int,
+    at: datetime,
+    collects: bool,
+    site: Site,
+    writes: Writes,
+    new_id: NewId,
+) -> Invoice:
+    """Make a draft an open or paid invoice: post it, cover the time of its lines, draw on the customer's credits.
+
+    `terms` are days from issue to due; with `collects` an automatic invoice is collected when it is due. The number
+    is given by the store right before the write (behaviour 8.5). Adds everything but the invoice's own row to
+    `writes`.
+    """
+    due_at = at + timedelta(days=terms)
+    issued = evolve(invoice, status="open", issued_at=at, due_at=due_at)
+    post(writes, new_id, invoice.customer_id, at, invoice.currency, _revenue(invoice), invoice_id=invoice.id)
+    for line in invoice.lines:
+        _cover(line, writes, new_id)
+    if site.settings.apply_credits == "auto":
+        issued = apply_credits(issued, credits, at, writes, new_id)
+    if issued.due == 0:
+        issued = evolve(issued, status="paid")
+    elif collects and invoice.collection == "automatic":
+        issued = evolve(issued, collect_at=due_at)
+    record(writes, new_id, issued.customer_id, at, "invoice.issued", issued.id, total=issued.total)
+    return issued
+
+
+def apply_credits(
+    invoice: Invoice, credits: Sequence[Credit], at: datetime, writes: Writes, new_id: NewId
+) -> Invoice:
+    """Pay what is due from the customer's credits in their fixed order (behaviour 8)."""
+    mine = [credit for credit in credits if credit.currency == invoice.currency]
+    for drawing in draw(invoice.due, mine, at):
+        writes.put(drawing.credit)
+        post(
+            writes,
+            new_id,
+            invoice.customer_id,
+            at,
+            invoice.currency,
+            [(drawing.credit.account, ledger.RECEIVABLE, drawing.amount)],
+            invoice_id=invoice.id,
+        )
+        invoice = evolve(invoice, credited=invoice.credited + drawing.amount)
+    return invoice
+
+
+def issue_note(note: CreditNote, at: datetime, writes: Writes, new_id: NewId) -> None:
+    """Issue a credit note: post it and give the customer what it says."""
+    target = ledger.RECEIVABLE if note.to == "invoice" else ledger.CREDITS
+    back = note.tax  # Negative: the tax of the credited lines.
+    post(
+        writes,
+        new_id,
+        note.customer_id,
+        at,
+        note.currency,
+        [(ledger.REVENUE, target, note.total + back), (ledger.TAX_PAYABLE, target, -back)],
+        credit_note_id=note.id,
+        invoice_id=note.invoice_id,
+    )
+    if note.to == "credit":
+        writes.add(
+            Credit(
+                new_id("crd"),
+                note.customer_id,
+                "credits",
+                note.currency,
+                note.total,
+                note.total,
+                at,
+                source_id=note.id,
+            )
+        )
+    writes.add(note, *note.lines)
+    record(writes, new_id, note.customer_id, at, "credit_note.issued", note.id, total=note.total)
+
+
+def note_for(
+    lines: Sequence[Line],
+    invoice: Invoice,
+    to: CreditTo,
+    reason: str | None,
+    at: datetime,
+    new_id: NewId,
+) -> CreditNote:
+    """A credit note over `lines`, which give back a part of `invoice`."""
+    return _note(
+        lines,
+        invoice.customer_id,
+        invoice.subscription_id,
+        invoice.id,
+        invoice.currency,
+        to,
+        reason,
+        at,
+        new_id,
+    )
+
+
+def use_coupons(step: Step, used: frozenset[str]) -> Step:
+    """The step with its subscription's coupons counted down where the document used them up (behaviour 8.1)."""
+    coupons = step.subscription.coupons
+    if not used or not any(coupon.id in used and coupon.remaining for coupon in coupons):
+        return step
+
+    def count(applied: AppliedCoupon) -> AppliedCoupon:
+        if applied.id in used and applied.remaining:
+            return evolve(applied, remaining=applied.remaining - 1)
+        return applied
+
+    sub = evolve(step.subscription, coupons=tuple(count(applied) for applied in coupons))
+    return evolve(step, subscription=sub)
+
+
+def post(
+    writes: Writes,
+    new_id: NewId,
+    customer_id: str,
+    at: datetime,
+    currency: str,
+    movements: Sequence[tuple[str, str, int]],
+    *,
+    invoice_id: str | None = None,
+    payment_id: str | None = None,
+    credit_note_id: str | None = None,
+) -> None:
+    """Write (debit, credit, amount) movements to the ledger; zero needs no entry."""
+    for debit, credit, amount in movements:
+        sides = ledger.sides(debit, credit, amount)
+        if sides is not None:
+            writes.add(
+                ledger.Entry(
+                    new_id("ent"), customer_id, at, currency, *sides, invoice_id, payment_id, credit_note_id
+                )
+            )
+
+
+def record(
+    writes: Writes,
+    new_id: NewId,
+    customer_id: str,
+    at: datetime,
+    kind: str,
+    subject_id: str,
+    **data: str | int | None,
+) -> None:
+    """Put an event into the outbox."""
+    writes.add(
+        Event(new_id("evt"), customer_id, at, kind, subject_id, json.dumps(data, separators=(",", ":")))
+    )
+
+
+def _revenue(invoice: Invoice) -> list[tuple[str, str, int]]:
+    return [
+        (ledger.RECEIVABLE, ledger.REVENUE, invoice.total - invoice.tax),
+        (ledger.RECEIVABLE, ledger.TAX_PAYABLE, invoice.tax),
+    ]
+
+
+def _cover(line: Line, writes: Writes, new_id: NewId) -> None:
+    if (
+        line.item_id is None
+        or line.start is None
+        or line.end is None
+        or line.kind not in ("product", "component")
+    ):
+        return
+    writes.add(Coverage(new_id("cov"), line.customer_id, line.item_id, line.start, line.end, line.id))
+
+
+def _note(
+    lines: Sequence[Line],
+    customer_id: str,
+    subscription_id: str | None,
+    invoice_id: str | None,
+    currency: str,
+    to: CreditTo,
+    reason: str | None,
+    at: datetime,
+    new_id: NewId,
+) -> CreditNote:
+    note_id = new_id("crn")
+    own = tuple(evolve(line, invoice_id=None, credit_note_id=note_id) for line in lines)
+    subtotal = sum(line.amount for line in own)
+    discount = sum(line.discount for line in own)
+    tax = sum(line.tax for line in own)
+    included = sum(line.tax_included for line in own)
+    return CreditNote(
+        note_id,
+        customer_id,
+        subscription_id,
+        invoice_id,
+        currency,
+        to,
+        at,
+        at,
+        subtotal,
+        discount,
+        tax,
+        included,
+        -(subtotal - discount + tax - included),
+        reason=reason,
+        lines=own,
+    )

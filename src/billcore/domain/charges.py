@@ -1,0 +1,233 @@
+"""The lines a subscription is charged for a stretch of time: product, components, usage, fees, minimum (behaviour 4)."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from decimal import Decimal
+from fractions import Fraction
+
+from billcore.domain.catalog import Component, Price
+from billcore.domain.draft import DraftLine
+from billcore.domain.facts import Facts, own_interval
+from billcore.domain.money import exponent, round_exact
+from billcore.domain.periods import Duration, Period, add, local_date
+from billcore.domain.pricing import charge_for
+from billcore.domain.proration import Portion, portion, prorate_charge
+from billcore.domain.subscription import Item, Subscription
+
+ONE = Decimal(1)
+
+
+def instant_text(at: datetime) -> str:
+    """An instant as the bases and documents write it: 2026-01-31T00:00:00Z."""
+    return f"{at:%Y-%m-%dT%H:%M:%S}Z"
+
+
+def price_in_force(
+    price: Price, currency: str, sub: Subscription, at: datetime, zone: str
+) -> Mapping[str, Decimal]:
+    """The amounts of `price` by currency on the local day of `at`: those of its phase, or its final ones
+    (behaviour 4.4; phases count from `priced_from`).
+    """
+    if not price.phases or sub.priced_from is None:
+        return price.amounts
+    edge, day = sub.priced_from, local_date(at, zone)
+    for phase in price.phases:
+        edge = add(edge, phase.length, zone)
+        if day < local_date(edge, zone):
+            return phase.amounts
+    return price.amounts
+
+
+def product_line(sub: Subscription, facts: Facts, period: Period, span: Period) -> DraftLine | None:
+    """The product for `period`, prorated by `span`; None when it costs nothing."""
+    price = facts.price
+    assert price.every is not None
+    part = portion(period, span, facts.settings.proration_basis, facts.zone, price.every)
+    amounts = price_in_force(price, sub.currency, sub, period.start, facts.zone)
+    exact = charge_for(price, sub.currency, sub.quantity, amounts=amounts)
+    amount = prorate_charge(exact, part)
+    if amount == 0:
+        return None
+    return DraftLine(
+        sub.id,
+        sub.id,
+        "product",
+        price.id,
+        price.code,
+        facts.product.name,
+        period,
+        sub.quantity,
+        amount,
+        frozenset((facts.product.code, price.code)),
+        facts.product.tax_code,
+        facts.product.taxable,
+        price.tax == "inclusive",
+        basis=basis(
+            price, sub.quantity, part, span, facts, amounts if amounts is not price.amounts else None
+        ),
+    )
+
+
+def item_line(
+    sub: Subscription,
+    item: Item,
+    facts: Facts,
+    period: Period | None,
+    span: Period | None,
+    quantity: Decimal | None = None,
+    *,
+    usage: bool = False,
+) -> DraftLine | None:
+    """One component for `period` (usage is never prorated: `span` None); None when it costs nothing."""
+    price = facts.prices[item.price_id]
+    component = facts.components[item.component]
+    units = item.quantity if quantity is None else quantity
+    exact = charge_for(price, sub.currency, units)
+    part = Portion(1, 1)
+    if period is not None and span is not None:
+        every = price.every or facts.price.every
+        assert every is not None
+        part = portion(period, span, facts.settings.proration_basis, facts.zone, every)
+    amount = prorate_charge(exact, part)
+    if amount == 0:
+        return None
+    return DraftLine(
+        sub.id,
+        item.id,
+        "usage" if usage else "one_time" if component.kind == "one_time" else "component",
+        price.id,
+        price.code,
+        component.name,
+        period,
+        units,
+        amount,
+        frozenset((component.code, price.code)),
+        component.tax_code,
+        component.taxable,
+        price.tax == "inclusive",
+        basis=basis(price, units, part, span, facts),
+    )
+
+
+def fee_line(
+    sub: Subscription, facts: Facts, kind: str, major: Decimal | None, period: Period | None
+) -> list[DraftLine]:
+    """A trial amount or setup fee as published in the price's own currency; nothing when there is none."""
+    if not major:
+        return []
+    price = facts.price
+    amount = round_exact(Fraction(major) * 10 ** exponent(sub.currency))
+    names = {"trial": f"{facts.product.name}, trial", "setup_fee": f"{facts.product.name}, setup fee"}
+    return [
+        DraftLine(
+            sub.id,
+            None,
+            "trial" if kind == "trial" else "setup_fee",
+            price.id,
+            price.code,
+            names[kind],
+            period,
+            ONE,
+            amount,
+            frozenset((facts.product.code, price.code)),
+            facts.product.tax_code,
+            facts.product.taxable,
+            price.tax == "inclusive",
+            basis={"price": price.id, "fee": kind},
+        )
+    ]
+
+
+def minimum_line(
+    sub: Subscription, facts: Facts, billed: int, part: Portion, period: Period
+) -> list[DraftLine]:
+    """What is missing to the price's minimum for the period, prorated with it (behaviour 4.2)."""
+    price = facts.price
+    if price.minimum is None:
+        return []
+    whole = round_exact(Fraction(price.minimum) * 10 ** exponent(sub.currency))
+    missing = prorate_charge(whole, part) - billed
+    if missing <= 0:
+        return []
+    return [
+        DraftLine(
+            sub.id,
+            None,
+            "minimum",
+            price.id,
+            price.code,
+            f"{facts.product.name}, minimum",
+            period,
+            ONE,
+            missing,
+            frozenset((facts.product.code, price.code)),
+            facts.product.tax_code,
+            facts.product.taxable,
+            price.tax == "inclusive",
+            basis={
+                "price": price.id,
+                "minimum": whole,
+                "billed": billed,
+                "portion": [part.numerator, part.denominator],
+            },
+        )
+    ]
+
+
+def advance_items(sub: Subscription, facts: Facts) -> Iterator[Item]:
+    """The components that are billed in advance together with the product."""
+    for item in sub.items:
+        price = facts.prices[item.price_id]
+        component = facts.components[item.component]
+        if item.ended_at is None and component.kind != "one_time" and price.bill == "advance":
+            if not own_interval(price, facts.price):
+                yield item
+
+
+def usage_lines(sub: Subscription, item: Item, facts: Facts, period: Period) -> list[DraftLine]:
+    """A metered component's usage of `period`, and as a line of its own what came late (behaviour 12)."""
+    total = facts.usage.get(item.id)
+    used = total.current if total else Decimal(0)
+    late = total.late if total else Decimal(0)
+    lines = [item_line(sub, item, facts, period, None, used, usage=True)]
+    if late:
+        lines.append(item_line(sub, item, facts, None, None, late, usage=True))
+    return [line for line in lines if line is not None]
+
+
+def arrears_items(sub: Subscription, facts: Facts) -> Iterator[tuple[Item, Price, Component]]:
+    """The components that are billed in arrears together with the product."""
+    for item in sub.items:
+        price = facts.prices[item.price_id]
+        component = facts.components[item.component]
+        if price.bill == "arrears" and component.kind != "one_time" and not own_interval(price, facts.price):
+            if item.ended_at is None or (facts.usage.get(item.id) and component.kind == "metered"):
+                yield item, price, component
+
+
+def basis(
+    price: Price,
+    quantity: Decimal,
+    part: Portion,
+    span: Period | None,
+    facts: Facts,
+    amounts: Mapping[str, Decimal] | None = None,
+) -> dict[str, str | list[int] | list[str] | dict[str, str]]:
+    """How the amount is computed, so that it can be derived again (behaviour 3.7)."""
+    made: dict[str, str | list[int] | list[str] | dict[str, str]] = {
+        "price": price.id,
+        "scheme": price.scheme,
+        "quantity": str(quantity),
+        "portion": [part.numerator, part.denominator],
+    }
+    if span is not None:
+        made["span"] = [instant_text(span.start), instant_text(span.end)]
+        made["basis"] = facts.settings.proration_basis
+    if amounts is not None:
+        made["amounts"] = {currency: str(amount) for currency, amount in amounts.items()}
+    return made
+
+
+def no_time(duration: Duration | None) -> bool:
+    """Whether a trial of this length is none."""
+    return duration is None or duration.count == 0

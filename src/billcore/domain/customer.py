@@ -1,0 +1,54 @@
+"""Customers and their payment methods (behaviour 9.7, 14)."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal
+
+from attrs import field, frozen
+
+MethodStatus = Literal["active", "disabled"]
+
+
+@frozen
+class PaymentMethod:
+    """A token that a gateway keeps; never card data. `reference` is the host's own key, `gateway_id` the provider's."""
+
+    id: str
+    customer_id: str
+    gateway: str
+    kind: str
+    token: str
+    created_at: datetime
+    reference: str | None = None
+    gateway_id: str | None = None
+    brand: str | None = None
+    last4: str | None = None
+    expires_on: str | None = None
+    fingerprint: str | None = None
+    status: MethodStatus = "active"
+
+
+@frozen
+class Customer:
+    """Who subscribes and who owes. `timezone` None means the site's; `billing_day` is for subscriptions without one."""
+
+    id: str
+    reference: str
+    created_at: datetime
+    name: str | None = None
+    email: str | None = None
+    organization: str | None = None
+    phone: str | None = None
+    country: str = ""
+    region: str = ""
+    postcode: str = ""
+    city: str = ""
+    address: str = ""
+    vat_number: str | None = None
+    tax_exempt: bool = False
+    timezone: str | None = None
+    currency: str | None = None
+    billing_day: int | None = None
+    default_method_id: str | None = None
+    custom_fields: Mapping[str, str] = field(factory=dict)
+    version: int = 1

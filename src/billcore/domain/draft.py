@@ -1,0 +1,204 @@
+"""From draft lines to a document: discounts, then tax, then totals, in this order (behaviour 8)."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+
+from attrs import field, frozen
+
+from billcore.domain.discount import AppliedCoupon, Discountable, discount_lines
+from billcore.domain.facts import NewId
+from billcore.domain.invoice import Line, LineKind
+from billcore.domain.periods import Period
+from billcore.domain.proration import LineCredit
+from billcore.domain.tax import LineTax, Place, RateTable, TaxableLine, tax_lines
+from billcore.settings import Settings
+
+BasisValue = str | int | bool | None | Sequence[object] | Mapping[str, object]
+
+
+@frozen
+class DraftLine:
+    """A priced line before discount and tax. `codes` are what coupons may name; `credit` is set on credit lines,
+    which carry discount and tax of the line they give back (behaviour 3.4).
+    """
+
+    subscription_id: str | None
+    item_id: str | None
+    kind: LineKind
+    price_id: str | None
+    code: str | None
+    description: str
+    period: Period | None
+    quantity: Decimal
+    amount: int
+    codes: frozenset[str] = frozenset()
+    tax_code: str | None = None
+    taxable: bool = True
+    inclusive: bool = False
+    mid_period: bool = False
+    basis: Mapping[str, BasisValue] = field(factory=dict)
+    credit: LineCredit | None = None
+    credits_line_id: str | None = None
+
+
+@frozen
+class TaxFacts:
+    """Where and when tax is due, and the rates."""
+
+    table: RateTable
+    place: Place
+    on: date
+    exempt: bool
+
+
+@frozen
+class Drafted:
+    """A document's lines and totals, and the coupons that it used up (`used`: applied coupon ids)."""
+
+    lines: tuple[Line, ...]
+    subtotal: int
+    discount: int
+    tax: int
+    tax_included: int
+    used: frozenset[str]
+
+    @property
+    def total(self) -> int:
+        """Subtotal - discount + tax - tax_included; negative when more is given back than charged."""
+        return self.subtotal - self.discount + self.tax - self.tax_included
+
+
+def draft(
+    invoice_id: str,
+    customer_id: str,
+    lines: Sequence[DraftLine],
+    coupons: Mapping[str, Sequence[AppliedCoupon]],
+    tax: TaxFacts,
+    settings: Settings,
+    currency: str,
+    at: datetime,
+    new_id: NewId,
+) -> Drafted:
+    """Apply discounts and tax to `lines` and add them up. `coupons` are by subscription id (behaviour 8.1, 8.2)."""
+    charges = [line for line in lines if line.credit is None]
+    discounts, used = _discounts(charges, coupons, currency, at)
+    taxes = tax_lines(
+        [
+            TaxableLine(line.amount - discount, line.tax_code, line.inclusive, line.taxable)
+            for line, discount in zip(charges, discounts, strict=True)
+        ],
+        tax.table,
+        tax.place,
+        tax.on,
+        exempt=tax.exempt,
+        rounding=settings.tax_rounding,
+    )
+    charged = iter(zip(discounts, taxes, strict=True))
+    made = []
+    for line in lines:
+        if line.credit is not None:
+            credit = line.credit
+            made.append(
+                _line(
+                    invoice_id,
+                    customer_id,
+                    line,
+                    credit.discount,
+                    credit.tax,
+                    credit.tax_included,
+                    None,
+                    new_id,
+                )
+            )
+        else:
+            discount, line_tax = next(charged)
+            made.append(
+                _line(
+                    invoice_id,
+                    customer_id,
+                    line,
+                    discount,
+                    line_tax.amount,
+                    line_tax.included,
+                    line_tax,
+                    new_id,
+                )
+            )
+    return Drafted(
+        tuple(made),
+        sum(line.amount for line in made),
+        sum(line.discount for line in made),
+        sum(line.tax for line in made),
+        sum(line.tax_included for line in made),
+        used,
+    )
+
+
+def _discounts(
+    charges: Sequence[DraftLine],
+    coupons: Mapping[str, Sequence[AppliedCoupon]],
+    currency: str,
+    at: datetime,
+) -> tuple[list[int], frozenset[str]]:
+    discounts = [0] * len(charges)
+    used: frozenset[str] = frozenset()
+    for subscription_id, applied in coupons.items():
+        if not applied:
+            continue
+        places = [i for i, line in enumerate(charges) if line.subscription_id == subscription_id]
+        result = discount_lines(
+            [
+                Discountable(subscription_id, charges[i].codes, charges[i].amount, charges[i].mid_period)
+                for i in places
+            ],
+            applied,
+            currency,
+            at,
+        )
+        for i, discount in zip(places, result.per_line, strict=True):
+            discounts[i] = discount
+        used |= result.used
+    return discounts, used
+
+
+def _line(
+    invoice_id: str,
+    customer_id: str,
+    line: DraftLine,
+    discount: int,
+    tax: int,
+    included: int,
+    taxed: LineTax | None,
+    new_id: NewId,
+) -> Line:
+    basis: dict[str, object] = dict(line.basis)
+    if taxed is not None:
+        if taxed.rates:
+            basis["rates"] = [[rate.name, str(rate.rate), rate.amount, rate.row_id] for rate in taxed.rates]
+        if taxed.reason:
+            basis["untaxed"] = taxed.reason
+        if line.inclusive:
+            basis["inclusive"] = True
+    return Line(
+        new_id("lin"),
+        invoice_id,
+        None,
+        customer_id,
+        line.subscription_id,
+        line.item_id,
+        line.kind,
+        line.price_id,
+        line.code,
+        line.description,
+        line.period.start if line.period else None,
+        line.period.end if line.period else None,
+        line.quantity,
+        line.amount,
+        discount,
+        tax,
+        included,
+        json.dumps(basis, separators=(",", ":")),
+        line.credits_line_id,
+    )

@@ -1,0 +1,74 @@
+"""What a billing decision is told beside the subscription itself; loaded in batches, never looked up from here."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from attrs import field, frozen
+
+from billcore.domain.catalog import Component, Price, Product
+from billcore.domain.periods import Schedule
+from billcore.domain.subscription import Item, Subscription
+from billcore.domain.usage import UsageTotal
+from billcore.settings import Settings
+
+NewId = Callable[[str], str]
+"""Makes a new id with the given prefix: `new_id("inv")`. Injected, so that decisions stay pure."""
+
+
+@frozen
+class Facts:
+    """One subscription's surroundings at a decision. `prices` is by id; `usage` by item id.
+
+    `billed_in_period` is what the current period's lines add up to so far (minor units, before discount and tax);
+    it is loaded only where the price has a minimum.
+    """
+
+    settings: Settings
+    zone: str
+    product: Product
+    price: Price
+    prices: Mapping[str, Price] = field(factory=dict)
+    components: Mapping[str, Component] = field(factory=dict)
+    usage: Mapping[str, UsageTotal] = field(factory=dict)
+    has_method: bool = True
+    credit_available: int = 0
+    billed_in_period: int = 0
+    actor: str = "engine"
+
+    def schedule(self, sub: Subscription) -> Schedule:
+        """The boundaries of the subscription's product price."""
+        assert sub.anchor is not None and self.price.every is not None
+        return Schedule(
+            sub.anchor,
+            self.price.every,
+            self.zone,
+            sub.billing_day if self.price.every.months else None,
+            self.settings.billing_time,
+            self.settings.period_policy,
+        )
+
+    def item_schedule(self, sub: Subscription, item: Item) -> Schedule:
+        """The boundaries of one component's price: its own interval from the same anchor (behaviour 4.3)."""
+        every = self.prices[item.price_id].every
+        if every is None:
+            return self.schedule(sub)
+        assert sub.anchor is not None
+        return Schedule(
+            sub.anchor,
+            every,
+            self.zone,
+            sub.billing_day if every.months else None,
+            self.settings.billing_time,
+            self.settings.period_policy,
+        )
+
+
+def own_interval(price: Price, product_price: Price) -> bool:
+    """Whether a component's price is billed on an interval other than the product's."""
+    return price.every is not None and price.every != product_price.every
+
+
+def earliest(*instants: datetime | None) -> datetime | None:
+    """The earliest of those that are set."""
+    known = [at for at in instants if at is not None]
+    return min(known) if known else None

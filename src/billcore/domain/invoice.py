@@ -1,0 +1,142 @@
+"""Invoices, credit notes and their lines (behaviour 8)."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal
+
+from attrs import frozen
+
+InvoiceStatus = Literal["draft", "open", "paid", "void", "uncollectible"]
+LineKind = Literal[
+    "product", "component", "usage", "trial", "setup_fee", "one_time", "shipping", "minimum", "credit"
+]
+Purpose = Literal["signup", "activation", "start", "trial_end", "renewal", "resume", "final"]
+CreditTo = Literal["credit", "refund", "invoice"]
+
+
+@frozen
+class Line:
+    """One line of an invoice or a credit note (one of the two ids is set). Amounts are minor units of the document's currency.
+
+    `amount` is as priced; `discount` and `tax` are its parts of the document's; `tax_included` is the part of `tax`
+    inside an inclusive price. `basis` is JSON: how the amount was computed (behaviour 3.7).
+    """
+
+    id: str
+    invoice_id: str | None
+    credit_note_id: str | None
+    customer_id: str
+    subscription_id: str | None
+    item_id: str | None
+    kind: LineKind
+    price_id: str | None
+    code: str | None
+    description: str
+    start: datetime | None
+    end: datetime | None
+    quantity: Decimal
+    amount: int
+    discount: int
+    tax: int
+    tax_included: int
+    basis: str
+    credits_line_id: str | None = None
+
+    @property
+    def total(self) -> int:
+        """What the line adds to its document's total."""
+        return self.amount - self.discount + self.tax - self.tax_included
+
+
+@frozen
+class Invoice:
+    """What a customer owes for something. Amounts are minor units of `currency`.
+
+    total = subtotal - discount + tax - tax_included = credited + paid + due. `collect_at` is when an automatic
+    attempt is made next (remittance: when it falls overdue), None when nothing is planned; `overdue` invoices keep
+    their subscriptions past due; `reserved_by` is the payment in doubt (behaviour 9.3).
+    """
+
+    id: str
+    customer_id: str
+    subscription_id: str | None
+    purpose: Purpose
+    currency: str
+    status: InvoiceStatus
+    collection: str
+    created_at: datetime
+    subtotal: int
+    discount: int
+    tax: int
+    tax_included: int
+    total: int
+    series: str = ""
+    number: int | None = None
+    number_text: str | None = None
+    issued_at: datetime | None = None
+    due_at: datetime | None = None
+    credited: int = 0
+    paid: int = 0
+    attempts: int = 0
+    collect_at: datetime | None = None
+    overdue: bool = False
+    reserved_by: str | None = None
+    discarded_at: datetime | None = None
+    version: int = 1
+    lines: tuple[Line, ...] = ()
+
+    @property
+    def due(self) -> int:
+        """What is still owed: total - credited - paid."""
+        return self.total - self.credited - self.paid
+
+
+@frozen
+class CreditNote:
+    """What is given back. `total` is positive; its lines have the signs of an invoice (credits negative)."""
+
+    id: str
+    customer_id: str
+    subscription_id: str | None
+    invoice_id: str | None
+    currency: str
+    to: CreditTo
+    created_at: datetime
+    issued_at: datetime
+    subtotal: int
+    discount: int
+    tax: int
+    tax_included: int
+    total: int
+    series: str = "CN"
+    number: int | None = None
+    number_text: str | None = None
+    reason: str | None = None
+    lines: tuple[Line, ...] = ()
+
+
+@frozen
+class Coverage:
+    """The time of an item that a line has billed: at most one active row per item and start (behaviour 3.6, 8.4)."""
+
+    id: str
+    customer_id: str
+    item_id: str
+    start: datetime
+    end: datetime
+    line_id: str
+    status: Literal["active", "credited", "void"] = "active"
+
+
+@frozen
+class Renewal:
+    """One billing of a subscription: exactly one per sequence, whatever happens (behaviour 8.4)."""
+
+    id: str
+    customer_id: str
+    subscription_id: str
+    sequence: int
+    period_start: datetime
+    period_end: datetime
+    billed_at: datetime
+    invoice_id: str | None

@@ -1,0 +1,235 @@
+"""What commands and dates make of a subscription: start, trial end, cancel, hold, resume, expiry (behaviour 5.2)."""
+
+from datetime import datetime
+
+from attrs import evolve
+
+from billcore.domain.charges import product_line
+from billcore.domain.draft import DraftLine
+from billcore.domain.event import StateChange
+from billcore.domain.facts import Facts, NewId
+from billcore.domain.invoice import Purpose, Renewal
+from billcore.domain.periods import Period, Schedule, span_of
+from billcore.domain.renewal import begin, begin_trial, closing_lines, renew, trial_end
+from billcore.domain.states import Event, State, check
+from billcore.domain.step import Step, changed, planned
+from billcore.domain.subscription import Action, Subscription, Unused
+from billcore.errors import InvalidValue
+
+
+def enter(
+    sub: Subscription,
+    facts: Facts,
+    at: datetime,
+    new_id: NewId,
+    purpose: Purpose,
+    base: Subscription | None = None,
+) -> Step:
+    """The first step of a subscription: into its trial, or into its first paid period (signup and start date)."""
+    until = sub.trial_until or trial_end(sub, facts, at)
+    if base is not None and base.state == "trialing":
+        until = base.trial_until
+    if until is not None and until > at:
+        after, lines = begin_trial(evolve(sub, trial_until=until), facts, at)
+        return Step(planned(after), sub, purpose, tuple(lines))
+    anchored = None
+    if base is not None and base.anchor is not None:
+        assert facts.price.every is not None
+        anchored = Schedule(
+            base.anchor,
+            facts.price.every,
+            facts.zone,
+            base.billing_day if facts.price.every.months else None,
+            facts.settings.billing_time,
+            facts.settings.period_policy,
+        )
+        sub = evolve(sub, billing_day=base.billing_day)
+    after, lines, renewal = begin(sub, facts, at, new_id, fee=True, anchored=anchored)
+    return Step(after, sub, purpose, tuple(lines), renewal)
+
+
+def activate(
+    sub: Subscription, facts: Facts, at: datetime, new_id: NewId, purpose: Purpose = "activation"
+) -> Step:
+    """End the trial, or do not wait for the start date: a new period begins at `at` and is charged."""
+    check(sub.state, "activate", sub.reference)
+    fee = sub.state == "awaiting_signup" or facts.price.setup_fee_at == "trial_end"
+    cut = evolve(sub, trial_until=at) if sub.state == "trialing" else sub
+    after, lines, renewal = begin(cut, facts, at, new_id, fee=fee)
+    changes = changed(sub, after, "activate", at, facts.actor, new_id)
+    return Step(after, sub, purpose, tuple(lines), renewal, changes)
+
+
+def trial_ran_out(sub: Subscription, facts: Facts, at: datetime, new_id: NewId) -> Step:
+    """The trial is over: the paid period begins, or without a method what the price says (behaviour 5.2)."""
+    fee = facts.price.setup_fee_at == "trial_end"
+    after, lines, renewal = begin(sub, facts, sub.trial_until or at, new_id, fee=fee)
+    needed = sum(line.amount for line in lines)
+    payable = facts.has_method or sub.collection == "remittance" or needed <= facts.credit_available
+    if not payable and facts.price.trial_end != "activate":
+        target: State = "trial_ended" if facts.price.trial_end == "end" else "canceled"
+        return _ended(sub, target, "trial_ran_out", sub.trial_until or at, at, facts, new_id)
+    changes = changed(sub, after, "trial_ran_out", at, facts.actor, new_id)
+    return Step(after, sub, "trial_end", tuple(lines), renewal, changes)
+
+
+def close(
+    sub: Subscription,
+    target: State,
+    event: Event,
+    ended_at: datetime,
+    at: datetime,
+    facts: Facts,
+    new_id: NewId,
+    credits: tuple[DraftLine, ...] = (),
+) -> Step:
+    """End the subscription at `ended_at`: bill what is owed in arrears together with `credits` for unused time."""
+    lines, usage = closing_lines(sub, facts, ended_at)
+    step = _ended(sub, target, event, ended_at, at, facts, new_id)
+    return evolve(step, lines=(*lines, *credits), usage=usage, usage_until=ended_at)
+
+
+def schedule_cancel(
+    sub: Subscription, at: datetime, now: datetime, reason: str | None, credit: str
+) -> Subscription:
+    """Remember that the subscription ends at `at`; nothing else changes before."""
+    check(sub.state, "schedule_cancel", sub.reference)
+    return planned(
+        evolve(
+            sub,
+            cancel_at=at,
+            cancel_requested_at=now,
+            cancel_reason=reason,
+            cancel_credit=credit if credit != "none" else None,
+        )
+    )
+
+
+def uncancel(sub: Subscription) -> Subscription:
+    """Forget a planned cancellation."""
+    check(sub.state, "uncancel", sub.reference)
+    if sub.cancel_at is None:
+        raise InvalidValue(
+            f"Subscription {sub.reference} has no planned cancellation.",
+            remedy="Only a cancellation at the period's end or at a date can be undone.",
+            state=sub.state,
+        )
+    return planned(
+        evolve(sub, cancel_at=None, cancel_requested_at=None, cancel_reason=None, cancel_credit=None)
+    )
+
+
+def hold(
+    sub: Subscription,
+    facts: Facts,
+    at: datetime,
+    resume_at: datetime | None,
+    unused: Unused,
+    new_id: NewId,
+    credits: tuple[DraftLine, ...] = (),
+) -> Step:
+    """Stop the subscription on purpose: what is in arrears is billed, nothing renews, retries or expires."""
+    check(sub.state, "hold", sub.reference)
+    lines, usage = closing_lines(sub, facts, at)
+    after = planned(
+        evolve(
+            sub,
+            state="on_hold",
+            previous_state=sub.state,
+            held_at=at,
+            resume_at=resume_at,
+            unused=unused,
+            arrears_from=at,
+        )
+    )
+    changes = changed(sub, after, "hold", at, facts.actor, new_id)
+    return Step(after, sub, "final", (*lines, *credits), None, changes, usage, at)
+
+
+def resume(
+    sub: Subscription, facts: Facts, at: datetime, keep: bool, new_id: NewId, event: Event = "resume"
+) -> Step:
+    """Go on: before the old period's end nothing is charged; after it a new period begins (behaviour 5.2)."""
+    check(sub.state, event, sub.reference)
+    assert sub.held_at is not None
+    back: State = sub.previous_state or "active"
+    free = evolve(sub, state=back, previous_state=None, held_at=None, resume_at=None, unused=None)
+    if back == "trialing":
+        until = sub.trial_until or at
+        if sub.unused == "extend" and until > sub.held_at:
+            until = at + (until - sub.held_at)
+        after = planned(evolve(free, trial_until=until, period_end=until))
+        return Step(after, sub, "resume", changes=changed(sub, after, event, at, facts.actor, new_id))
+    assert sub.period_end is not None and sub.period_start is not None
+    if sub.unused == "extend":
+        end = at + (sub.period_end - sub.held_at)
+        after = planned(evolve(free, anchor=end, billing_day=None, period_end=end, arrears_from=at))
+        return Step(after, sub, "resume", changes=changed(sub, after, event, at, facts.actor, new_id))
+    if at < sub.period_end and sub.unused != "credit":
+        after = planned(evolve(free, arrears_from=at))
+        return Step(after, sub, "resume", changes=changed(sub, after, event, at, facts.actor, new_id))
+    if not keep and at >= sub.period_end:
+        after, lines, renewal = begin(free, facts, at, new_id, fee=False)
+    else:
+        after, lines, renewal = _rest_of_period(free, facts, at, new_id)
+    changes = changed(sub, after, event, at, facts.actor, new_id)
+    return Step(after, sub, "resume", tuple(lines), renewal, changes)
+
+
+def act(sub: Subscription, action: Action, facts: Facts, at: datetime, new_id: NewId) -> Step:
+    """What the engine does when `sub.next_action` falls due at `sub.next_action_at`; `at` is when it happens."""
+    due = sub.next_action_at or at
+    match action:
+        case "renew":
+            return renew(sub, facts, due, at, new_id)
+        case "trial_end":
+            return trial_ran_out(sub, facts, at, new_id)
+        case "cancel":
+            return close(sub, "canceled", "cancel_date_reached", due, at, facts, new_id)
+        case "expire":
+            return close(sub, "expired", "end_reached", due, at, facts, new_id)
+        case "resume":
+            return resume(sub, facts, due, False, new_id, "resume_date_reached")
+        case "start":
+            step = enter(sub, facts, due, new_id, "start")
+            changes = changed(sub, step.subscription, "start_reached", at, facts.actor, new_id)
+            return evolve(step, changes=changes)
+
+
+def _rest_of_period(
+    sub: Subscription, facts: Facts, at: datetime, new_id: NewId
+) -> tuple[Subscription, list[DraftLine], Renewal]:
+    """The old anchor's period that holds `at`, charged from `at` on."""
+    schedule = facts.schedule(sub)
+    end = schedule.boundary_after(at)
+    whole = Period(schedule.boundary_before(end), end)
+    entered = evolve(sub, period_start=at, period_end=end, sequence=sub.sequence + 1, arrears_from=at)
+    lines: list[DraftLine] = []
+    if facts.price.bill == "advance":
+        line = product_line(entered, facts, Period(at, end), span_of(whole, schedule))
+        lines = [line] if line is not None else []
+    renewal = Renewal(new_id("ren"), sub.customer_id, sub.id, entered.sequence, at, end, at, None)
+    return planned(entered), lines, renewal
+
+
+def _ended(
+    sub: Subscription,
+    target: State,
+    event: Event,
+    ended_at: datetime,
+    at: datetime,
+    facts: Facts,
+    new_id: NewId,
+) -> Step:
+    items = tuple(evolve(item, ended_at=ended_at) if item.ended_at is None else item for item in sub.items)
+    after = evolve(
+        sub,
+        state=target,
+        previous_state=None,
+        ended_at=ended_at,
+        items=items,
+        resume_at=None,
+    )
+    after = planned(after)
+    changes: tuple[StateChange, ...] = changed(sub, after, event, at, facts.actor, new_id)
+    return Step(after, sub, "final", (), None, changes)

@@ -1,0 +1,105 @@
+"""Payments: one row per attempt to collect, and what its outcomes make of it (behaviour 9.1-9.3)."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal, get_args
+
+from attrs import frozen
+
+PaymentStatus = Literal[
+    "pending",
+    "requires_action",
+    "succeeded",
+    "failed",
+    "unknown",
+    "canceled",
+    "partially_refunded",
+    "refunded",
+    "disputed",
+]
+PAYMENT_STATUSES: tuple[PaymentStatus, ...] = get_args(PaymentStatus)
+
+OutcomeKind = Literal[
+    "approved", "pending", "action_required", "declined", "not_sent", "unknown", "not_found"
+]
+OUTCOME_KINDS: tuple[OutcomeKind, ...] = get_args(OutcomeKind)
+
+IN_DOUBT: frozenset[PaymentStatus] = frozenset({"pending", "requires_action", "unknown"})
+"""Statuses in which money may have moved or may still move: the invoice is reserved."""
+
+Cause = Literal["signup", "collection", "dunning", "retry", "new_method"]
+
+
+@frozen
+class Outcome:
+    """What became of an attempt, in the core's words. `amount` is what was captured, in minor units."""
+
+    kind: OutcomeKind
+    amount: int = 0
+    gateway_id: str | None = None
+    decline_kind: str | None = None
+    decline_code: str | None = None
+    message: str | None = None
+    action_url: str | None = None
+
+
+@frozen
+class Payment:
+    """One attempt to collect an invoice. `request` is the exact request as JSON, stored before the call.
+
+    `sends` counts the calls made with it; 0 means that it was surely never sent. `amount` is what is asked for,
+    `captured` what was taken. `next_check_at` is when its outcome is asked for next.
+    """
+
+    id: str
+    customer_id: str
+    invoice_id: str
+    attempt: int
+    idempotency_key: str
+    cause: Cause
+    amount: int
+    currency: str
+    gateway: str
+    payment_method_id: str
+    request: str
+    status: PaymentStatus
+    created_at: datetime
+    captured: int = 0
+    refunded: int = 0
+    sends: int = 0
+    settled_at: datetime | None = None
+    gateway_id: str | None = None
+    decline_kind: str | None = None
+    decline_code: str | None = None
+    message: str | None = None
+    action_url: str | None = None
+    next_check_at: datetime | None = None
+    checks: int = 0
+    not_found: int = 0
+    lease_owner: str | None = None
+    lease_until: datetime | None = None
+    parked_reason: str | None = None
+    version: int = 1
+
+
+# (status, outcome) -> status. A settled payment keeps its status: a late or repeated answer changes nothing, but a
+# success after a failure is money that must be looked at (behaviour 5.1), which the settlement decides.
+TABLE: Mapping[PaymentStatus, Mapping[OutcomeKind, PaymentStatus]] = {
+    status: (
+        {
+            "approved": "succeeded",
+            "pending": "pending",
+            "action_required": "requires_action",
+            "declined": "failed",
+            "not_sent": status if status == "unknown" else "failed",
+            "unknown": "unknown" if status == "pending" else status,
+            "not_found": status,
+        }
+        if status in IN_DOUBT
+        else {
+            kind: "succeeded" if kind == "approved" and status in ("failed", "canceled") else status
+            for kind in OUTCOME_KINDS
+        }
+    )
+    for status in PAYMENT_STATUSES
+}

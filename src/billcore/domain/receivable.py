@@ -1,0 +1,178 @@
+"""One invoice that is being collected, with its payer's subscriptions and dunning case (behaviour 5.2, 9.5)."""
+
+from datetime import datetime
+
+from attrs import evolve, frozen
+
+from billcore.domain.bill import Site, issue
+from billcore.domain.credit import Credit
+from billcore.domain.dunning import DunningCase, first_step, is_over
+from billcore.domain.event import StateChange
+from billcore.domain.facts import NewId
+from billcore.domain.invoice import Invoice, Renewal
+from billcore.domain.payment import Cause
+from billcore.domain.states import Event, State, move
+from billcore.domain.step import planned
+from billcore.domain.subscription import Subscription
+from billcore.domain.writes import Writes
+
+
+@frozen
+class Account:
+    """One payer's money matters in one currency.
+
+    `subscriptions` are the payer's that stand on the invoice or are past due, unpaid or in soft failure;
+    `overdue` are the ids of all overdue invoices; `terms` are the invoice's net terms in days.
+    """
+
+    zone: str
+    subscriptions: tuple[Subscription, ...] = ()
+    case: DunningCase | None = None
+    overdue: frozenset[str] = frozenset()
+    credits: tuple[Credit, ...] = ()
+    terms: int = 0
+
+
+class Receivable:
+    """An invoice in the hands of the collection; what changes is collected in `writes`."""
+
+    def __init__(
+        self, invoice: Invoice, account: Account, site: Site, at: datetime, writes: Writes, new_id: NewId
+    ) -> None:
+        self.invoice = invoice
+        self.account = account
+        self.site = site
+        self.at = at
+        self.writes = writes
+        self.new_id = new_id
+        self.case = account.case
+        self._subscriptions = {sub.id: sub for sub in account.subscriptions}
+        named = {line.subscription_id for line in invoice.lines} | {invoice.subscription_id}
+        self._on_invoice = [sub.id for sub in account.subscriptions if sub.id in named]
+
+    def on_invoice(self) -> list[Subscription]:
+        """The subscriptions that stand on the invoice, as they are by now."""
+        return [self._subscriptions[sub_id] for sub_id in self._on_invoice]
+
+    def put(self, invoice: Invoice) -> None:
+        """Keep a changed invoice."""
+        self.invoice = invoice
+        self.writes.put(invoice)
+
+    def move(self, sub: Subscription, event: Event, target: State) -> None:
+        """Take a subscription to the state the table allows, and record the change."""
+        before = sub.state
+        state = move(before, event, target, sub.reference)
+        previous = None if before == "soft_failure" else sub.previous_state
+        moved = planned(evolve(sub, state=state, previous_state=previous))
+        if moved == self._subscriptions[sub.id]:
+            return
+        self._subscriptions[sub.id] = moved
+        self.writes.put(moved)
+        if state != before:
+            change = StateChange(
+                self.new_id("chg"), sub.customer_id, sub.id, before, state, self.at, event, "engine"
+            )
+            self.writes.add(change)
+
+    def begin(self, *, left_unpaid: bool = False) -> None:
+        """Issue the draft and start what it pays for: signup, activation or start date."""
+        draft = evolve(self.invoice, reserved_by=None)
+        self.invoice = issue(
+            draft,
+            self.account.credits,
+            self.account.terms,
+            self.at,
+            False,
+            self.site,
+            self.writes,
+            self.new_id,
+        )
+        self.writes.put(self.invoice)
+        for sub in self.on_invoice():
+            if sub.state != "pending":
+                continue
+            renewal = first_renewal(sub, self.at, self.invoice.id, self.new_id)
+            if renewal is not None:
+                self.writes.add(renewal)
+            if left_unpaid:
+                self.move(sub, "signup_left_unpaid", "past_due")
+            else:
+                self.move(sub, "signup_settled", signup_state(sub))
+
+    def discard(self) -> None:
+        """Drop the draft; what was waiting for it has failed to be created (behaviour 5.1)."""
+        self.put(evolve(self.invoice, discarded_at=self.at, reserved_by=None, collect_at=None))
+        for sub in self.on_invoice():
+            if sub.state == "pending":
+                self.move(evolve(sub, ended_at=self.at), "signup_refused", "failed_to_create")
+
+    def fail(self, failed_at: datetime, cause: Cause, refused_method: str | None) -> None:
+        """The due amount was not collected: past due, and a dunning case counted from `failed_at`.
+
+        A final invoice is tried once and left open; without a dunning policy a renewal's decline cancels.
+        """
+        if self.invoice.purpose == "final":
+            self.put(evolve(self.invoice, reserved_by=None, collect_at=None))
+            return
+        policy = self.site.settings.dunning
+        cancels = (
+            policy is None and self.invoice.purpose == "renewal" and self.invoice.collection == "automatic"
+        )
+        self.put(evolve(self.invoice, overdue=not cancels, reserved_by=None, collect_at=None))
+        for sub in self.on_invoice():
+            if cancels and sub.state in ("active", "soft_failure"):
+                self.move(evolve(sub, ended_at=self.at), "payment_declined", "canceled")
+            elif sub.state in ("active", "trialing", "soft_failure"):
+                self.move(sub, "payment_declined", "past_due")
+        if policy is None or self.invoice.collection != "automatic":
+            return
+        case = self.case
+        if case is None or case.status != "open":
+            case = DunningCase(self.new_id("dun"), self.invoice.customer_id, self.invoice.currency, failed_at)
+            self.case = evolve(first_step(case, policy, self.account.zone), refused_method_id=refused_method)
+            self.writes.add(self.case)
+            return
+        if cause == "dunning" and is_over(case, policy):
+            case = evolve(case, next_step_at=self.at)
+        if refused_method is not None:
+            case = evolve(case, refused_method_id=refused_method)
+        if case != self.case:
+            self.case = case
+            self.writes.put(case)
+
+    def paid_up(self) -> None:
+        """When nothing is overdue any more the case closes and the subscriptions are active again."""
+        if self.account.overdue - {self.invoice.id}:
+            return
+        if self.case is not None and self.case.status == "open":
+            self.case = evolve(
+                self.case, status="closed", next_step_at=None, closed_at=self.at, closed_by="paid"
+            )
+            self.writes.put(self.case)
+        for sub in list(self._subscriptions.values()):
+            if sub.state in ("past_due", "unpaid"):
+                self.move(sub, "debt_paid", "active")
+            elif sub.state == "soft_failure":
+                self.move(sub, "debt_paid", sub.previous_state or "active")
+
+
+def first_renewal(sub: Subscription, at: datetime, invoice_id: str | None, new_id: NewId) -> Renewal | None:
+    """The renewal row of a subscription's first paid period; none while it is in its trial."""
+    if sub.sequence == 0 or sub.period_start is None or sub.period_end is None:
+        return None
+    return Renewal(
+        new_id("ren"),
+        sub.customer_id,
+        sub.id,
+        sub.sequence,
+        sub.period_start,
+        sub.period_end,
+        at,
+        invoice_id,
+    )
+
+
+def signup_state(sub: Subscription) -> State:
+    """Where a settled signup leads: into its trial or straight into its first period."""
+    return "trialing" if sub.sequence == 0 and sub.trial_until is not None else "active"

@@ -1,0 +1,291 @@
+"""Periods begin, renew and close: the decisions that make lines out of time (behaviour 5.2, 7)."""
+
+from datetime import datetime
+
+from attrs import evolve
+
+from billcore.domain.catalog import Periods
+from billcore.domain.charges import (
+    advance_items,
+    arrears_items,
+    fee_line,
+    item_line,
+    minimum_line,
+    no_time,
+    product_line,
+    usage_lines,
+)
+from billcore.domain.draft import DraftLine
+from billcore.domain.facts import Facts, NewId, earliest, own_interval
+from billcore.domain.invoice import Renewal
+from billcore.domain.periods import Period, Schedule, add, schedule_from_start, span_of
+from billcore.domain.proration import portion
+from billcore.domain.step import Step, changed, planned
+from billcore.domain.subscription import Item, Subscription
+
+
+def begin_trial(sub: Subscription, facts: Facts, at: datetime) -> tuple[Subscription, list[DraftLine]]:
+    """Start the trial at `at`: its amount and the setup fee of signup; the product is charged from its end."""
+    assert sub.trial_until is not None
+    period = Period(at, sub.trial_until)
+    lines = fee_line(sub, facts, "trial", facts.price.trial_amount, period)
+    if facts.price.setup_fee_at == "signup":
+        lines += fee_line(sub, facts, "setup_fee", facts.price.setup_fee, None)
+    started = evolve(sub, state="trialing", period_start=at, period_end=sub.trial_until)
+    return with_expiry(started, facts, None), lines
+
+
+def begin(
+    sub: Subscription,
+    facts: Facts,
+    at: datetime,
+    new_id: NewId,
+    *,
+    fee: bool,
+    anchored: Schedule | None = None,
+) -> tuple[Subscription, list[DraftLine], Renewal]:
+    """Start the first paid period at `at`: setup fee where `fee`, product, components.
+
+    `anchored` gives the boundaries of another subscription (an add-on takes its base's), otherwise they are found
+    from `at` and the billing day (behaviour 7.1).
+    """
+    every = facts.price.every
+    assert every is not None
+    billing_day = sub.billing_day if every.months else None
+    if anchored is None:
+        schedule = schedule_from_start(
+            at, every, facts.zone, billing_day, facts.settings.billing_time, facts.settings.period_policy
+        )
+        whole = Period(at, schedule.first_end(at))
+    else:
+        schedule = evolve(anchored, every=every)
+        whole = Period(at, schedule.boundary_after(at))
+    sub = evolve(
+        sub,
+        state="active",
+        anchor=schedule.anchor,
+        activated_at=sub.activated_at or at,
+        priced_from=at,
+        arrears_from=at,
+    )
+    sub = with_expiry(sub, facts, whole)
+    sub, period = _enter(sub, facts, whole, at)
+    lines = fee_line(sub, facts, "setup_fee", facts.price.setup_fee, None) if fee else []
+    lines += _advance(sub, facts, whole, period, first=True)
+    lines += [
+        line
+        for item in sub.items
+        if facts.components[item.component].kind == "one_time"
+        and (line := item_line(sub, item, facts, None, None)) is not None
+    ]
+    return planned(sub), lines, _renewal(sub, period, at, new_id)
+
+
+def renew(sub: Subscription, facts: Facts, due: datetime, at: datetime, new_id: NewId) -> Step:
+    """Bill what fell due at the boundary `due`: the ended period in arrears, the next in advance.
+
+    `at` is when it happens: `due` itself, or later after an outage. The period advances whatever the payment does.
+    """
+    assert sub.period_end is not None and sub.period_start is not None
+    lines: list[DraftLine] = []
+    usage: list[str] = []
+    after = sub
+    if sub.period_end <= due:
+        lines, usage = _arrears(sub, facts, sub.period_end)
+        schedule = facts.schedule(sub)
+        whole = Period(sub.period_end, schedule.boundary_after(sub.period_end))
+        after = evolve(sub, arrears_from=sub.period_end)
+        after, period = _enter(after, facts, whole, due)
+        lines += _advance(after, facts, whole, period)
+    else:
+        after = evolve(sub, sequence=sub.sequence + 1)
+        period = Period(sub.period_start, sub.period_end)
+    after, more, used = _own_intervals(after, facts, due)
+    lines += more
+    after = planned(after)
+    return Step(
+        after,
+        sub,
+        "renewal",
+        tuple(lines),
+        _renewal(after, period, at, new_id),
+        changed(sub, after, "renewal_due", at, facts.actor, new_id),
+        tuple(usage + used),
+        due,
+        collects=sub.state != "unpaid",
+    )
+
+
+def closing_lines(sub: Subscription, facts: Facts, at: datetime) -> tuple[list[DraftLine], tuple[str, ...]]:
+    """What is owed in arrears when the subscription stops at `at`, and the items whose usage is thereby billed."""
+    if sub.period_start is None or sub.period_end is None or sub.state in ("trialing", "awaiting_signup"):
+        return [], ()
+    lines, usage = _arrears(sub, facts, at)
+    for item in sub.items:
+        price = facts.prices[item.price_id]
+        if own_interval(price, facts.price) and item.period_start is not None and price.bill == "arrears":
+            ended = Period(item.period_start, at)
+            if facts.components[item.component].kind == "metered":
+                lines += usage_lines(sub, item, facts, ended)
+                usage.append(item.id)
+            elif ended.start < at:
+                lines += _own_line(sub, item, facts, ended)
+    return lines, tuple(usage)
+
+
+def with_expiry(sub: Subscription, facts: Facts, first: Period | None) -> Subscription:
+    """`sub` with `expires_at` from its price: the first boundary on or after the term's end (behaviour 5.2)."""
+    term = facts.price.expires_after
+    if term is None or sub.expires_at is not None or first is None:
+        return sub
+    schedule = facts.schedule(sub)
+    if isinstance(term, Periods):
+        end = first.end
+        for _ in range(term.count - 1):
+            end = schedule.boundary_after(end)
+        return evolve(sub, expires_at=end)
+    counted_from = sub.created_at if facts.settings.expiry_from == "creation" else first.start
+    end = add(counted_from, term, facts.zone)
+    return evolve(sub, expires_at=end if schedule.is_boundary(end) else schedule.boundary_after(end))
+
+
+def trial_end(sub: Subscription, facts: Facts, start: datetime) -> datetime | None:
+    """When a trial that starts at `start` ends; None when the price has none."""
+    if no_time(facts.price.trial):
+        return None
+    assert facts.price.trial is not None
+    return add(start, facts.price.trial, facts.zone)
+
+
+def _enter(sub: Subscription, facts: Facts, whole: Period, due: datetime) -> tuple[Subscription, Period]:
+    """Enter the period `whole`, which a known end cuts short; components with their own interval start theirs."""
+    end = whole.end
+    for known in (sub.ends_at, sub.cancel_at):
+        if known is not None and whole.start < known < end:
+            end = known
+    items = sub.items
+    if sub.sequence == 0:
+        items = tuple(
+            evolve(
+                item,
+                period_start=whole.start,
+                period_end=facts.item_schedule(sub, item).boundary_after(whole.start),
+            )
+            if own_interval(facts.prices[item.price_id], facts.price)
+            else item
+            for item in items
+        )
+    entered = evolve(sub, period_start=whole.start, period_end=end, sequence=sub.sequence + 1, items=items)
+    return entered, Period(whole.start, end)
+
+
+def _advance(
+    sub: Subscription, facts: Facts, whole: Period, period: Period, *, first: bool = False
+) -> list[DraftLine]:
+    if first and sub.first_charge == "none" and span_of(whole, facts.schedule(sub)) != whole:
+        return []
+    span = _span(sub, facts, whole, first=first)
+    lines = []
+    if facts.price.bill == "advance":
+        lines.append(product_line(sub, facts, period, span))
+    for item in advance_items(sub, facts):
+        lines.append(item_line(sub, item, facts, period, span))
+    if first:
+        for item in sub.items:
+            price = facts.prices[item.price_id]
+            if item.period_end is not None and item.period_start is not None and price.bill == "advance":
+                lines += _own_line(sub, item, facts, Period(item.period_start, item.period_end))
+    return [line for line in lines if line is not None]
+
+
+def _span(sub: Subscription, facts: Facts, whole: Period, *, first: bool) -> Period:
+    if first and sub.first_charge == "full":
+        return whole
+    return span_of(whole, facts.schedule(sub))
+
+
+def _current_whole(sub: Subscription, facts: Facts) -> Period:
+    """The running period as it was before a known end cut it."""
+    assert sub.period_start is not None
+    schedule = facts.schedule(sub)
+    end = (
+        schedule.first_end(sub.period_start)
+        if sub.sequence <= 1
+        else schedule.boundary_after(sub.period_start)
+    )
+    return Period(sub.period_start, end)
+
+
+def _arrears(sub: Subscription, facts: Facts, until: datetime) -> tuple[list[DraftLine], list[str]]:
+    """Lines in arrears of the running period up to `until`, and the metered items they bill."""
+    assert sub.period_start is not None
+    start = max(sub.arrears_from or sub.period_start, sub.period_start)
+    first = sub.sequence <= 1
+    whole = _current_whole(sub, facts)
+    free = first and sub.first_charge == "none" and span_of(whole, facts.schedule(sub)) != whole
+    span = _span(sub, facts, whole, first=first)
+    part = Period(start, until)
+    lines: list[DraftLine | None] = []
+    if facts.price.bill == "arrears" and start < until and not free:
+        lines.append(product_line(sub, facts, part, span))
+    metered = []
+    for item, _price, component in arrears_items(sub, facts):
+        if component.kind == "metered":
+            lines += usage_lines(sub, item, facts, part)
+            metered.append(item.id)
+        elif start < until and not free:
+            begun = max(start, item.added_at)
+            lines.append(item_line(sub, item, facts, Period(begun, until), span))
+    made = [line for line in lines if line is not None]
+    if facts.price.minimum is not None and start < until:
+        assert facts.price.every is not None
+        share = portion(part, span, facts.settings.proration_basis, facts.zone, facts.price.every)
+        billed = facts.billed_in_period + sum(line.amount for line in made)
+        made += minimum_line(sub, facts, billed, share, part)
+    return made, metered
+
+
+def _own_intervals(
+    sub: Subscription, facts: Facts, due: datetime
+) -> tuple[Subscription, list[DraftLine], list[str]]:
+    """Components with their own interval whose period ends by `due`: bill and move them on (behaviour 4.3)."""
+    lines: list[DraftLine] = []
+    used: list[str] = []
+    items = []
+    for item in sub.items:
+        if item.period_end is None or item.period_start is None or item.period_end > due or item.ended_at:
+            items.append(item)
+            continue
+        price = facts.prices[item.price_id]
+        ended = Period(item.period_start, item.period_end)
+        following = Period(ended.end, facts.item_schedule(sub, item).boundary_after(ended.end))
+        moved = evolve(item, period_start=following.start, period_end=following.end)
+        if facts.components[item.component].kind == "metered":
+            lines += usage_lines(sub, item, facts, ended)
+            used.append(item.id)
+        else:
+            lines += _own_line(sub, item, facts, ended if price.bill == "arrears" else following)
+        items.append(moved)
+    if not lines and not used:
+        return (
+            sub
+            if all(a is b for a, b in zip(items, sub.items, strict=True))
+            else evolve(sub, items=tuple(items)),
+            [],
+            [],
+        )
+    return evolve(sub, items=tuple(items)), lines, used
+
+
+def _own_line(sub: Subscription, item: Item, facts: Facts, period: Period) -> list[DraftLine]:
+    schedule = facts.item_schedule(sub, item)
+    whole = Period(period.start, schedule.boundary_after(period.start))
+    known = earliest(sub.ends_at, sub.cancel_at)
+    if known is not None and period.start < known < period.end:
+        period = Period(period.start, known)
+    line = item_line(sub, item, facts, period, span_of(whole, schedule))
+    return [line] if line is not None else []
+
+
+def _renewal(sub: Subscription, period: Period, at: datetime, new_id: NewId) -> Renewal:
+    return Renewal(new_id("ren"), sub.customer_id, sub.id, sub.sequence, period.start, period.end, at, None)

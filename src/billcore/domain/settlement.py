@@ -1,0 +1,193 @@
+"""What the outcome of an attempt makes of its payment, invoice, subscriptions and dunning case (behaviour 5.1, 9)."""
+
+from typing import assert_never
+
+from attrs import evolve
+
+from billcore.domain import ledger
+from billcore.domain.bill import post, record
+from billcore.domain.payment import IN_DOUBT, TABLE, Outcome, Payment
+from billcore.domain.periods import Duration, add
+from billcore.domain.receivable import Receivable
+
+UNREACHABLE_AGAIN = Duration(1, "hour")
+"""When an attempt that was surely not sent is made again."""
+
+CHECK_MINUTES = (1, 5, 15, 60)
+"""Minutes after which an open outcome is asked for; the last one repeats."""
+
+
+def settle(payment: Payment, outcome: Outcome, receivable: Receivable) -> Payment:
+    """Apply `outcome` to an attempt and to everything that hangs on it; changes are put into the receivable's writes.
+
+    A repeated or late answer to a settled payment changes nothing but what money moved (behaviour 9.3).
+    """
+    settled = _Settlement(payment, receivable).run(outcome)
+    receivable.writes.put(settled)
+    return settled
+
+
+class _Settlement:
+    def __init__(self, payment: Payment, receivable: Receivable) -> None:
+        self.payment = payment
+        self.receivable = receivable
+        self.at = receivable.at
+
+    def run(self, outcome: Outcome) -> Payment:
+        before = self.payment
+        self.payment = evolve(
+            before,
+            status=TABLE[before.status][outcome.kind],
+            gateway_id=outcome.gateway_id or before.gateway_id,
+            decline_kind=outcome.decline_kind,
+            decline_code=outcome.decline_code,
+            message=outcome.message or before.message,
+            action_url=outcome.action_url or before.action_url,
+            lease_owner=None,
+            lease_until=None,
+        )
+        if before.status not in IN_DOUBT:
+            if self.payment.status == "succeeded" and before.status != "succeeded":
+                self._late_success(outcome.amount)
+            return self.payment
+        match outcome.kind:
+            case "approved":
+                self._approved(outcome.amount)
+            case "declined":
+                self._declined(outcome)
+            case "not_sent":
+                self._not_sent(before.status == "unknown")
+            case "pending" | "action_required":
+                self._wait(outcome.kind == "pending")
+            case "unknown" | "not_found":
+                self._unknown()
+            case _:
+                assert_never(outcome.kind)
+        return self.payment
+
+    def _approved(self, amount: int) -> None:
+        invoice = self.receivable.invoice
+        wanted = invoice.discarded_at is None and invoice.status in ("draft", "open")
+        if not wanted or amount > invoice.due:
+            self._late_success(amount)
+            return
+        self.payment = evolve(self.payment, captured=amount, settled_at=self.at, next_check_at=None)
+        if invoice.status == "draft":
+            self.receivable.begin()
+            invoice = self.receivable.invoice
+        self._post([(ledger.cash(self.payment.gateway), ledger.RECEIVABLE, amount)], invoice.id)
+        self._event("payment.succeeded", amount=amount)
+        paid = evolve(invoice, paid=invoice.paid + amount, reserved_by=None, collect_at=None)
+        if paid.due > 0:
+            self.receivable.put(paid)
+            self.receivable.fail(self.payment.created_at, self.payment.cause, None)
+            return
+        self.receivable.put(evolve(paid, status="paid", overdue=False))
+        self.receivable.paid_up()
+
+    def _late_success(self, amount: int) -> None:
+        """Money for an invoice that no longer wants it: kept apart and parked for a person (behaviour 5.1)."""
+        invoice = self.receivable.invoice
+        word = "discarded" if invoice.discarded_at is not None else invoice.status
+        self.payment = evolve(
+            self.payment,
+            captured=amount,
+            settled_at=self.at,
+            next_check_at=None,
+            parked_reason=f"captured for an invoice that is {word}: refund it",
+        )
+        self._post([(ledger.cash(self.payment.gateway), ledger.UNAPPLIED, amount)], None)
+        self._event("payment.parked", amount=amount)
+
+    def _declined(self, outcome: Outcome) -> None:
+        self.payment = evolve(self.payment, settled_at=self.at, next_check_at=None)
+        self._event("payment.failed", code=outcome.decline_code, decline=outcome.decline_kind)
+        hard = self.payment.payment_method_id if outcome.decline_kind == "hard" else None
+        if self.receivable.invoice.discarded_at is None:
+            self._refused(hard)
+
+    def _refused(self, hard: str | None) -> None:
+        if self.receivable.invoice.status == "draft":
+            if self._draft_is_refused():
+                self.receivable.discard()
+                return
+            self.receivable.begin(left_unpaid=True)
+        self.receivable.fail(self.payment.created_at, self.payment.cause, hard)
+
+    def _draft_is_refused(self) -> bool:
+        settings = self.receivable.site.settings
+        match self.receivable.invoice.purpose:
+            case "signup":
+                return settings.signup_decline == "refuse"
+            case "activation":
+                return settings.activation_decline == "revert"
+            case "start":
+                return settings.start_decline == "failed_to_create"
+            case _:
+                return True
+
+    def _not_sent(self, was_unknown: bool) -> None:
+        """The attempt surely did not happen; it is made again later, a draft is refused (behaviour 5.2, 9.3)."""
+        self.payment = evolve(self.payment, status="failed", settled_at=self.at, next_check_at=None)
+        self._event("payment.not_sent")
+        receivable = self.receivable
+        if receivable.invoice.status == "draft":
+            self._refused(None)
+            return
+        again = self.at if was_unknown else add(self.at, UNREACHABLE_AGAIN, receivable.account.zone)
+        receivable.put(evolve(receivable.invoice, reserved_by=None, collect_at=again))
+        for sub in receivable.on_invoice():
+            if was_unknown and sub.state == "soft_failure":
+                receivable.move(sub, "payment_not_sent", sub.previous_state or "active")
+            elif not was_unknown and sub.state in ("active", "trialing"):
+                receivable.move(evolve(sub, previous_state=sub.state), "payment_unknown", "soft_failure")
+
+    def _wait(self, asynchronous: bool) -> None:
+        """The customer or the bank has to act: the invoice stays reserved and the outcome is asked for."""
+        self._check_later()
+        kind = "payment.pending" if asynchronous else "payment.action_required"
+        self._event(kind, url=self.payment.action_url)
+        receivable = self.receivable
+        trusted = receivable.site.settings.async_signup == "trust"
+        if asynchronous and trusted and receivable.invoice.status == "draft":
+            receivable.begin()
+            receivable.put(evolve(receivable.invoice, reserved_by=self.payment.id))
+
+    def _unknown(self) -> None:
+        self._check_later()
+        self._event("payment.unknown")
+        for sub in self.receivable.on_invoice():
+            if sub.state in ("active", "trialing"):
+                self.receivable.move(evolve(sub, previous_state=sub.state), "payment_unknown", "soft_failure")
+
+    def _check_later(self) -> None:
+        minutes = CHECK_MINUTES[min(self.payment.checks, len(CHECK_MINUTES) - 1)]
+        self.payment = evolve(
+            self.payment,
+            checks=self.payment.checks + 1,
+            next_check_at=add(self.at, Duration(minutes, "minute"), self.receivable.account.zone),
+        )
+
+    def _post(self, movements: list[tuple[str, str, int]], invoice_id: str | None) -> None:
+        post(
+            self.receivable.writes,
+            self.receivable.new_id,
+            self.payment.customer_id,
+            self.at,
+            self.payment.currency,
+            movements,
+            invoice_id=invoice_id,
+            payment_id=self.payment.id,
+        )
+
+    def _event(self, kind: str, **data: str | int | None) -> None:
+        record(
+            self.receivable.writes,
+            self.receivable.new_id,
+            self.payment.customer_id,
+            self.at,
+            kind,
+            self.payment.id,
+            invoice=self.receivable.invoice.id,
+            **data,
+        )

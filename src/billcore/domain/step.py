@@ -1,0 +1,51 @@
+"""What one decision wants for one subscription: its new value, lines to bill, and what to record (behaviour 5.3)."""
+
+from datetime import datetime
+
+from attrs import evolve, frozen
+
+from billcore.domain.draft import DraftLine
+from billcore.domain.event import StateChange
+from billcore.domain.facts import NewId
+from billcore.domain.invoice import Purpose, Renewal
+from billcore.domain.states import Event, move
+from billcore.domain.subscription import Subscription, next_action
+
+
+@frozen
+class Step:
+    """`collects` False means that the invoice waits (unpaid subscriptions); `final` that a decline opens no dunning.
+
+    `usage` are the item ids whose unbilled events up to `usage_until` belong to this step's lines.
+    """
+
+    subscription: Subscription
+    before: Subscription
+    purpose: Purpose = "renewal"
+    lines: tuple[DraftLine, ...] = ()
+    renewal: Renewal | None = None
+    changes: tuple[StateChange, ...] = ()
+    usage: tuple[str, ...] = ()
+    usage_until: datetime | None = None
+    collects: bool = True
+
+
+def changed(
+    before: Subscription, after: Subscription, event: Event, at: datetime, actor: str, new_id: NewId
+) -> tuple[StateChange, ...]:
+    """The change of state between the two, checked against the table; empty when there is none."""
+    move(before.state, event, after.state, before.reference)
+    if before.state == after.state:
+        return ()
+    return (
+        StateChange(new_id("chg"), after.customer_id, after.id, before.state, after.state, at, event, actor),
+    )
+
+
+def planned(sub: Subscription) -> Subscription:
+    """`sub` with its next action filled in."""
+    action = next_action(sub)
+    at, kind = action if action is not None else (None, None)
+    if sub.next_action_at == at and sub.next_action == kind:
+        return sub
+    return evolve(sub, next_action_at=at, next_action=kind)

@@ -1,0 +1,131 @@
+"""A subscription: an agreement to be billed for a product and its components, period by period (behaviour 5)."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal
+
+from attrs import frozen
+
+from billcore.domain.discount import AppliedCoupon
+from billcore.domain.states import State
+
+Collection = Literal["automatic", "remittance"]
+FirstCharge = Literal["prorated", "full", "none"]
+Unused = Literal["forfeit", "credit", "extend"]
+Action = Literal["resume", "cancel", "expire", "start", "trial_end", "renew"]
+
+# Behaviour 2.5: what comes first when several things fall due at one instant.
+ACTION_ORDER: tuple[Action, ...] = ("resume", "cancel", "expire", "start", "trial_end", "renew")
+
+
+@frozen
+class Item:
+    """A component on a subscription: `quantity` units at one price.
+
+    `period_start` and `period_end` are set only where the price has its own interval; others follow the product.
+    """
+
+    id: str
+    subscription_id: str
+    component: str
+    price_id: str
+    quantity: Decimal
+    added_at: datetime
+    period_start: datetime | None = None
+    period_end: datetime | None = None
+    ended_at: datetime | None = None
+
+
+@frozen
+class Subscription:
+    """One agreement. Instants are UTC; `sequence` counts the billings so far and is the number of the last one.
+
+    `anchor` is a boundary instant from which all others are counted (behaviour 2.2); `previous_state` is where
+    soft_failure and on_hold came from; phases count from `priced_from`; what is billed in arrears begins at
+    `arrears_from`; `next_action` with `next_action_at` is what the engine does next.
+    """
+
+    id: str
+    reference: str
+    customer_id: str
+    currency: str
+    price_id: str
+    quantity: Decimal
+    state: State
+    created_at: datetime
+    collection: Collection = "automatic"
+    previous_state: State | None = None
+    starts_at: datetime | None = None
+    activated_at: datetime | None = None
+    trial_until: datetime | None = None
+    anchor: datetime | None = None
+    priced_from: datetime | None = None
+    arrears_from: datetime | None = None
+    billing_day: int | None = None
+    first_charge: FirstCharge = "prorated"
+    period_start: datetime | None = None
+    period_end: datetime | None = None
+    sequence: int = 0
+    ends_at: datetime | None = None
+    expires_at: datetime | None = None
+    cancel_at: datetime | None = None
+    cancel_requested_at: datetime | None = None
+    cancel_reason: str | None = None
+    cancel_credit: str | None = None
+    ended_at: datetime | None = None
+    held_at: datetime | None = None
+    resume_at: datetime | None = None
+    unused: Unused | None = None
+    net_terms: int | None = None
+    payment_method_id: str | None = None
+    base_id: str | None = None
+    referral_code: str | None = None
+    next_action_at: datetime | None = None
+    next_action: Action | None = None
+    parked_at: datetime | None = None
+    parked_reason: str | None = None
+    version: int = 1
+    items: tuple[Item, ...] = ()
+    coupons: tuple[AppliedCoupon, ...] = ()
+
+    @property
+    def access_until(self) -> datetime | None:
+        """When access ends as things stand: the planned or actual end, None while it goes on."""
+        ends = [at for at in (self.ended_at, self.cancel_at, self.ends_at, self.expires_at) if at is not None]
+        return min(ends) if ends else None
+
+
+def next_action(sub: Subscription) -> tuple[datetime, Action] | None:
+    """The next thing the engine has to do for `sub`, or None when nothing is due any more (behaviour 2.5, 5.2)."""
+    due: list[tuple[datetime, int]] = []
+
+    def add(at: datetime | None, action: Action) -> None:
+        if at is not None:
+            due.append((at, ACTION_ORDER.index(action)))
+
+    match sub.state:
+        case "on_hold":
+            add(sub.resume_at, "resume")
+            add(sub.cancel_at, "cancel")
+        case "awaiting_signup":
+            add(sub.starts_at, "start")
+            add(sub.cancel_at, "cancel")
+        case "trialing":
+            add(sub.trial_until, "trial_end")
+            add(sub.cancel_at, "cancel")
+            add(sub.ends_at, "expire")
+            add(sub.expires_at, "expire")
+        case "active" | "past_due" | "unpaid" | "soft_failure":
+            add(sub.cancel_at, "cancel")
+            add(sub.ends_at, "expire")
+            add(sub.expires_at, "expire")
+            add(sub.period_end, "renew")
+            for item in sub.items:
+                if item.ended_at is None:
+                    add(item.period_end, "renew")
+        case _:
+            return None
+    if not due:
+        return None
+    at, order = min(due)
+    return at, ACTION_ORDER[order]

@@ -1,0 +1,34 @@
+"""Usage: what was consumed of a metered component (behaviour 12)."""
+
+from datetime import datetime
+from decimal import Decimal
+
+from attrs import frozen
+
+
+@frozen
+class UsageEvent:
+    """One event, append-only. `event_id` is unique per subscription and component; negative quantities correct.
+
+    `at` is when it was consumed (microseconds kept); `line_id` the line that billed it, None until then.
+    """
+
+    id: str
+    customer_id: str
+    subscription_id: str
+    item_id: str
+    component: str
+    event_id: str
+    quantity: Decimal
+    at: datetime
+    recorded_at: datetime
+    line_id: str | None = None
+
+
+@frozen
+class UsageTotal:
+    """Unbilled usage of one item up to a cut-off: `current` inside the period, `late` from periods billed already."""
+
+    current: Decimal
+    late: Decimal
+    events: int

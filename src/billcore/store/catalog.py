@@ -1,0 +1,179 @@
+"""The stored catalog: every published version of every entry, and the prices made for one subscription."""
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from attrs import evolve, field, frozen
+
+from billcore.domain.catalog import Catalog, Component, Coupon, Feature, Price, Product, TaxRow
+from billcore.domain.catalog_reader import from_definition
+from billcore.domain.catalog_writer import Entry, definition
+from billcore.domain.tax import RateTable
+from billcore.errors import NotFound
+from billcore.store.database import Transaction
+from billcore.store.mapping import Row
+from billcore.store.types import instant_to_text, text_to_instant
+
+_COLUMNS = "id, kind, code, version, definition, published_at, owner, custom_of"
+
+
+@frozen
+class CatalogEntry:
+    """One version of one entry as it is stored; `definition` is JSON in the form of the catalog file.
+
+    `owner` is what a price belongs to, "product/pro" or "component/seats"; `custom_of` the base of a custom price.
+    """
+
+    id: str
+    kind: str
+    code: str
+    version: int
+    definition: str
+    published_at: datetime
+    owner: str | None = None
+    custom_of: str | None = None
+
+
+@frozen
+class StoredCatalog:
+    """The catalog in memory: the latest versions by code, and every price and coupon version by id."""
+
+    catalog: Catalog
+    prices: Mapping[str, Price] = field(factory=dict)
+    coupons: Mapping[str, Coupon] = field(factory=dict)
+    entries: Mapping[tuple[str, str], CatalogEntry] = field(factory=dict)
+    rates: RateTable = field(factory=lambda: RateTable(()))
+
+    def price(self, price_id: str) -> Price:
+        """A price by id; raises NotFound."""
+        try:
+            return self.prices[price_id]
+        except KeyError:
+            raise NotFound(f"No price has the id {price_id}.") from None
+
+
+def load(tx: Transaction) -> StoredCatalog:
+    """The whole catalog without the custom prices, which are loaded when they are needed."""
+    products: dict[str, Product] = {}
+    prices: dict[str, Price] = {}
+    components: dict[str, Component] = {}
+    coupons: dict[str, Coupon] = {}
+    features: dict[str, Feature] = {}
+    taxes: list[TaxRow] = []
+    by_id: dict[str, Price] = {}
+    coupons_by_id: dict[str, Coupon] = {}
+    entries: dict[tuple[str, str], CatalogEntry] = {}
+    for row in tx.rows(
+        f"SELECT {_COLUMNS} FROM billcore_catalog WHERE custom_of IS NULL ORDER BY version, id"
+    ):
+        entry = _entry(row)
+        entries[entry.kind, entry.code] = entry
+        value = _value(entry)
+        match value:
+            case Product():
+                products[value.code] = value
+            case Price():
+                prices[value.code] = value
+                by_id[value.id] = value
+            case Component():
+                components[value.code] = value
+            case Coupon():
+                coupons[value.code] = value
+                coupons_by_id[value.id] = value
+            case Feature():
+                features[value.code] = value
+            case TaxRow():
+                taxes.append(value)
+    catalog = Catalog(products, prices, components, coupons, tuple(taxes), features)
+    return StoredCatalog(catalog, by_id, coupons_by_id, entries, RateTable(catalog.taxes))
+
+
+def load_prices(tx: Transaction, ids: Iterable[str]) -> dict[str, Price]:
+    """Custom prices by id."""
+    return {
+        row[0]: _priced(_entry(row))
+        for row in tx.rows(f"SELECT {_COLUMNS} FROM billcore_catalog WHERE id IN ??", [list(ids)])
+    }
+
+
+def custom_prices(tx: Transaction, base_id: str) -> dict[str, str]:
+    """The custom prices made from a base price: definition -> id, so that equal ones are made once."""
+    return {
+        row[1]: row[0]
+        for row in tx.rows("SELECT id, definition FROM billcore_catalog WHERE custom_of = ?", [base_id])
+    }
+
+
+def next_version(tx: Transaction, kind: str, code: str) -> int:
+    """The version number that a new version of an entry gets."""
+    row = tx.one("SELECT max(version) FROM billcore_catalog WHERE kind = ? AND code = ?", [kind, code])
+    return (row[0] or 0) + 1 if row else 1
+
+
+def add(tx: Transaction, entries: Iterable[CatalogEntry]) -> None:
+    """Publish entries."""
+    tx.execute_many(
+        f"INSERT INTO billcore_catalog ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                entry.id,
+                entry.kind,
+                entry.code,
+                entry.version,
+                entry.definition,
+                instant_to_text(entry.published_at),
+                entry.owner,
+                entry.custom_of,
+            )
+            for entry in entries
+        ],
+    )
+
+
+def remove(tx: Transaction, ids: Iterable[str]) -> None:
+    """Take out entries that nothing refers to: tax rows, features and products that were replaced."""
+    tx.execute("DELETE FROM billcore_catalog WHERE id IN ??", [list(ids)])
+
+
+def definition_text(value: Entry) -> str:
+    """A catalog value as the JSON that is stored."""
+    return json.dumps(definition(value), separators=(",", ":"), ensure_ascii=False, sort_keys=True)
+
+
+def _entry(row: Row) -> CatalogEntry:
+    id_, kind, code, version, definition_, published_at, owner, custom_of = row
+    return CatalogEntry(
+        id_, kind, code, version, definition_, text_to_instant(published_at), owner, custom_of
+    )
+
+
+def _value(entry: CatalogEntry) -> object:
+    data = json.loads(entry.definition)
+    match entry.kind:
+        case "price":
+            noun, _, code = (entry.owner or "").partition("/")
+            price = from_definition(
+                "price",
+                data,
+                product=code if noun == "product" else None,
+                component=code if noun == "component" else None,
+                id=entry.id,
+            )
+            return evolve(price, version=entry.version, custom_of=entry.custom_of)
+        case "product":
+            return from_definition("product", data)
+        case "component":
+            return from_definition("component", data)
+        case "coupon":
+            return from_definition("coupon", data, id=entry.id)
+        case "feature":
+            return from_definition("feature", data)
+        case _:
+            return from_definition("tax", data, id=entry.id)
+
+
+def _priced(entry: CatalogEntry) -> Price:
+    value = _value(entry)
+    assert isinstance(value, Price)
+    return value

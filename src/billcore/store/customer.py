@@ -1,0 +1,69 @@
+"""Stored customers and payment methods."""
+
+from collections.abc import Iterable
+
+from billcore.domain.customer import Customer, PaymentMethod
+from billcore.store.database import Transaction
+from billcore.store.records import BY_CLASS
+
+_CUSTOMER = BY_CLASS[Customer]
+_METHOD = BY_CLASS[PaymentMethod]
+
+
+def get(tx: Transaction, ref: str) -> Customer | None:
+    """The customer with this id or reference."""
+    row = tx.one(f"{_CUSTOMER.select} WHERE id = ?", [ref]) if ref.startswith("cus_") else None
+    row = row or tx.one(f"{_CUSTOMER.select} WHERE reference = ?", [ref])
+    return _CUSTOMER.load(row) if row else None
+
+
+def by_ids(tx: Transaction, ids: Iterable[str]) -> dict[str, Customer]:
+    """Customers by id."""
+    return {row[0]: _CUSTOMER.load(row) for row in tx.rows(f"{_CUSTOMER.select} WHERE id IN ??", [list(ids)])}
+
+
+def references(tx: Transaction) -> list[str]:
+    """All references, for naming the nearest ones of an unknown one."""
+    return [row[0] for row in tx.rows("SELECT reference FROM billcore_customers ORDER BY id LIMIT 100000")]
+
+
+def page(tx: Transaction, *, search: str | None, after: str | None, limit: int) -> list[Customer]:
+    """Customers in order of creation; `search` matches part of the reference, name, organization or e-mail."""
+    where, parameters = ["id > ?"], [after or ""]
+    if search:
+        where.append(
+            "(name LIKE ? ESCAPE '\\' OR email LIKE ? ESCAPE '\\' "
+            "OR organization LIKE ? ESCAPE '\\' OR reference LIKE ? ESCAPE '\\')"
+        )
+        pattern = search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        parameters += [f"%{pattern}%"] * 4
+    rows = tx.rows(
+        f"{_CUSTOMER.select} WHERE {' AND '.join(where)} ORDER BY id LIMIT ?", [*parameters, limit]
+    )
+    return [_CUSTOMER.load(row) for row in rows]
+
+
+def delete(tx: Transaction, customer_id: str) -> None:
+    """Remove a customer who has nothing, with the payment methods."""
+    tx.execute("DELETE FROM billcore_payment_methods WHERE customer_id = ?", [customer_id])
+    tx.execute("DELETE FROM billcore_customers WHERE id = ?", [customer_id])
+
+
+def method(tx: Transaction, ref: str) -> PaymentMethod | None:
+    """The payment method with this id or reference."""
+    row = tx.one(f"{_METHOD.select} WHERE id = ? OR reference = ?", [ref, ref])
+    return _METHOD.load(row) if row else None
+
+
+def methods(tx: Transaction, customer_ids: Iterable[str]) -> dict[str, list[PaymentMethod]]:
+    """Payment methods by customer id, oldest first."""
+    found: dict[str, list[PaymentMethod]] = {}
+    for row in tx.rows(f"{_METHOD.select} WHERE customer_id IN ?? ORDER BY id", [list(customer_ids)]):
+        loaded: PaymentMethod = _METHOD.load(row)
+        found.setdefault(loaded.customer_id, []).append(loaded)
+    return found
+
+
+def remove_method(tx: Transaction, method_id: str) -> None:
+    """Remove a payment method."""
+    tx.execute("DELETE FROM billcore_payment_methods WHERE id = ?", [method_id])

@@ -1,0 +1,153 @@
+"""Stored invoices, credit notes, lines, coverage, and the number series."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from billcore.domain.invoice import Coverage, CreditNote, Invoice, Line
+from billcore.store.database import Transaction
+from billcore.store.mapping import Row
+from billcore.store.records import BY_CLASS
+
+_INVOICE = BY_CLASS[Invoice]
+_NOTE = BY_CLASS[CreditNote]
+_LINE = BY_CLASS[Line]
+_COVERAGE = BY_CLASS[Coverage]
+
+
+def by_ids(tx: Transaction, ids: Iterable[str], *, lines: bool = True) -> dict[str, Invoice]:
+    """Invoices by id."""
+    return {invoice.id: invoice for invoice in _load(tx, tx.rows(f"{_INVOICE.select} WHERE id IN ??", [list(ids)]), lines)}
+
+
+def get(tx: Transaction, ref: str) -> Invoice | None:
+    """The invoice with this id, or with this number."""
+    column = "id" if ref.startswith("inv_") else "number_text"
+    return next(iter(_load(tx, tx.rows(f"{_INVOICE.select} WHERE {column} = ?", [ref]), True)), None)
+
+
+def nth(tx: Transaction, customer_id: str, place: int) -> Invoice | None:
+    """The customer's n-th issued invoice, counted from 1."""
+    rows = tx.rows(
+        f"{_INVOICE.select} WHERE customer_id = ? AND number IS NOT NULL ORDER BY number LIMIT 1 OFFSET ?",
+        [customer_id, place - 1],
+    )
+    return next(iter(_load(tx, rows, True)), None)
+
+
+def page(
+    tx: Transaction,
+    *,
+    customer_id: str | None,
+    status: str | None,
+    after: str | None,
+    limit: int,
+    newest: bool = False,
+) -> list[Invoice]:
+    """Invoices in order of creation, without discarded drafts."""
+    where: list[str] = ["discarded_at IS NULL"]
+    parameters: list[object] = []
+    if after is not None:
+        where.append("id < ?" if newest else "id > ?")
+        parameters.append(after)
+    if customer_id is not None:
+        where.append("customer_id = ?")
+        parameters.append(customer_id)
+    if status is not None:
+        where.append("status = ?")
+        parameters.append(status)
+    order = "id DESC" if newest else "id"
+    rows = tx.rows(
+        f"{_INVOICE.select} WHERE {' AND '.join(where)} ORDER BY {order} LIMIT ?", [*parameters, limit]
+    )
+    return _load(tx, rows, True)
+
+
+def due(tx: Transaction, until: datetime, limit: int) -> list[Row]:
+    """(collect_at, customer_id, id) of invoices to collect up to `until`, earliest first."""
+    return tx.rows(
+        "SELECT collect_at, customer_id, id FROM billcore_invoices "
+        "WHERE collect_at IS NOT NULL AND collect_at <= ? ORDER BY collect_at, customer_id, id LIMIT ?",
+        [until, limit],
+    )
+
+
+def overdue(tx: Transaction, customer_ids: Iterable[str]) -> list[Row]:
+    """(customer_id, currency, id, reserved_by) of overdue invoices, oldest first."""
+    return tx.rows(
+        "SELECT customer_id, currency, id, reserved_by FROM billcore_invoices "
+        "WHERE customer_id IN ?? AND overdue = 1 ORDER BY due_at, number",
+        [list(customer_ids)],
+    )
+
+
+def lines_of(tx: Transaction, line_ids: Iterable[str]) -> dict[str, Line]:
+    """Lines by id."""
+    return {row[0]: _LINE.load(row) for row in tx.rows(f"{_LINE.select} WHERE id IN ??", [list(line_ids)])}
+
+
+def credit_lines(tx: Transaction, line_ids: Iterable[str]) -> list[Line]:
+    """The lines that give back something of these lines, oldest first."""
+    rows = tx.rows(f"{_LINE.select} WHERE credits_line_id IN ?? ORDER BY id", [list(line_ids)])
+    return [_LINE.load(row) for row in rows]
+
+
+def coverage(tx: Transaction, item_ids: Iterable[str], after: datetime) -> list[Coverage]:
+    """Active coverage of items that ends after an instant."""
+    rows = tx.rows(
+        f'{_COVERAGE.select} WHERE item_id IN ?? AND status = \'active\' AND "end" > ? ORDER BY start',
+        [list(item_ids), after],
+    )
+    return [_COVERAGE.load(row) for row in rows]
+
+
+def billed_since(tx: Transaction, periods: Sequence[tuple[str, datetime]]) -> dict[str, int]:
+    """What each subscription's lines of the period that began at its instant add up to (minor units, as priced)."""
+    found = {}
+    for subscription_id, start in periods:
+        row = tx.one(
+            "SELECT coalesce(sum(l.amount), 0) FROM billcore_lines l JOIN billcore_invoices i ON i.id = l.invoice_id "
+            "JOIN billcore_renewals r ON r.invoice_id = i.id AND r.subscription_id = l.subscription_id "
+            "WHERE r.subscription_id = ? AND l.start >= ? AND i.status <> 'void'",
+            [subscription_id, start],
+        )
+        found[subscription_id] = int(row[0]) if row else 0
+    return found
+
+
+def notes(tx: Transaction, *, customer_id: str | None, limit: int) -> list[CreditNote]:
+    """Credit notes in order of creation."""
+    where, parameters = ("", [])
+    if customer_id is not None:
+        where, parameters = "WHERE customer_id = ?", [customer_id]
+    rows = tx.rows(f"{_NOTE.select} {where} ORDER BY id LIMIT ?", [*parameters, limit])
+    lines = _lines(tx, "credit_note_id", [row[0] for row in rows])
+    return [_NOTE.load(row, tuple(lines.get(row[0], ()))) for row in rows]
+
+
+def take_numbers(tx: Transaction, series: str, count: int) -> int:
+    """Take `count` numbers of a series in one statement; returns the first. Taken right before the write."""
+    tx.execute(
+        "INSERT INTO billcore_counters (series, last) VALUES (?, ?) "
+        "ON CONFLICT (series) DO UPDATE SET last = billcore_counters.last + excluded.last",
+        [series, count],
+    )
+    row = tx.one("SELECT last FROM billcore_counters WHERE series = ?", [series])
+    assert row is not None
+    return int(row[0]) - count + 1
+
+
+def _load(tx: Transaction, rows: Sequence[Row], lines: bool) -> list[Invoice]:
+    if not rows:
+        return []
+    found = _lines(tx, "invoice_id", [row[0] for row in rows]) if lines else {}
+    return [_INVOICE.load(row, tuple(found.get(row[0], ()))) for row in rows]
+
+
+def _lines(tx: Transaction, column: str, ids: Sequence[str]) -> dict[str, list[Line]]:
+    found: dict[str, list[Line]] = {}
+    for row in tx.rows(f"{_LINE.select} WHERE {column} IN ?? ORDER BY id", [list(ids)]):
+        line: Line = _LINE.load(row)
+        owner = line.invoice_id or line.credit_note_id
+        assert owner is not None
+        found.setdefault(owner, []).append(line)
+    return found

@@ -1,0 +1,115 @@
+"""Stored payments, dunning cases and credits."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from billcore.domain.credit import Credit
+from billcore.domain.dunning import DunningCase
+from billcore.domain.payment import Payment
+from billcore.store.database import Transaction
+from billcore.store.mapping import Row
+from billcore.store.records import BY_CLASS
+
+_PAYMENT = BY_CLASS[Payment]
+_CREDIT = BY_CLASS[Credit]
+_CASE = BY_CLASS[DunningCase]
+
+
+def get(tx: Transaction, payment_id: str) -> Payment | None:
+    """The payment with this id."""
+    row = tx.one(f"{_PAYMENT.select} WHERE id = ?", [payment_id])
+    return _PAYMENT.load(row) if row else None
+
+
+def by_ids(tx: Transaction, ids: Iterable[str]) -> dict[str, Payment]:
+    """Payments by id."""
+    return {row[0]: _PAYMENT.load(row) for row in tx.rows(f"{_PAYMENT.select} WHERE id IN ??", [list(ids)])}
+
+
+def nth(tx: Transaction, customer_id: str, place: int) -> Payment | None:
+    """The customer's n-th payment, counted from 1."""
+    row = tx.one(
+        f"{_PAYMENT.select} WHERE customer_id = ? ORDER BY id LIMIT 1 OFFSET ?", [customer_id, place - 1]
+    )
+    return _PAYMENT.load(row) if row else None
+
+
+def page(
+    tx: Transaction,
+    *,
+    customer_id: str | None,
+    invoice_id: str | None,
+    status: str | None,
+    after: str | None,
+    limit: int,
+    newest: bool = False,
+) -> list[Payment]:
+    """Payments in order of creation."""
+    where, parameters = ["id < ?" if newest and after else "id > ?"], [after or ""]
+    for column, value in (("customer_id", customer_id), ("invoice_id", invoice_id), ("status", status)):
+        if value is not None:
+            where.append(f"{column} = ?")
+            parameters.append(value)
+    order = "id DESC" if newest else "id"
+    rows = tx.rows(
+        f"{_PAYMENT.select} WHERE {' AND '.join(where)} ORDER BY {order} LIMIT ?", [*parameters, limit]
+    )
+    return [_PAYMENT.load(row) for row in rows]
+
+
+def due_checks(tx: Transaction, until: datetime, limit: int) -> list[Row]:
+    """(next_check_at, customer_id, id) of attempts whose outcome is asked for up to `until`."""
+    return tx.rows(
+        "SELECT next_check_at, customer_id, id FROM billcore_payments "
+        "WHERE next_check_at IS NOT NULL AND next_check_at <= ? ORDER BY next_check_at, customer_id, id LIMIT ?",
+        [until, limit],
+    )
+
+
+def due_steps(tx: Transaction, until: datetime, limit: int) -> list[Row]:
+    """(next_step_at, customer_id, id) of dunning cases with a step up to `until`."""
+    return tx.rows(
+        "SELECT next_step_at, customer_id, id FROM billcore_dunning_cases "
+        "WHERE next_step_at IS NOT NULL AND next_step_at <= ? ORDER BY next_step_at, customer_id, id LIMIT ?",
+        [until, limit],
+    )
+
+
+def open_cases(tx: Transaction, customer_ids: Iterable[str]) -> dict[tuple[str, str], DunningCase]:
+    """Open dunning cases by customer id and currency."""
+    rows = tx.rows(
+        f"{_CASE.select} WHERE customer_id IN ?? AND status = 'open'",
+        [list(customer_ids)],
+    )
+    cases: Sequence[DunningCase] = [_CASE.load(row) for row in rows]
+    return {(case.customer_id, case.currency): case for case in cases}
+
+
+def cases_by_ids(tx: Transaction, ids: Iterable[str]) -> list[DunningCase]:
+    """Dunning cases by id, in order of their opening."""
+    return [_CASE.load(row) for row in tx.rows(f"{_CASE.select} WHERE id IN ?? ORDER BY id", [list(ids)])]
+
+
+def open_credits(tx: Transaction, customer_ids: Iterable[str]) -> dict[str, list[Credit]]:
+    """Credits with something left, by customer id."""
+    found: dict[str, list[Credit]] = {}
+    for row in tx.rows(
+        f"{_CREDIT.select} WHERE customer_id IN ?? AND remaining > 0 ORDER BY id", [list(customer_ids)]
+    ):
+        credit: Credit = _CREDIT.load(row)
+        found.setdefault(credit.customer_id, []).append(credit)
+    return found
+
+
+def parked(tx: Transaction, limit: int) -> list[Payment]:
+    """Payments that wait for a person."""
+    rows = tx.rows(f"{_PAYMENT.select} WHERE parked_reason IS NOT NULL ORDER BY id LIMIT ?", [limit])
+    return [_PAYMENT.load(row) for row in rows]
+
+
+def in_doubt(tx: Transaction, limit: int) -> list[Payment]:
+    """Payments whose outcome is open."""
+    rows = tx.rows(
+        f"{_PAYMENT.select} WHERE status IN ('pending', 'unknown', 'requires_action') ORDER BY id LIMIT ?", [limit]
+    )
+    return [_PAYMENT.load(row) for row in rows]

@@ -1,0 +1,37 @@
+"""The mappers of all record classes, in the order in which they can be written."""
+
+from billcore.domain.credit import Credit
+from billcore.domain.customer import Customer, PaymentMethod
+from billcore.domain.discount import AppliedCoupon
+from billcore.domain.dunning import DunningCase
+from billcore.domain.event import AuditRecord, Event, StateChange
+from billcore.domain.invoice import Coverage, CreditNote, Invoice, Line, Renewal
+from billcore.domain.ledger import Entry
+from billcore.domain.payment import Payment
+from billcore.domain.subscription import Item, Subscription
+from billcore.domain.usage import UsageEvent
+from billcore.store import tables
+from billcore.store.mapping import JSON_CODEC, Mapper
+
+MAPPERS: tuple[Mapper, ...] = (
+    Mapper(Customer, tables.customers, codecs={"custom_fields": JSON_CODEC}),
+    Mapper(PaymentMethod, tables.payment_methods),
+    Mapper(Subscription, tables.subscriptions),
+    Mapper(Item, tables.items),
+    Mapper(AppliedCoupon, tables.coupons, attributes={"coupon_id": "coupon.id"}),
+    Mapper(Invoice, tables.invoices),
+    Mapper(CreditNote, tables.credit_notes),
+    Mapper(Line, tables.lines),
+    Mapper(Coverage, tables.coverage),
+    Mapper(Renewal, tables.renewals),
+    Mapper(Payment, tables.payments),
+    Mapper(Credit, tables.credits),
+    Mapper(DunningCase, tables.dunning_cases),
+    Mapper(Entry, tables.entries),
+    Mapper(UsageEvent, tables.usage),
+    Mapper(StateChange, tables.state_changes),
+    Mapper(Event, tables.events),
+    Mapper(AuditRecord, tables.audit),
+)
+
+BY_CLASS = {mapper.record: mapper for mapper in MAPPERS}

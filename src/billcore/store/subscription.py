@@ -1,0 +1,138 @@
+"""Stored subscriptions with their components and coupons."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from billcore.domain.catalog import Coupon
+from billcore.domain.discount import AppliedCoupon
+from billcore.domain.subscription import Item, Subscription
+from billcore.store.database import Transaction
+from billcore.store.mapping import Row
+from billcore.store.records import BY_CLASS
+
+_SUBSCRIPTION = BY_CLASS[Subscription]
+_ITEM = BY_CLASS[Item]
+_COUPON = BY_CLASS[AppliedCoupon]
+
+Coupons = Mapping[str, Coupon]
+
+
+def get(tx: Transaction, ref: str, coupons: Coupons) -> Subscription | None:
+    """The subscription with this id or reference."""
+    rows = tx.rows(f"{_SUBSCRIPTION.select} WHERE id = ?", [ref]) if ref.startswith("sub_") else []
+    rows = rows or tx.rows(f"{_SUBSCRIPTION.select} WHERE reference = ?", [ref])
+    return next(iter(_load(tx, rows, coupons)), None)
+
+
+def by_ids(tx: Transaction, ids: Iterable[str], coupons: Coupons) -> dict[str, Subscription]:
+    """Subscriptions by id."""
+    rows = tx.rows(f"{_SUBSCRIPTION.select} WHERE id IN ??", [list(ids)])
+    return {sub.id: sub for sub in _load(tx, rows, coupons)}
+
+
+def of_customers(
+    tx: Transaction, customer_ids: Iterable[str], coupons: Coupons, states: Sequence[str] | None = None
+) -> list[Subscription]:
+    """The customers' subscriptions in order of creation, only those in `states` where given."""
+    if states is None:
+        rows = tx.rows(f"{_SUBSCRIPTION.select} WHERE customer_id IN ?? ORDER BY id", [list(customer_ids)])
+    else:
+        rows = tx.rows(
+            f"{_SUBSCRIPTION.select} WHERE customer_id IN ?? AND state IN ?? ORDER BY id",
+            [list(customer_ids), list(states)],
+        )
+    return _load(tx, rows, coupons)
+
+
+def addons(tx: Transaction, base_id: str, coupons: Coupons) -> list[Subscription]:
+    """The subscriptions that take their dates from this one."""
+    return _load(tx, tx.rows(f"{_SUBSCRIPTION.select} WHERE base_id = ? ORDER BY id", [base_id]), coupons)
+
+
+def due(tx: Transaction, until: datetime, limit: int) -> list[Row]:
+    """(next_action_at, customer_id, id) of what falls due up to `until`, earliest first; parked ones wait."""
+    return tx.rows(
+        "SELECT next_action_at, customer_id, id FROM billcore_subscriptions "
+        "WHERE next_action_at IS NOT NULL AND parked_at IS NULL AND next_action_at <= ? "
+        "ORDER BY next_action_at, customer_id, id LIMIT ?",
+        [until, limit],
+    )
+
+
+def references(tx: Transaction) -> list[str]:
+    """All references, for naming the nearest ones of an unknown one."""
+    return [row[0] for row in tx.rows("SELECT reference FROM billcore_subscriptions ORDER BY id LIMIT 100000")]
+
+
+def page(
+    tx: Transaction, coupons: Coupons, *, customer_id: str | None, state: str | None, after: str | None, limit: int
+) -> list[Subscription]:
+    """Subscriptions in order of creation."""
+    where, parameters = ["id > ?"], [after or ""]
+    if customer_id is not None:
+        where.append("customer_id = ?")
+        parameters.append(customer_id)
+    if state is not None:
+        where.append("state = ?")
+        parameters.append(state)
+    rows = tx.rows(
+        f"{_SUBSCRIPTION.select} WHERE {' AND '.join(where)} ORDER BY id LIMIT ?", [*parameters, limit]
+    )
+    return _load(tx, rows, coupons)
+
+
+def redemptions(tx: Transaction, coupon_ids: Iterable[str]) -> int:
+    """How many subscriptions hold one of these versions of a coupon; failed signups do not count."""
+    row = tx.one(
+        "SELECT count(*) FROM billcore_applied_coupons c JOIN billcore_subscriptions s ON s.id = c.subscription_id "
+        "WHERE c.coupon_id IN ?? AND s.state <> 'failed_to_create'",
+        [list(coupon_ids)],
+    )
+    return int(row[0]) if row else 0
+
+
+def parked(tx: Transaction, limit: int) -> list[tuple[str, str, str]]:
+    """(reference, parked_at, reason) of parked subscriptions."""
+    rows = tx.rows(
+        "SELECT reference, parked_at, parked_reason FROM billcore_subscriptions "
+        "WHERE parked_at IS NOT NULL ORDER BY parked_at LIMIT ?",
+        [limit],
+    )
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+def park(tx: Transaction, ids: Sequence[str], at: datetime, reason: str) -> None:
+    """Take subscriptions out of the engine's way until somebody looks at them."""
+    tx.execute(
+        "UPDATE billcore_subscriptions SET parked_at = ?, parked_reason = ?, version = version + 1 WHERE id IN ??",
+        [at, reason, list(ids)],
+    )
+
+
+def unpark(tx: Transaction, ids: Sequence[str]) -> int:
+    """Let the engine try again; returns how many were parked."""
+    return tx.execute(
+        "UPDATE billcore_subscriptions SET parked_at = NULL, parked_reason = NULL, version = version + 1 "
+        "WHERE id IN ?? AND parked_at IS NOT NULL",
+        [list(ids)],
+    )
+
+
+def _load(tx: Transaction, rows: Sequence[Row], coupons: Coupons) -> list[Subscription]:
+    if not rows:
+        return []
+    ids = [row[0] for row in rows]
+    items: dict[str, list[Item]] = {}
+    for row in tx.rows(f"{_ITEM.select} WHERE subscription_id IN ?? ORDER BY id", [ids]):
+        item: Item = _ITEM.load(row)
+        items.setdefault(item.subscription_id, []).append(item)
+    applied: dict[str, list[AppliedCoupon]] = {}
+    for row in tx.rows(f"{_COUPON.select} WHERE subscription_id IN ?? ORDER BY position", [ids]):
+        values = _COUPON.values(row)
+        values[1] = coupons[values[1]]
+        coupon = AppliedCoupon(*values)
+        assert coupon.subscription_id is not None
+        applied.setdefault(coupon.subscription_id, []).append(coupon)
+    return [
+        _SUBSCRIPTION.load(row, tuple(items.get(row[0], ())), tuple(applied.get(row[0], ()))) for row in rows
+    ]

@@ -1,0 +1,101 @@
+"""Column types: how instants, exact decimals and JSON stand in each database.
+
+SQLite keeps instants as text that sorts (2026-01-31T00:00:00Z), PostgreSQL as timestamptz; decimals are text on
+SQLite, which has no exact number, and numeric on PostgreSQL.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import lru_cache
+
+from sqlalchemy import DateTime, Dialect, Numeric, Text
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+Codec = Callable[[object], object]
+
+
+@lru_cache(maxsize=65_536)
+def instant_to_text(value: datetime) -> str:
+    """An aware instant as sortable text with whole seconds. Cached: a batch writes the same few instants often."""
+    if value.tzinfo is not UTC:
+        value = value.astimezone(UTC)
+    return value.isoformat()[:19] + "Z"
+
+
+@lru_cache(maxsize=65_536)
+def text_to_instant(text: str) -> datetime:
+    """The instant of such a text."""
+    return datetime.fromisoformat(text)
+
+
+@lru_cache(maxsize=4096)
+def text_to_decimal(text: str) -> Decimal:
+    """The exact decimal of a text."""
+    return Decimal(text)
+
+
+def precise_to_text(value: datetime) -> str:
+    """An aware instant as sortable text with microseconds."""
+    return f"{value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+
+
+class _InstantType(TypeDecorator[datetime]):
+    impl = DateTime(timezone=True)
+    cache_ok = True
+    write: Callable[[datetime], str]
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[object]:
+        if dialect.name == "sqlite":
+            return dialect.type_descriptor(Text())
+        return dialect.type_descriptor(DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> object:
+        if value is None or dialect.name != "sqlite":
+            return value
+        return type(self).write(value)
+
+    def process_result_value(self, value: object, dialect: Dialect) -> datetime | None:
+        if isinstance(value, str):
+            return datetime.fromisoformat(value)
+        assert value is None or isinstance(value, datetime)
+        return value.astimezone(UTC) if value is not None else None
+
+
+class Instant(_InstantType):
+    """An aware UTC instant with whole seconds."""
+
+    cache_ok = True
+    write = staticmethod(instant_to_text)
+
+
+class PreciseInstant(_InstantType):
+    """An aware UTC instant with microseconds, for usage events."""
+
+    cache_ok = True
+    write = staticmethod(precise_to_text)
+
+
+class ExactDecimal(TypeDecorator[Decimal]):
+    """A decimal that never becomes a binary fraction."""
+
+    impl = Numeric(38, 12)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[object]:
+        if dialect.name == "sqlite":
+            return dialect.type_descriptor(Text())
+        return dialect.type_descriptor(Numeric(38, 12))
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> object:
+        return str(value) if value is not None and dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: object, dialect: Dialect) -> Decimal | None:
+        return Decimal(value) if isinstance(value, str) else value  # type: ignore[return-value]
+
+
+class JsonText(TypeDecorator[str]):
+    """JSON, written and read as text by the core; never queried inside."""
+
+    impl = Text
+    cache_ok = True
