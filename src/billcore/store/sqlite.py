@@ -1,11 +1,15 @@
 """SQLite connections: WAL, synchronous FULL, foreign keys, BEGIN IMMEDIATE (promise P4)."""
 
 import sqlite3
-from typing import Any
+import time
+from pathlib import Path
+from urllib.parse import unquote
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.pool import Pool, StaticPool
+
+from billcore.errors import StoreError
 
 BUSY_TIMEOUT_S = 30
 
@@ -16,28 +20,47 @@ PRAGMAS = (
     "PRAGMA cache_size = -65536",
 )
 
+# What must hold on every connection, read back: SQLite ignores a pragma it was built without.
+_HOLDS = (("foreign_keys", 1), ("synchronous", 2))
+
 READ_ONLY_OPTION = "billcore_read"
 
 
-def sqlite_engine(url: str, **options: Any) -> Engine:
+def sqlite_engine(
+    url: str,
+    *,
+    busy_timeout_s: int = BUSY_TIMEOUT_S,
+    poolclass: type[Pool] | None = None,
+    echo: bool = False,
+) -> Engine:
     """An SQLAlchemy engine whose transactions begin at once and hold the write lock (BEGIN IMMEDIATE).
 
     Hosts that join billcore to their own SQLite transaction use this engine: the driver's default begins a
-    transaction only at the first write, and not at all around DDL and savepoints.
+    transaction only at the first write, and not at all around DDL and savepoints. A transaction waits
+    `busy_timeout_s` seconds for another writer. Without a `poolclass`, a database in memory has one connection
+    for everybody (StaticPool), a file SQLAlchemy's default pool.
     """
-    memory = make_url(url).database in (None, "", ":memory:")
-    if memory:
-        options.setdefault("poolclass", StaticPool)
-    arguments = {"check_same_thread": False, "timeout": BUSY_TIMEOUT_S, **options.pop("connect_args", {})}
-    engine = create_engine(url, connect_args=arguments, **options)
+    memory = file_of(url) is None
+    if poolclass is None and memory:
+        poolclass = StaticPool
+    arguments = {"check_same_thread": False, "timeout": busy_timeout_s}
+    engine = create_engine(url, connect_args=arguments, poolclass=poolclass, echo=echo)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None
         if not memory:
-            connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            _write_ahead(connection, busy_timeout_s)
         for pragma in PRAGMAS:
             connection.execute(pragma)
+        for name, value in _HOLDS:
+            found = connection.execute(f"PRAGMA {name}").fetchone()
+            if found != (value,):
+                raise StoreError(
+                    "database_unreachable",
+                    f"This SQLite does not keep PRAGMA {name} = {value} (it says {found}).",
+                    remedy="Use a Python whose sqlite3 module is built as usual.",
+                )
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -45,3 +68,32 @@ def sqlite_engine(url: str, **options: Any) -> Engine:
         connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def file_of(url: str) -> str | None:
+    """The absolute path of the file behind a SQLite URL; None for a database in memory."""
+    parts = make_url(url)
+    name = parts.database or ""
+    if name.startswith("file:"):
+        name = unquote(name.removeprefix("file:"))
+        if parts.query.get("mode") == "memory":
+            return None
+    return str(Path(name).absolute()) if name not in ("", ":memory:") else None
+
+
+def _write_ahead(connection: sqlite3.Connection, patience_s: int) -> None:
+    """Put the file into WAL mode, which it then keeps.
+
+    SQLite does not wait for others while the mode changes, so processes that open a new file at one moment
+    would fail at random.
+    """
+    for _ in range(patience_s * 100):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+    connection.execute("PRAGMA journal_mode = WAL").fetchone()

@@ -1,23 +1,22 @@
 """Column types: how instants, exact decimals and JSON stand in each database.
 
-SQLite keeps instants as text that sorts (2026-01-31T00:00:00Z), PostgreSQL as timestamptz; decimals are text on
-SQLite, which has no exact number, and numeric on PostgreSQL.
+SQLite keeps instants as text that sorts (2026-01-31T00:00:00Z), PostgreSQL as timestamptz; decimals are text
+on SQLite, which has no exact number, and numeric on PostgreSQL.
 """
 
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
+from typing import Any
 
 from sqlalchemy import DateTime, Dialect, Numeric, Text
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-Codec = Callable[[object], object]
-
 
 @lru_cache(maxsize=65_536)
 def instant_to_text(value: datetime) -> str:
-    """An aware instant as sortable text with whole seconds. Cached: a batch writes the same few instants often."""
+    """An aware instant as sortable text with whole seconds. Cached: a batch writes the same few often."""
     if value.tzinfo is not UTC:
         value = value.astimezone(UTC)
     return value.isoformat()[:19] + "Z"
@@ -36,7 +35,11 @@ def text_to_decimal(text: str) -> Decimal:
 
 
 def precise_to_text(value: datetime) -> str:
-    """An aware instant as sortable text with microseconds."""
+    """An aware instant as sortable text with microseconds.
+
+    It sorts among its like only: as text, `…:00.000000Z` comes before `…:00Z`. So whatever is compared with a
+    `PreciseInstant` column is written by this function, whole seconds too.
+    """
     return f"{value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
@@ -45,17 +48,19 @@ class _InstantType(TypeDecorator[datetime]):
     cache_ok = True
     write: Callable[[datetime], str]
 
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[object]:
-        if dialect.name == "sqlite":
-            return dialect.type_descriptor(Text())
-        return dialect.type_descriptor(DateTime(timezone=True))
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Text on SQLite, timestamptz elsewhere."""
+        kind: TypeEngine[Any] = Text() if dialect.name == "sqlite" else DateTime(timezone=True)
+        return dialect.type_descriptor(kind)
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> object:
+        """An aware datetime as the database keeps it."""
         if value is None or dialect.name != "sqlite":
             return value
         return type(self).write(value)
 
     def process_result_value(self, value: object, dialect: Dialect) -> datetime | None:
+        """What the database keeps as an aware UTC datetime."""
         if isinstance(value, str):
             return datetime.fromisoformat(value)
         assert value is None or isinstance(value, datetime)
@@ -82,16 +87,21 @@ class ExactDecimal(TypeDecorator[Decimal]):
     impl = Numeric(38, 12)
     cache_ok = True
 
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[object]:
-        if dialect.name == "sqlite":
-            return dialect.type_descriptor(Text())
-        return dialect.type_descriptor(Numeric(38, 12))
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Text on SQLite, numeric elsewhere."""
+        kind: TypeEngine[Any] = Text() if dialect.name == "sqlite" else Numeric(38, 12)
+        return dialect.type_descriptor(kind)
 
     def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> object:
+        """A decimal as the database keeps it."""
         return str(value) if value is not None and dialect.name == "sqlite" else value
 
     def process_result_value(self, value: object, dialect: Dialect) -> Decimal | None:
-        return Decimal(value) if isinstance(value, str) else value  # type: ignore[return-value]
+        """What the database keeps as a decimal."""
+        if isinstance(value, str):
+            return Decimal(value)
+        assert value is None or isinstance(value, Decimal)
+        return value
 
 
 class JsonText(TypeDecorator[str]):
