@@ -1,0 +1,370 @@
+"""The first tables.
+
+Revision ID: 0001
+"""
+
+import sqlalchemy as sa
+
+from billcore.store.migrations.ddl import index, optional, reference, required, table
+from billcore.store.types import ExactDecimal, Instant, JsonText, PreciseInstant
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    _bookkeeping()
+    _customers()
+    _subscriptions()
+    _items()
+    _documents()
+    _lines()
+    _payments()
+    _receivables()
+
+
+def _bookkeeping() -> None:
+    table(
+        "audit_log",
+        *required(sa.Text(), "id"),
+        *required(Instant(), "at"),
+        *required(sa.Text(), "actor", "command"),
+        *required(JsonText(), "parameters", "result"),
+    )
+    table(
+        "counters",
+        *required(sa.Text(), "series"),
+        *required(sa.BigInteger(), "last"),
+        key=("series",),
+    )
+    table(
+        "idempotency",
+        *required(sa.Text(), "verb", "key"),
+        *required(JsonText(), "parameters", "result"),
+        *required(Instant(), "created_at"),
+        key=("verb", "key"),
+    )
+    index("idempotency", "age", "created_at")
+    table(
+        "imports",
+        *required(sa.Text(), "file"),
+        *required(sa.Integer(), "line"),
+        *required(sa.Text(), "reference"),
+        key=("file", "line"),
+    )
+    table(
+        "meta",
+        *required(sa.Text(), "key", "value"),
+        key=("key",),
+    )
+    table(
+        "settings",
+        *required(sa.Text(), "name"),
+        *required(JsonText(), "value"),
+        key=("name",),
+    )
+
+
+def _customers() -> None:
+    table(
+        "catalog",
+        *required(sa.Text(), "id", "kind", "code"),
+        *required(sa.Integer(), "version"),
+        *required(JsonText(), "definition"),
+        *required(Instant(), "published_at"),
+        *optional(sa.Text(), "owner", "custom_of"),
+        sa.UniqueConstraint("kind", "code", "version", name="billcore_catalog_version"),
+    )
+    index("catalog", "custom", "custom_of", where="custom_of IS NOT NULL")
+    table(
+        "customers",
+        *required(sa.Text(), "id", "reference"),
+        *required(Instant(), "created_at"),
+        *optional(sa.Text(), "name", "email", "organization", "phone"),
+        *required(sa.Text(), "country", "region", "postcode", "city", "address"),
+        *optional(sa.Text(), "vat_number"),
+        *required(sa.Boolean(), "tax_exempt"),
+        *optional(sa.Text(), "timezone", "currency"),
+        *optional(sa.Integer(), "billing_day"),
+        *optional(sa.Text(), "default_method_id"),
+        *required(JsonText(), "custom_fields"),
+        *required(sa.Integer(), "version"),
+        sa.UniqueConstraint("reference", name="billcore_customers_reference_key"),
+    )
+    index("customers", "email", "email")
+    index("customers", "name", "name")
+    table(
+        "payment_methods",
+        *required(sa.Text(), "id", "customer_id", "gateway", "kind", "token"),
+        *required(Instant(), "created_at"),
+        *optional(sa.Text(), "reference", "gateway_id", "brand", "last4", "expires_on", "fingerprint"),
+        *required(sa.Text(), "status"),
+        reference("payment_methods", "customer_id", "customers"),
+    )
+    index("payment_methods", "customer", "customer_id")
+
+
+def _subscriptions() -> None:
+    table(
+        "subscriptions",
+        *required(sa.Text(), "id", "reference", "customer_id", "currency", "price_id"),
+        *required(ExactDecimal(), "quantity"),
+        *required(sa.Text(), "state"),
+        *required(Instant(), "created_at"),
+        *required(sa.Text(), "collection"),
+        *optional(sa.Text(), "previous_state"),
+        *optional(
+            Instant(), "starts_at", "activated_at", "trial_until", "anchor", "priced_from", "arrears_from"
+        ),
+        *optional(sa.Integer(), "billing_day"),
+        *required(sa.Text(), "first_charge"),
+        *optional(Instant(), "period_start", "period_end"),
+        *required(sa.Integer(), "sequence"),
+        *optional(Instant(), "ends_at", "expires_at", "cancel_at", "cancel_requested_at"),
+        *optional(sa.Text(), "cancel_reason", "cancel_credit"),
+        *optional(Instant(), "ended_at", "held_at", "resume_at"),
+        *optional(sa.Text(), "unused"),
+        *optional(sa.Integer(), "net_terms"),
+        *optional(sa.Text(), "payment_method_id", "base_id", "referral_code"),
+        *optional(Instant(), "next_action_at"),
+        *optional(sa.Text(), "next_action"),
+        *optional(Instant(), "parked_at"),
+        *optional(sa.Text(), "parked_reason"),
+        *required(sa.Integer(), "version"),
+        sa.UniqueConstraint("reference", name="billcore_subscriptions_reference_key"),
+        reference("subscriptions", "customer_id", "customers"),
+        reference("subscriptions", "price_id", "catalog"),
+    )
+    index("subscriptions", "base", "base_id", where="base_id IS NOT NULL")
+    index("subscriptions", "customer", "customer_id")
+    index(
+        "subscriptions",
+        "due",
+        "next_action_at",
+        "customer_id",
+        "id",
+        where="next_action_at IS NOT NULL AND parked_at IS NULL",
+    )
+
+
+def _items() -> None:
+    table(
+        "applied_coupons",
+        *required(sa.Text(), "id", "coupon_id"),
+        *required(sa.Integer(), "position"),
+        *optional(sa.Integer(), "remaining"),
+        *optional(Instant(), "until"),
+        *required(sa.Text(), "subscription_id"),
+        reference("applied_coupons", "coupon_id", "catalog"),
+        reference("applied_coupons", "subscription_id", "subscriptions"),
+    )
+    index("applied_coupons", "coupon", "coupon_id")
+    index("applied_coupons", "subscription", "subscription_id")
+    table(
+        "state_changes",
+        *required(sa.Text(), "id", "customer_id", "subscription_id"),
+        *optional(sa.Text(), "previous"),
+        *required(sa.Text(), "state"),
+        *required(Instant(), "at"),
+        *required(sa.Text(), "cause", "actor"),
+        reference("state_changes", "subscription_id", "subscriptions"),
+    )
+    index("state_changes", "subscription", "subscription_id")
+    table(
+        "subscription_items",
+        *required(sa.Text(), "id", "subscription_id", "component", "price_id"),
+        *required(ExactDecimal(), "quantity"),
+        *required(Instant(), "added_at"),
+        *optional(Instant(), "period_start", "period_end", "ended_at"),
+        reference("subscription_items", "subscription_id", "subscriptions"),
+        reference("subscription_items", "price_id", "catalog"),
+    )
+    index("subscription_items", "subscription", "subscription_id")
+    table(
+        "usage_events",
+        *required(sa.Text(), "id", "customer_id", "subscription_id", "item_id", "component", "event_id"),
+        *required(ExactDecimal(), "quantity"),
+        *required(PreciseInstant(), "at"),
+        *required(Instant(), "recorded_at"),
+        *optional(sa.Text(), "line_id"),
+        sa.UniqueConstraint("subscription_id", "component", "event_id", name="billcore_usage_events_once"),
+        reference("usage_events", "subscription_id", "subscriptions"),
+        reference("usage_events", "item_id", "subscription_items"),
+    )
+    index("usage_events", "unbilled", "item_id", "at", where="line_id IS NULL")
+
+
+def _documents() -> None:
+    table(
+        "invoices",
+        *required(sa.Text(), "id", "customer_id"),
+        *optional(sa.Text(), "subscription_id"),
+        *required(sa.Text(), "purpose", "currency", "status", "collection"),
+        *required(Instant(), "created_at"),
+        *required(sa.BigInteger(), "subtotal", "discount", "tax", "tax_included", "total"),
+        *required(sa.Text(), "series"),
+        *optional(sa.BigInteger(), "number"),
+        *optional(sa.Text(), "number_text"),
+        *optional(Instant(), "issued_at", "due_at"),
+        *required(sa.BigInteger(), "credited", "paid"),
+        *required(sa.Integer(), "attempts"),
+        *optional(Instant(), "collect_at"),
+        *required(sa.Boolean(), "overdue"),
+        *optional(sa.Text(), "reserved_by"),
+        *optional(Instant(), "discarded_at"),
+        *required(sa.Integer(), "version"),
+        sa.UniqueConstraint("series", "number", name="billcore_invoices_number"),
+        sa.CheckConstraint(
+            "paid >= 0 AND credited >= 0 AND paid + credited <= total", name="billcore_invoices_paid"
+        ),
+        sa.CheckConstraint("(status = 'draft') = (number IS NULL)", name="billcore_invoices_issued"),
+        reference("invoices", "customer_id", "customers"),
+    )
+    index("invoices", "collect", "collect_at", "customer_id", "id", where="collect_at IS NOT NULL")
+    index("invoices", "customer", "customer_id")
+    index("invoices", "overdue", "customer_id", where="overdue = 1", postgresql="overdue")
+    table(
+        "credit_notes",
+        *required(sa.Text(), "id", "customer_id"),
+        *optional(sa.Text(), "subscription_id", "invoice_id"),
+        *required(sa.Text(), "currency", "to"),
+        *required(Instant(), "created_at", "issued_at"),
+        *required(sa.BigInteger(), "subtotal", "discount", "tax", "tax_included", "total"),
+        *required(sa.Text(), "series"),
+        *required(sa.BigInteger(), "number"),
+        *required(sa.Text(), "number_text"),
+        *optional(sa.Text(), "reason"),
+        sa.UniqueConstraint("series", "number", name="billcore_credit_notes_number"),
+        sa.CheckConstraint("total >= 0", name="billcore_credit_notes_total"),
+        reference("credit_notes", "customer_id", "customers"),
+        reference("credit_notes", "invoice_id", "invoices"),
+    )
+    index("credit_notes", "customer", "customer_id")
+    index("credit_notes", "invoice", "invoice_id")
+
+
+def _lines() -> None:
+    table(
+        "renewals",
+        *required(sa.Text(), "id", "customer_id", "subscription_id"),
+        *required(sa.Integer(), "sequence"),
+        *required(Instant(), "period_start", "period_end", "billed_at"),
+        *optional(sa.Text(), "invoice_id"),
+        sa.UniqueConstraint("customer_id", "subscription_id", "sequence", name="billcore_renewals_once"),
+        reference("renewals", "subscription_id", "subscriptions"),
+        reference("renewals", "invoice_id", "invoices"),
+    )
+    table(
+        "lines",
+        *required(sa.Text(), "id"),
+        *optional(sa.Text(), "invoice_id", "credit_note_id"),
+        *required(sa.Text(), "customer_id"),
+        *optional(sa.Text(), "subscription_id", "item_id"),
+        *required(sa.Text(), "kind"),
+        *optional(sa.Text(), "price_id", "code"),
+        *required(sa.Text(), "description"),
+        *optional(Instant(), "start", "end"),
+        *required(ExactDecimal(), "quantity"),
+        *required(sa.BigInteger(), "amount", "discount", "tax", "tax_included"),
+        *required(JsonText(), "basis"),
+        *optional(sa.Text(), "credits_line_id"),
+        sa.CheckConstraint(
+            "(invoice_id IS NULL) <> (credit_note_id IS NULL)", name="billcore_lines_document"
+        ),
+        reference("lines", "invoice_id", "invoices"),
+        reference("lines", "credit_note_id", "credit_notes"),
+    )
+    index("lines", "credit_note", "credit_note_id", where="credit_note_id IS NOT NULL")
+    index("lines", "credits", "credits_line_id", where="credits_line_id IS NOT NULL")
+    index("lines", "invoice", "invoice_id")
+    table(
+        "coverage",
+        *required(sa.Text(), "id", "customer_id", "item_id"),
+        *required(Instant(), "start", "end"),
+        *required(sa.Text(), "line_id", "status"),
+        sa.CheckConstraint('"end" > start', name="billcore_coverage_length"),
+        reference("coverage", "line_id", "lines"),
+    )
+    index("coverage", "line", "line_id")
+    index("coverage", "once", "item_id", "start", where="status = 'active'", unique=True)
+
+
+def _payments() -> None:
+    table(
+        "payments",
+        *required(sa.Text(), "id", "customer_id", "invoice_id"),
+        *required(sa.Integer(), "attempt"),
+        *required(sa.Text(), "idempotency_key", "cause"),
+        *required(sa.BigInteger(), "amount"),
+        *required(sa.Text(), "currency", "gateway", "payment_method_id"),
+        *required(JsonText(), "request"),
+        *required(sa.Text(), "status"),
+        *required(Instant(), "created_at"),
+        *required(sa.BigInteger(), "captured", "refunded"),
+        *required(sa.Integer(), "sends"),
+        *optional(Instant(), "settled_at"),
+        *optional(sa.Text(), "gateway_id", "decline_kind", "decline_code", "message", "action_url"),
+        *optional(Instant(), "next_check_at"),
+        *required(sa.Integer(), "checks", "not_found"),
+        *optional(sa.Text(), "lease_owner"),
+        *optional(Instant(), "lease_until"),
+        *optional(sa.Text(), "parked_reason"),
+        *required(sa.Integer(), "version"),
+        sa.UniqueConstraint("invoice_id", "attempt", name="billcore_payments_attempt"),
+        sa.CheckConstraint("captured <= amount AND refunded <= captured", name="billcore_payments_captured"),
+        reference("payments", "customer_id", "customers"),
+        reference("payments", "invoice_id", "invoices"),
+        sa.UniqueConstraint("idempotency_key", name="billcore_payments_idempotency_key_key"),
+    )
+    index("payments", "customer", "customer_id")
+    index("payments", "open", "next_check_at", "customer_id", "id", where="next_check_at IS NOT NULL")
+
+
+def _receivables() -> None:
+    table(
+        "events",
+        *required(sa.Text(), "id", "customer_id"),
+        *required(Instant(), "at"),
+        *required(sa.Text(), "kind", "subject_id"),
+        *required(JsonText(), "data"),
+        *optional(Instant(), "delivered_at"),
+        *required(sa.Integer(), "attempts"),
+    )
+    index("events", "waiting", "id", where="delivered_at IS NULL")
+    table(
+        "ledger_entries",
+        *required(sa.Text(), "id", "customer_id"),
+        *required(Instant(), "at"),
+        *required(sa.Text(), "currency", "debit", "credit"),
+        *required(sa.BigInteger(), "amount"),
+        *optional(sa.Text(), "invoice_id", "payment_id", "credit_note_id"),
+        sa.CheckConstraint("amount > 0 AND debit <> credit", name="billcore_ledger_entries_amount"),
+    )
+    index("ledger_entries", "customer", "customer_id")
+    table(
+        "credits",
+        *required(sa.Text(), "id", "customer_id", "account", "currency"),
+        *required(sa.BigInteger(), "amount", "remaining"),
+        *required(Instant(), "created_at"),
+        *optional(Instant(), "expires_at"),
+        *optional(sa.Text(), "source_id"),
+        *required(sa.Integer(), "version"),
+        sa.CheckConstraint("remaining >= 0 AND remaining <= amount", name="billcore_credits_remaining"),
+        reference("credits", "customer_id", "customers"),
+    )
+    index("credits", "open", "customer_id", where="remaining > 0")
+    table(
+        "dunning_cases",
+        *required(sa.Text(), "id", "customer_id", "currency"),
+        *required(Instant(), "opened_at"),
+        *required(sa.Text(), "status"),
+        *required(sa.Integer(), "step"),
+        *optional(Instant(), "next_step_at"),
+        *optional(sa.Text(), "refused_method_id"),
+        *optional(Instant(), "closed_at"),
+        *optional(sa.Text(), "closed_by"),
+        *required(sa.Integer(), "version"),
+        reference("dunning_cases", "customer_id", "customers"),
+    )
+    index("dunning_cases", "due", "next_step_at", "customer_id", "id", where="next_step_at IS NOT NULL")
+    index("dunning_cases", "open", "customer_id", "currency", where="status = 'open'", unique=True)

@@ -1,0 +1,173 @@
+"""The schema: created at once in an empty database, upgraded by migrations, checked at every start.
+
+Alembic is imported by `upgrade` alone: it costs more time than everything else that a command does.
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from attrs import frozen
+from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table
+from sqlalchemy.engine import make_url
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from billcore.errors import StoreError
+from billcore.store import tables
+from billcore.store.database import Database, Transaction
+
+# Every revision of migrations/versions, oldest first.
+REVISIONS = ("0001",)
+HEAD = REVISIONS[-1]
+VERSION_TABLE = "billcore_alembic_version"
+
+Status = Literal["current", "missing", "outdated", "newer", "half"]
+
+
+@frozen
+class SchemaState:
+    """What stands in a database: `revision` is None where no migration has run.
+
+    "half": the tables do not fit the revision, so a migration was cut short or tables were dropped.
+    """
+
+    status: Status
+    revision: str | None = None
+    lacking: tuple[str, ...] = ()
+
+    @property
+    def error(self) -> StoreError | None:
+        """Why billcore does not run on it; None when it does."""
+        match self.status:
+            case "current":
+                return None
+            case "missing":
+                return StoreError(
+                    "schema_missing",
+                    "The database has no billcore tables.",
+                    remedy="Create them: billcore db upgrade.",
+                )
+            case "outdated":
+                return StoreError(
+                    "schema_outdated",
+                    f"The billcore tables stand at revision {self.revision}, this program needs {HEAD}.",
+                    remedy="Make a backup, then run: billcore db upgrade.",
+                    revision=self.revision,
+                    head=HEAD,
+                )
+            case "newer":
+                return StoreError(
+                    "schema_newer",
+                    f"The billcore tables stand at revision {self.revision}, this program knows only {HEAD}.",
+                    remedy="Use a newer billcore: pip install -U billcore.",
+                    revision=self.revision,
+                    head=HEAD,
+                )
+            case "half":
+                return StoreError(
+                    "schema_newer",
+                    f"An upgrade of the billcore tables stopped half-way, or tables were dropped: revision "
+                    f"{self.revision or 'unknown'} without {', '.join(self.lacking) or 'a version'}.",
+                    remedy="Restore the backup made before the upgrade, then run: billcore db upgrade.",
+                    revision=self.revision,
+                    head=HEAD,
+                )
+
+
+def check(database: Database) -> SchemaState:
+    """Compare the tables in `database` with what this program needs. Reads only."""
+    with database.transaction(reads=True) as transaction:
+        return _state(transaction)
+
+
+def require(database: Database) -> None:
+    """Raise StoreError schema_missing, schema_outdated or schema_newer unless the schema is current."""
+    error = check(database).error
+    if error is not None:
+        raise error
+
+
+def create(database: Database) -> None:
+    """Make all tables where there are none of ours, in one transaction; current tables stay as they are.
+
+    Raises StoreError schema_outdated or schema_newer for others: those are for `upgrade`.
+    """
+    with database.transaction() as transaction:
+        state = _state(transaction)
+        if state.status == "missing":
+            for statement in _statements(database.engine.dialect.name):
+                transaction.execute(statement)
+            transaction.execute(f"INSERT INTO {VERSION_TABLE} (version_num) VALUES (?)", (HEAD,))
+        elif state.error is not None:
+            raise state.error
+
+
+def upgrade(database: Database) -> tuple[str, ...]:
+    """Run the migrations that are still due, each in a transaction of its own; returns their revisions.
+
+    Killed at any point, it goes on from the last complete migration when it is called again. Processes that
+    upgrade at the same time take turns. Raises StoreError schema_newer where no migration can start.
+    """
+    done: list[str] = []
+    while True:
+        with database.transaction() as transaction:
+            state = _state(transaction)
+            if state.status == "current":
+                return tuple(done)
+            if state.error is not None and state.status not in ("missing", "outdated"):
+                raise state.error
+            step = REVISIONS[REVISIONS.index(state.revision) + 1 if state.revision else 0]
+            with database.raw() as connection:
+                _migrate(connection, step)
+            done.append(step)
+
+
+def _state(transaction: Transaction) -> SchemaState:
+    ours = "SELECT name FROM sqlite_master WHERE type = 'table' AND substr(name, 1, 9) = 'billcore_'"
+    found = {name for (name,) in transaction.rows(ours)}
+    revision: str | None = None
+    if VERSION_TABLE in found:
+        row = transaction.one(f"SELECT version_num FROM {VERSION_TABLE}")
+        revision = row[0] if row is not None else None
+    needed = {table.name for table in tables.metadata.sorted_tables}
+    lacking = tuple(sorted(needed - found))
+    if revision is None:
+        return SchemaState("half", None, lacking) if found - {VERSION_TABLE} else SchemaState("missing")
+    if revision not in REVISIONS:
+        return SchemaState("newer", revision)
+    if revision != HEAD:
+        return SchemaState("outdated", revision)
+    return SchemaState("half", revision, lacking) if lacking else SchemaState("current", revision)
+
+
+@cache
+def _statements(dialect_name: str) -> tuple[str, ...]:
+    """The DDL of all tables, compiled once."""
+    dialect = make_url(f"{dialect_name}://").get_dialect()()
+    made = [str(CreateTable(_version_table(), if_not_exists=True).compile(dialect=dialect)).strip()]
+    for table in tables.metadata.sorted_tables:
+        made.append(str(CreateTable(table).compile(dialect=dialect)).strip())
+        indexes = sorted(table.indexes, key=lambda index: str(index.name))
+        made.extend(str(CreateIndex(index).compile(dialect=dialect)) for index in indexes)
+    return tuple(made)
+
+
+def _version_table() -> Table:
+    """Just as alembic makes it."""
+    return Table(
+        VERSION_TABLE,
+        MetaData(),
+        Column("version_num", String(32), nullable=False),
+        PrimaryKeyConstraint("version_num", name=f"{VERSION_TABLE}_pkc"),
+    )
+
+
+def _migrate(connection: Connection, revision: str) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    # Alembic reads options with configparser, to which a % in a path is syntax.
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
