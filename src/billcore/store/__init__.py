@@ -1,7 +1,7 @@
 """The only place that speaks SQL: tables, batch load and save, migrations."""
 
 
-def include_object(item: object, name: str | None, type_: str, reflected: bool, compare_to: object) -> bool:
+def include_object(item: object, name: str | None, *_: object) -> bool:
     """Keep a host's alembic away from our tables: for `context.configure(include_object=...)` in its env.py.
 
     False for everything named billcore_ and for what belongs to such a table. A host with a rule of its own

@@ -98,9 +98,7 @@ class Database:
         self._lock = threading.RLock()
         self._connection: Connection | None = None
         self._inode: tuple[int, int] | None = None
-        self.path = make_url(url).database if self.engine.dialect.name == "sqlite" else None
-        if self.path in ("", ":memory:"):
-            self.path = None
+        self.path = sqlite.file_of(url) if self.engine.dialect.name == "sqlite" else None
 
     @contextmanager
     def transaction(self, *, reads: bool = False) -> Iterator[Transaction]:
@@ -115,7 +113,7 @@ class Database:
 
     @contextmanager
     def raw(self) -> Iterator[Connection]:
-        """The SQLAlchemy connection, for migrations; no transaction is open."""
+        """The SQLAlchemy connection, for migrations: inside `transaction()` in that, else in none."""
         with self._lock, _translated(self.url):
             yield self._open()
 
@@ -130,10 +128,7 @@ class Database:
     def _open(self) -> Connection:
         if self._connection is None:
             self._connection = self.engine.connect()
-            if self.path is not None:
-                self._connection.exec_driver_sql("SELECT 1")
-                self._connection.rollback()
-                self._inode = _inode(self.path)
+            self._inode = _inode(self.path) if self.path is not None else None
         return self._connection
 
     def _check_file(self) -> None:
