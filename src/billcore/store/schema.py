@@ -20,6 +20,7 @@ from billcore.store.database import Database, Transaction
 REVISIONS = ("0001",)
 HEAD = REVISIONS[-1]
 VERSION_TABLE = "billcore_alembic_version"
+MIGRATIONS = Path(__file__).parent / "migrations"
 
 Status = Literal["current", "missing", "outdated", "newer", "half"]
 
@@ -168,6 +169,6 @@ def _migrate(connection: Connection, revision: str) -> None:
 
     config = Config()
     # Alembic reads options with configparser, to which a % in a path is syntax.
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, revision)
