@@ -24,7 +24,9 @@ from billcore.store.database import Transaction
 
 @define
 class Scope:
-    """One unit of work. `now` is business time; `sends` are attempts to be made after the commit;
+    """One unit of work. `now` is business time.
+
+    After the commit the attempts in `sends` are made and what is due of the customers in `collects` is collected.
     `lease` is (owner, until) for attempts that this process makes itself, None where a worker makes them.
     """
 
@@ -38,6 +40,7 @@ class Scope:
     lease: tuple[str, datetime] | None = None
     writes: Writes = field(factory=Writes)
     sends: list[Payment] = field(factory=list)
+    collects: set[str] = field(factory=set)
     custom: dict[str, Price] = field(factory=dict)
     catalog_changed: bool = False
 

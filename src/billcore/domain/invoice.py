@@ -6,6 +6,8 @@ from typing import Literal
 
 from attrs import frozen
 
+from billcore.domain.payment import Cause
+
 InvoiceStatus = Literal["draft", "open", "paid", "void", "uncollectible"]
 LineKind = Literal[
     "product", "component", "usage", "trial", "setup_fee", "one_time", "shipping", "minimum", "credit"
@@ -53,7 +55,7 @@ class Invoice:
     """What a customer owes for something. Amounts are minor units of `currency`.
 
     total = subtotal - discount + tax - tax_included = credited + paid + due. `collect_at` is when an automatic
-    attempt is made next (remittance: when it falls overdue), None when nothing is planned; `overdue` invoices keep
+    attempt is made next (remittance: when it falls overdue), None when nothing is planned, `collect_for` why; `overdue` invoices keep
     their subscriptions past due; `reserved_by` is the payment in doubt (behaviour 9.3).
     """
 
@@ -79,6 +81,7 @@ class Invoice:
     paid: int = 0
     attempts: int = 0
     collect_at: datetime | None = None
+    collect_for: Cause = "collection"
     overdue: bool = False
     reserved_by: str | None = None
     discarded_at: datetime | None = None

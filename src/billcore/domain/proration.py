@@ -96,7 +96,8 @@ def prorate_charge(exact: Fraction | int, portion: Portion) -> int:
 class BilledLine:
     """What a line really billed, and what of that was given back already.
 
-    `amount`, `discount` and `tax` are minor units as billed; `coverage` is what the line was billed for,
+    `amount`, `discount` and `tax` are minor units as billed, `tax_included` the part of the tax inside an inclusive
+    price; `coverage` is what the line was billed for,
     before any credit ended it early; `ended_at` is where one did. `credited_*` counts everything given back,
     `share_*` the part of it that was given back by share; both have the sign of what was billed.
     """
@@ -111,6 +112,9 @@ class BilledLine:
     share_amount: int = 0
     share_discount: int = 0
     share_tax: int = 0
+    tax_included: int = 0
+    credited_included: int = 0
+    share_included: int = 0
     ended_at: datetime | None = None
 
 
@@ -127,6 +131,7 @@ class LineCredit:
     tax: int
     share: Portion
     period: Period
+    tax_included: int = 0
 
 
 def prorate_credit(
@@ -148,6 +153,9 @@ def prorate_credit(
         tax=-_given_back(line.tax, part, line.share_tax, line.credited_tax),
         share=part,
         period=Period(min(start, end), end),
+        tax_included=-_given_back(
+            line.tax_included, part, line.share_included, line.credited_included
+        ),
     )
 
 

@@ -151,7 +151,7 @@ def _entry(row: Row) -> CatalogEntry:
 def _value(entry: CatalogEntry) -> object:
     data = json.loads(entry.definition)
     match entry.kind:
-        case "price":
+        case "price" | "custom_price":
             noun, _, code = (entry.owner or "").partition("/")
             price = from_definition(
                 "price",

@@ -3,7 +3,7 @@
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -46,6 +46,27 @@ class Transaction:
             _expand(sql), [_bind(value) for value in parameters]
         ).fetchone()
         return found
+
+    def due(
+        self,
+        table: str,
+        column: str,
+        until: datetime,
+        limit: int,
+        customers: Collection[str] | None = None,
+        condition: str = "",
+    ) -> list[Row]:
+        """(instant, customer id, id) of rows whose `column` has come by `until`, earliest first, by its index."""
+        where = f"{column} IS NOT NULL AND {column} <= ?" + (f" AND {condition}" if condition else "")
+        parameters: list[object] = [until]
+        if customers is not None:
+            where += " AND customer_id IN ??"
+            parameters.append(customers)
+        return self.rows(
+            f"SELECT {column}, customer_id, id FROM {table} WHERE {where} "
+            f"ORDER BY {column}, customer_id, id LIMIT ?",
+            [*parameters, limit],
+        )
 
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> int:
         """Run one writing statement; returns the number of rows it touched."""

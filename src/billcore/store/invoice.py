@@ -1,6 +1,6 @@
 """Stored invoices, credit notes, lines, coverage, and the number series."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 from billcore.domain.invoice import Coverage, CreditNote, Invoice, Line
@@ -16,7 +16,10 @@ _COVERAGE = BY_CLASS[Coverage]
 
 def by_ids(tx: Transaction, ids: Iterable[str], *, lines: bool = True) -> dict[str, Invoice]:
     """Invoices by id."""
-    return {invoice.id: invoice for invoice in _load(tx, tx.rows(f"{_INVOICE.select} WHERE id IN ??", [list(ids)]), lines)}
+    return {
+        invoice.id: invoice
+        for invoice in _load(tx, tx.rows(f"{_INVOICE.select} WHERE id IN ??", [list(ids)]), lines)
+    }
 
 
 def get(tx: Transaction, ref: str) -> Invoice | None:
@@ -62,13 +65,11 @@ def page(
     return _load(tx, rows, True)
 
 
-def due(tx: Transaction, until: datetime, limit: int) -> list[Row]:
+def due(
+    tx: Transaction, until: datetime, limit: int, customers: Collection[str] | None = None
+) -> list[Row]:
     """(collect_at, customer_id, id) of invoices to collect up to `until`, earliest first."""
-    return tx.rows(
-        "SELECT collect_at, customer_id, id FROM billcore_invoices "
-        "WHERE collect_at IS NOT NULL AND collect_at <= ? ORDER BY collect_at, customer_id, id LIMIT ?",
-        [until, limit],
-    )
+    return tx.due("billcore_invoices", "collect_at", until, limit, customers)
 
 
 def overdue(tx: Transaction, customer_ids: Iterable[str]) -> list[Row]:
@@ -77,6 +78,15 @@ def overdue(tx: Transaction, customer_ids: Iterable[str]) -> list[Row]:
         "SELECT customer_id, currency, id, reserved_by FROM billcore_invoices "
         "WHERE customer_id IN ?? AND overdue = 1 ORDER BY due_at, number",
         [list(customer_ids)],
+    )
+
+
+def stop_retries(tx: Transaction, customer_id: str, currency: str, but: str) -> None:
+    """Plan no more attempts on a customer's overdue invoices: a retry stops at the first decline (behaviour 9.5)."""
+    tx.execute(
+        "UPDATE billcore_invoices SET collect_at = NULL, version = version + 1 "
+        "WHERE customer_id = ? AND currency = ? AND overdue = 1 AND collect_at IS NOT NULL AND id <> ?",
+        [customer_id, currency, but],
     )
 
 
@@ -94,7 +104,7 @@ def credit_lines(tx: Transaction, line_ids: Iterable[str]) -> list[Line]:
 def coverage(tx: Transaction, item_ids: Iterable[str], after: datetime) -> list[Coverage]:
     """Active coverage of items that ends after an instant."""
     rows = tx.rows(
-        f'{_COVERAGE.select} WHERE item_id IN ?? AND status = \'active\' AND "end" > ? ORDER BY start',
+        f"{_COVERAGE.select} WHERE item_id IN ?? AND status = 'active' AND \"end\" > ? ORDER BY start",
         [list(item_ids), after],
     )
     return [_COVERAGE.load(row) for row in rows]

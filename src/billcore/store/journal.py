@@ -14,7 +14,9 @@ _AUDIT = BY_CLASS[AuditRecord]
 
 def remembered(tx: Transaction, verb: str, key: str) -> tuple[str, str] | None:
     """(parameters, result) of an earlier call with this key, as JSON."""
-    row = tx.one("SELECT parameters, result FROM billcore_idempotency WHERE verb = ? AND key = ?", [verb, key])
+    row = tx.one(
+        "SELECT parameters, result FROM billcore_idempotency WHERE verb = ? AND key = ?", [verb, key]
+    )
     return (row[0], row[1]) if row else None
 
 

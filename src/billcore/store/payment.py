@@ -1,6 +1,6 @@
 """Stored payments, dunning cases and credits."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 from billcore.domain.credit import Credit
@@ -57,22 +57,18 @@ def page(
     return [_PAYMENT.load(row) for row in rows]
 
 
-def due_checks(tx: Transaction, until: datetime, limit: int) -> list[Row]:
+def due_checks(
+    tx: Transaction, until: datetime, limit: int, customers: Collection[str] | None = None
+) -> list[Row]:
     """(next_check_at, customer_id, id) of attempts whose outcome is asked for up to `until`."""
-    return tx.rows(
-        "SELECT next_check_at, customer_id, id FROM billcore_payments "
-        "WHERE next_check_at IS NOT NULL AND next_check_at <= ? ORDER BY next_check_at, customer_id, id LIMIT ?",
-        [until, limit],
-    )
+    return tx.due("billcore_payments", "next_check_at", until, limit, customers)
 
 
-def due_steps(tx: Transaction, until: datetime, limit: int) -> list[Row]:
+def due_steps(
+    tx: Transaction, until: datetime, limit: int, customers: Collection[str] | None = None
+) -> list[Row]:
     """(next_step_at, customer_id, id) of dunning cases with a step up to `until`."""
-    return tx.rows(
-        "SELECT next_step_at, customer_id, id FROM billcore_dunning_cases "
-        "WHERE next_step_at IS NOT NULL AND next_step_at <= ? ORDER BY next_step_at, customer_id, id LIMIT ?",
-        [until, limit],
-    )
+    return tx.due("billcore_dunning_cases", "next_step_at", until, limit, customers)
 
 
 def open_cases(tx: Transaction, customer_ids: Iterable[str]) -> dict[tuple[str, str], DunningCase]:
@@ -110,6 +106,7 @@ def parked(tx: Transaction, limit: int) -> list[Payment]:
 def in_doubt(tx: Transaction, limit: int) -> list[Payment]:
     """Payments whose outcome is open."""
     rows = tx.rows(
-        f"{_PAYMENT.select} WHERE status IN ('pending', 'unknown', 'requires_action') ORDER BY id LIMIT ?", [limit]
+        f"{_PAYMENT.select} WHERE status IN ('pending', 'unknown', 'requires_action') ORDER BY id LIMIT ?",
+        [limit],
     )
     return [_PAYMENT.load(row) for row in rows]

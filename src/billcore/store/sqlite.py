@@ -84,16 +84,16 @@ def file_of(url: str) -> str | None:
 def _write_ahead(connection: sqlite3.Connection, patience_s: int) -> None:
     """Put the file into WAL mode, which it then keeps.
 
-    SQLite does not wait for others while the mode changes, so processes that open a new file at one moment
-    would fail at random.
+    SQLite does not always wait for others while the mode changes, so processes that open a new file at one
+    moment would fail at random.
     """
-    for _ in range(patience_s * 100):
+    end = time.monotonic_ns() + patience_s * 1_000_000_000
+    while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL").fetchone()
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic_ns() > end:
                 raise
             time.sleep(0.01)
         else:
             return
-    connection.execute("PRAGMA journal_mode = WAL").fetchone()

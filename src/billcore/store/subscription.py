@@ -1,6 +1,6 @@
 """Stored subscriptions with their components and coupons."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from billcore.domain.catalog import Coupon
@@ -49,23 +49,28 @@ def addons(tx: Transaction, base_id: str, coupons: Coupons) -> list[Subscription
     return _load(tx, tx.rows(f"{_SUBSCRIPTION.select} WHERE base_id = ? ORDER BY id", [base_id]), coupons)
 
 
-def due(tx: Transaction, until: datetime, limit: int) -> list[Row]:
+def due(
+    tx: Transaction, until: datetime, limit: int, customers: Collection[str] | None = None
+) -> list[Row]:
     """(next_action_at, customer_id, id) of what falls due up to `until`, earliest first; parked ones wait."""
-    return tx.rows(
-        "SELECT next_action_at, customer_id, id FROM billcore_subscriptions "
-        "WHERE next_action_at IS NOT NULL AND parked_at IS NULL AND next_action_at <= ? "
-        "ORDER BY next_action_at, customer_id, id LIMIT ?",
-        [until, limit],
-    )
+    return tx.due("billcore_subscriptions", "next_action_at", until, limit, customers, "parked_at IS NULL")
 
 
 def references(tx: Transaction) -> list[str]:
     """All references, for naming the nearest ones of an unknown one."""
-    return [row[0] for row in tx.rows("SELECT reference FROM billcore_subscriptions ORDER BY id LIMIT 100000")]
+    return [
+        row[0] for row in tx.rows("SELECT reference FROM billcore_subscriptions ORDER BY id LIMIT 100000")
+    ]
 
 
 def page(
-    tx: Transaction, coupons: Coupons, *, customer_id: str | None, state: str | None, after: str | None, limit: int
+    tx: Transaction,
+    coupons: Coupons,
+    *,
+    customer_id: str | None,
+    state: str | None,
+    after: str | None,
+    limit: int,
 ) -> list[Subscription]:
     """Subscriptions in order of creation."""
     where, parameters = ["id > ?"], [after or ""]
@@ -79,6 +84,15 @@ def page(
         f"{_SUBSCRIPTION.select} WHERE {' AND '.join(where)} ORDER BY id LIMIT ?", [*parameters, limit]
     )
     return _load(tx, rows, coupons)
+
+
+def own_methods(tx: Transaction, ids: Iterable[str]) -> dict[str, str]:
+    """The payment methods of subscriptions that have one of their own, by subscription id."""
+    rows = tx.rows(
+        "SELECT id, payment_method_id FROM billcore_subscriptions WHERE id IN ?? AND payment_method_id IS NOT NULL",
+        [list(ids)],
+    )
+    return {row[0]: row[1] for row in rows}
 
 
 def redemptions(tx: Transaction, coupon_ids: Iterable[str]) -> int:

@@ -40,6 +40,7 @@ invoices = Table(
     amount("paid"),
     Column("attempts", Integer, nullable=False),
     Column("collect_at", Instant),
+    string("collect_for", nullable=False),
     Column("overdue", Boolean, nullable=False),
     string("reserved_by"),
     Column("discarded_at", Instant),

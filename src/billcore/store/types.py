@@ -14,11 +14,17 @@ from sqlalchemy import DateTime, Dialect, Numeric, Text
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 
-@lru_cache(maxsize=65_536)
 def instant_to_text(value: datetime) -> str:
-    """An aware instant as sortable text with whole seconds. Cached: a batch writes the same few often."""
+    """An aware instant as sortable text with whole seconds."""
     if value.tzinfo is not UTC:
+        assert value.tzinfo is not None
         value = value.astimezone(UTC)
+    return _utc_to_text(value)
+
+
+@lru_cache(maxsize=65_536)
+def _utc_to_text(value: datetime) -> str:
+    """Cached, as a batch writes the same few often; in UTC only: the two 1:30 of a long night are equal keys."""
     return value.isoformat()[:19] + "Z"
 
 
@@ -40,6 +46,7 @@ def precise_to_text(value: datetime) -> str:
     It sorts among its like only: as text, `…:00.000000Z` comes before `…:00Z`. So whatever is compared with a
     `PreciseInstant` column is written by this function, whole seconds too.
     """
+    assert value.tzinfo is not None
     return f"{value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 

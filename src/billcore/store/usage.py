@@ -35,7 +35,8 @@ def unbilled(
             target[item] = target.get(item, ZERO) + Decimal(quantity)
             events[item] = events.get(item, 0) + 1
     return {
-        item: UsageTotal(current.get(item, ZERO), late.get(item, ZERO), events.get(item, 0)) for item in events
+        item: UsageTotal(current.get(item, ZERO), late.get(item, ZERO), events.get(item, 0))
+        for item in events
     }
 
 

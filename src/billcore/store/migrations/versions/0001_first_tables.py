@@ -209,6 +209,7 @@ def _documents() -> None:
         *required(sa.BigInteger(), "credited", "paid"),
         *required(sa.Integer(), "attempts"),
         *optional(Instant(), "collect_at"),
+        *required(sa.Text(), "collect_for"),
         *required(sa.Boolean(), "overdue"),
         *optional(sa.Text(), "reserved_by"),
         *optional(Instant(), "discarded_at"),

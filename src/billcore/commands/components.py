@@ -1,0 +1,129 @@
+"""Attaching components and making custom prices: shared by the verbs of subscriptions and usage."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from attrs import evolve
+
+from billcore.commands.scope import Scope
+from billcore.domain.catalog import Coupon, Price
+from billcore.domain.catalog_reader import from_definition
+from billcore.domain.catalog_writer import definition
+from billcore.domain.discount import AppliedCoupon, redeem
+from billcore.domain.facts import own_interval
+from billcore.domain.subscription import Item, Subscription
+from billcore.errors import InvalidValue, Refused
+from billcore.store import catalog as stored_catalog
+from billcore.store import subscription as subscriptions
+
+
+def new_item(scope: Scope, sub: Subscription, code: str, quantity: Decimal, at: datetime) -> Item:
+    """A component on a subscription, at its first price.
+
+    Raises not_found, component_not_offered (behaviour 4.3) and currency_mismatch.
+    """
+    catalog = scope.catalog.catalog
+    component = catalog.component(code)
+    price = scope.prices([sub.price_id])[sub.price_id]
+    product = catalog.product_of(price)
+    if product.components is not None and code not in product.components:
+        raise Refused(
+            "component_not_offered",
+            f"Product {product.code} does not offer component {code}.",
+            remedy=f"It offers: {', '.join(product.components) or 'none'}.",
+            product=product.code,
+            component=code,
+        )
+    offered = catalog.prices_of(component)
+    chosen = next((one for one in offered if sub.currency in one.currencies), None)
+    if chosen is None:
+        raise Refused(
+            "currency_mismatch",
+            f"Component {code} has no price in {sub.currency}.",
+            remedy="Publish a price in that currency.",
+            component=code,
+        )
+    if component.kind == "on_off" and quantity not in (0, 1):
+        raise InvalidValue(f"Component {code} is on or off.", remedy="Use 1 or 0.", parameter="quantity")
+    item = Item(scope.new_id("itm"), sub.id, code, chosen.id, quantity, at)
+    if own_interval(chosen, price) and sub.anchor is not None and sub.period_start is not None:
+        item = evolve(item, period_start=sub.period_start, period_end=sub.period_end)
+    return item
+
+
+def new_items(
+    scope: Scope, sub: Subscription, components: Mapping[str, Decimal], at: datetime
+) -> tuple[Item, ...]:
+    """The components of a new subscription."""
+    return tuple(new_item(scope, sub, code, quantity, at) for code, quantity in components.items())
+
+
+def redeem_coupons(
+    scope: Scope, sub: Subscription, codes: Sequence[str], zone: str, at: datetime
+) -> tuple[AppliedCoupon, ...]:
+    """The coupons of a new subscription, in order; raises the coupon errors of behaviour 8.1."""
+    held: list[AppliedCoupon] = []
+    for code in codes:
+        coupon = scope.catalog.catalog.coupon(code)
+        versions = [one.id for one in scope.catalog.coupons.values() if one.code == code]
+        _require_applicable(scope, sub, coupon)
+        held.append(
+            redeem(
+                coupon,
+                applied_id=scope.new_id("cpn"),
+                at=at,
+                zone=zone,
+                currency=sub.currency,
+                redemptions=subscriptions.redemptions(scope.tx, versions),
+                held=held,
+                subscription_id=sub.id,
+            )
+        )
+    return tuple(held)
+
+
+def custom_price(scope: Scope, base: Price, custom: Mapping[str, str]) -> Price:
+    """A price for one subscription: `base` with the fields that `custom` gives (behaviour 4.1, 6.5).
+
+    Equal custom prices of one base are one row. Raises catalog_invalid for values a catalog would refuse.
+    """
+    table = {**definition(base), **custom}
+    if "amount" in custom:
+        table.pop("amounts", None)
+        table.pop("scheme", None)
+        table.pop("tiers", None)
+        table.pop("phases", None)
+    table.pop("custom_of", None)
+    wanted = from_definition("price", table, product=base.product, id="")
+    written = stored_catalog.definition_text(wanted)
+    base_id = base.custom_of or base.id
+    known = stored_catalog.custom_prices(scope.tx, base_id)
+    if written in known:
+        return scope.prices([known[written]])[known[written]]
+    price = evolve(wanted, id=scope.new_id("pri"), custom_of=base_id)
+    stored_catalog.add(
+        scope.tx,
+        [
+            stored_catalog.CatalogEntry(
+                price.id, "custom_price", price.id, 1, written, scope.now, f"product/{base.product}", base_id
+            )
+        ],
+    )
+    scope.custom[price.id] = price
+    return price
+
+
+def _require_applicable(scope: Scope, sub: Subscription, coupon: Coupon) -> None:
+    """A restricted coupon needs something on the subscription that it applies to."""
+    if coupon.applies_to is None:
+        return
+    prices = scope.prices([sub.price_id, *(item.price_id for item in sub.items)])
+    codes = {code for price in prices.values() for code in (price.code, price.product, price.component)}
+    if not codes & set(coupon.applies_to):
+        raise Refused(
+            "coupon_not_applicable",
+            f"Coupon {coupon.code} applies to {', '.join(coupon.applies_to)} only.",
+            remedy=f"Subscription {sub.reference} has {', '.join(sorted(code for code in codes if code))}.",
+            coupon=coupon.code,
+        )

@@ -1,0 +1,228 @@
+"""Customers: who subscribes and who owes."""
+
+from typing import Unpack
+
+from attrs import evolve
+
+from billcore.commands.parameters import (
+    UNSET,
+    BillingDay,
+    Count,
+    CustomerRef,
+    Fields,
+    Flag,
+    Options,
+    Reference,
+    Text,
+    Unset,
+)
+from billcore.commands.scope import Scope
+from billcore.commands.verb import Noun, verb
+from billcore.domain.bill import record
+from billcore.domain.customer import Customer
+from billcore.domain.money import exponent
+from billcore.domain.periods import zone_of
+from billcore.errors import InvalidValue, Refused
+from billcore.store import customer as store
+from billcore.store import invoice as invoices
+from billcore.store import payment as payments
+from billcore.store import subscription as subscriptions
+
+
+class Customers(Noun):
+    """Customers: who subscribes and who owes."""
+
+    noun = "customers"
+
+    @verb()
+    def create(
+        self,
+        scope: Scope,
+        reference: Reference,
+        name: Text | None = None,
+        email: Text | None = None,
+        *,
+        organization: Text | None = None,
+        phone: Text | None = None,
+        country: Text = "",
+        region: Text = "",
+        postcode: Text = "",
+        city: Text = "",
+        address: Text = "",
+        vat_number: Text | None = None,
+        tax_exempt: Flag = False,
+        timezone: Text | None = None,
+        currency: Text | None = None,
+        billing_day: BillingDay | None = None,
+        custom_fields: Fields | None = None,
+        **options: Unpack[Options],
+    ) -> Customer:
+        """Create a customer.
+
+        `timezone` is an IANA name, otherwise the site's; `billing_day` is used by subscriptions without their own.
+        Raises reference_taken when another customer has the reference, invalid_value where a value cannot be used
+        or the site requires a name or e-mail that is missing (behaviour 14).
+        """
+        if store.get(scope.tx, reference) is not None:
+            raise Refused(
+                "reference_taken",
+                f"A customer {reference!r} exists already.",
+                remedy="Choose another reference, or use that customer.",
+                reference=reference,
+            )
+        assert billing_day != "end"
+        customer = Customer(
+            scope.new_id("cus"),
+            reference,
+            scope.now,
+            name,
+            email,
+            organization,
+            phone,
+            country,
+            region,
+            postcode,
+            city,
+            address,
+            vat_number,
+            tax_exempt,
+            timezone,
+            currency,
+            billing_day,
+            custom_fields=custom_fields or {},
+        )
+        _check(scope, customer)
+        scope.writes.add(customer)
+        record(scope.writes, scope.new_id, customer.id, scope.now, "customer.created", customer.id)
+        return customer
+
+    @verb()
+    def update(
+        self,
+        scope: Scope,
+        customer: CustomerRef,
+        *,
+        reference: Reference | Unset = UNSET,
+        name: Text | None | Unset = UNSET,
+        email: Text | None | Unset = UNSET,
+        organization: Text | None | Unset = UNSET,
+        phone: Text | None | Unset = UNSET,
+        country: Text | Unset = UNSET,
+        region: Text | Unset = UNSET,
+        postcode: Text | Unset = UNSET,
+        city: Text | Unset = UNSET,
+        address: Text | Unset = UNSET,
+        vat_number: Text | None | Unset = UNSET,
+        tax_exempt: Flag | Unset = UNSET,
+        timezone: Text | None | Unset = UNSET,
+        billing_day: BillingDay | None | Unset = UNSET,
+        custom_fields: Fields | Unset = UNSET,
+        **options: Unpack[Options],
+    ) -> Customer:
+        """Change a customer's own fields; what is not given stays. His subscriptions are not touched (M0.7).
+
+        Raises not_found, reference_taken, invalid_value.
+        """
+        before = scope.customer(customer)
+        given = {
+            "reference": reference,
+            "name": name,
+            "email": email,
+            "organization": organization,
+            "phone": phone,
+            "country": country,
+            "region": region,
+            "postcode": postcode,
+            "city": city,
+            "address": address,
+            "vat_number": vat_number,
+            "tax_exempt": tax_exempt,
+            "timezone": timezone,
+            "billing_day": billing_day,
+            "custom_fields": custom_fields,
+        }
+        changes = {field: value for field, value in given.items() if not isinstance(value, Unset)}
+        taken = store.get(scope.tx, reference) if isinstance(reference, str) else None
+        if taken is not None and taken.id != before.id:
+            raise Refused(
+                "reference_taken",
+                f"A customer {reference!r} exists already.",
+                remedy="Choose another reference.",
+                reference=str(reference),
+            )
+        after = evolve(before, **changes)  # type: ignore[arg-type]  # each value has its field's type
+        _check(scope, after)
+        if after != before:
+            scope.writes.put(after)
+            record(
+                scope.writes, scope.new_id, before.id, scope.now, "customer.updated", before.id, fields=",".join(changes)
+            )
+        return after
+
+    @verb(reads=True)
+    def get(self, scope: Scope, customer: CustomerRef) -> Customer:
+        """One customer by reference or id; raises not_found naming the nearest references."""
+        return scope.customer(customer)
+
+    @verb(reads=True)
+    def find(self, scope: Scope, text: Text, *, limit: Count = 50) -> list[Customer]:
+        """Customers whose reference, name, organization or e-mail contains `text`, in order of creation."""
+        return store.page(scope.tx, search=text, after=None, limit=limit)
+
+    @verb(reads=True)
+    def list(self, scope: Scope, *, after: CustomerRef | None = None, limit: Count = 50) -> list[Customer]:
+        """Customers in order of creation; `after` is the last one of the page before."""
+        last = scope.customer(after).id if after is not None else None
+        return store.page(scope.tx, search=None, after=last, limit=limit)
+
+    @verb()
+    def delete(self, scope: Scope, customer: CustomerRef, **options: Unpack[Options]) -> Customer:
+        """Delete a customer who has no subscription, no document and no money either way.
+
+        Nothing is deleted at a gateway. Raises not_deletable with the list of what is in the way (behaviour 14).
+        """
+        found = scope.customer(customer)
+        subs = subscriptions.of_customers(scope.tx, [found.id], scope.catalog.coupons)
+        documents = invoices.page(scope.tx, customer_id=found.id, status=None, after=None, limit=1)
+        paid = payments.page(
+            scope.tx, customer_id=found.id, invoice_id=None, status=None, after=None, limit=1
+        )
+        credits = payments.open_credits(scope.tx, [found.id])
+        if subs or documents or paid or credits:
+            names = ", ".join(f"{sub.reference} ({sub.state})" for sub in subs) or "documents or money"
+            raise Refused(
+                "not_deletable",
+                f"Customer {found.reference} still has {names}.",
+                remedy="Customers with subscriptions, invoices, payments or credits stay.",
+                subscriptions=[sub.reference for sub in subs],
+            )
+        store.delete(scope.tx, found.id)
+        return found
+
+
+def _check(scope: Scope, customer: Customer) -> None:
+    settings = scope.settings
+    if settings.require_customer_name and not customer.name:
+        raise InvalidValue(
+            f"Customer {customer.reference} has no name.",
+            remedy="Give a name, or set require_customer_name to false.",
+            parameter="name",
+        )
+    if settings.require_customer_email and not customer.email:
+        raise InvalidValue(
+            f"Customer {customer.reference} has no e-mail address.",
+            remedy="Give an e-mail, or set require_customer_email to false.",
+            parameter="email",
+        )
+    if customer.email and (customer.email.count("@") != 1 or customer.email.strip("@") != customer.email):
+        raise InvalidValue(
+            f"{customer.email!r} is not an e-mail address.", remedy="Write it like ada@example.com.", parameter="email"
+        )
+    if customer.country and (len(customer.country) != 2 or not customer.country.isalpha()):
+        raise InvalidValue(
+            f"{customer.country!r} is not a country code.", remedy='Use ISO 3166: "DE".', parameter="country"
+        )
+    if customer.timezone is not None:
+        zone_of(customer.timezone)
+    if customer.currency is not None:
+        exponent(customer.currency)

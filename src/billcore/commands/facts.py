@@ -1,0 +1,87 @@
+"""Loads what billing decisions are told: prices, usage, methods, credits, for many subscriptions at once."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from billcore.commands.scope import Scope
+from billcore.domain.customer import Customer
+from billcore.domain.facts import Facts, own_interval
+from billcore.domain.subscription import Subscription
+from billcore.domain.usage import UsageTotal
+from billcore.store import customer as customers
+from billcore.store import invoice as invoices
+from billcore.store import payment as payments
+from billcore.store import usage as usage_store
+
+METERED = "metered"
+
+
+def load_facts(
+    scope: Scope, subs: Sequence[Subscription], until: Mapping[str, datetime], known: Mapping[str, Customer]
+) -> dict[str, Facts]:
+    """Facts by subscription id. `until` is the usage cut-off of each; `known` are the customers by id."""
+    prices = scope.prices(
+        {sub.price_id for sub in subs} | {item.price_id for sub in subs for item in sub.items}
+    )
+    catalog = scope.catalog.catalog
+    usage = _usage(scope, subs, until)
+    in_trial = [sub.customer_id for sub in subs if sub.state == "trialing"]
+    credits = payments.open_credits(scope.tx, in_trial) if in_trial else {}
+    billed = invoices.billed_since(
+        scope.tx,
+        [
+            (sub.id, sub.period_start)
+            for sub in subs
+            if sub.period_start is not None and prices[sub.price_id].minimum is not None
+        ],
+    )
+    found = {}
+    for sub in subs:
+        customer = known[sub.customer_id]
+        price = prices[sub.price_id]
+        assert price.product is not None
+        found[sub.id] = Facts(
+            scope.settings,
+            scope.zone(customer),
+            catalog.product(price.product),
+            price,
+            prices,
+            catalog.components,
+            usage,
+            customer.default_method_id is not None or sub.payment_method_id is not None,
+            sum(c.remaining for c in credits.get(sub.customer_id, ()) if c.currency == sub.currency),
+            billed.get(sub.id, 0),
+            scope.actor,
+        )
+    return found
+
+
+def facts_for(scope: Scope, sub: Subscription, customer: Customer, until: datetime) -> Facts:
+    """The facts of one subscription."""
+    return load_facts(scope, [sub], {sub.id: until}, {customer.id: customer})[sub.id]
+
+
+def _usage(
+    scope: Scope, subs: Sequence[Subscription], until: Mapping[str, datetime]
+) -> Mapping[str, UsageTotal]:
+    components = scope.catalog.catalog.components
+    windows = []
+    for sub in subs:
+        if not sub.items or sub.period_start is None or sub.activated_at is None or sub.priced_from is None:
+            continue
+        prices = scope.prices([sub.price_id, *(item.price_id for item in sub.items)])
+        for item in sub.items:
+            if components[item.component].kind != METERED:
+                continue
+            own = own_interval(prices[item.price_id], prices[sub.price_id])
+            start = item.period_start if own and item.period_start else sub.arrears_from or sub.period_start
+            end = until[sub.id]
+            if not own and sub.period_end is not None:
+                end = min(end, sub.period_end) if sub.state != "on_hold" else end
+            windows.append((item.id, sub.activated_at, start, end))
+    return usage_store.unbilled(scope.tx, windows)
+
+
+def customers_of(scope: Scope, subs: Sequence[Subscription]) -> dict[str, Customer]:
+    """The subscriptions' customers by id."""
+    return customers.by_ids(scope.tx, {sub.customer_id for sub in subs})

@@ -1,0 +1,56 @@
+"""Payments: every attempt to collect, and what came of it."""
+
+from typing import Literal
+
+from billcore.commands.invoices import find_invoice
+from billcore.commands.parameters import Count, CustomerRef, Flag, InvoiceRef, PaymentRef
+from billcore.commands.scope import Scope, not_found
+from billcore.commands.verb import Noun, verb
+from billcore.domain.payment import Payment
+from billcore.store import payment as store
+
+
+class Payments(Noun):
+    """Payments: every attempt to collect, and what came of it."""
+
+    noun = "payments"
+
+    @verb(reads=True)
+    def get(self, scope: Scope, payment: PaymentRef) -> Payment:
+        """One payment by id, or as CUSTOMER/pay/N: the customer's n-th attempt."""
+        return find_payment(scope, payment)
+
+    @verb(reads=True)
+    def list(
+        self,
+        scope: Scope,
+        *,
+        customer: CustomerRef | None = None,
+        invoice: InvoiceRef | None = None,
+        status: Literal["pending", "requires_action", "succeeded", "failed", "unknown", "canceled"] | None = None,
+        newest: Flag = False,
+        after: PaymentRef | None = None,
+        limit: Count = 50,
+    ) -> list[Payment]:
+        """Payments in order of creation, or the newest first; declined attempts are payments too."""
+        return store.page(
+            scope.tx,
+            customer_id=scope.customer(customer).id if customer is not None else None,
+            invoice_id=find_invoice(scope, invoice).id if invoice is not None else None,
+            status=status,
+            after=find_payment(scope, after).id if after is not None else None,
+            limit=limit,
+            newest=newest,
+        )
+
+
+def find_payment(scope: Scope, ref: str) -> Payment:
+    """A payment by id, or CUSTOMER/pay/N; raises NotFound."""
+    owner, middle, place = ref.rpartition("/pay/")
+    if middle and place.isdecimal() and int(place) > 0:
+        found = store.nth(scope.tx, scope.customer(owner).id, int(place))
+    else:
+        found = store.get(scope.tx, ref)
+    if found is None:
+        raise not_found("payment", ref, [])
+    return found

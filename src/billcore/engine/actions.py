@@ -1,0 +1,100 @@
+"""Does what falls due for subscriptions: renewals, trial ends, starts, cancellations, expiry (behaviour 2.5, 5.2)."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from attrs import evolve
+
+from billcore.commands.billing import bill_steps, number, number_notes
+from billcore.commands.credits import give_back
+from billcore.commands.facts import customers_of, load_facts
+from billcore.commands.scope import Scope
+from billcore.commands.signup import start_or_wait
+from billcore.domain.bill import record
+from billcore.domain.facts import Facts
+from billcore.domain.lifecycle import act
+from billcore.domain.step import Step
+from billcore.domain.subscription import ACTION_ORDER, Subscription
+from billcore.engine.agenda import Due
+from billcore.engine.work import Workplace
+from billcore.errors import StoreError
+from billcore.store import payment as payments
+from billcore.store import subscription as subscriptions
+
+
+def do_actions(place: Workplace, due: Sequence[Due]) -> int:
+    """Do the due actions in one transaction; when it fails, in halves, so that one bad subscription is parked alone.
+
+    Returns how many were done.
+    """
+    try:
+        return _do(place, due)
+    except StoreError:
+        raise
+    except Exception as error:
+        if len(due) == 1:
+            with place.unit() as scope:
+                _park(scope, due[0].id, error)
+            return 0
+        middle = len(due) // 2
+        return do_actions(place, due[:middle]) + do_actions(place, due[middle:])
+
+
+def _do(place: Workplace, due: Sequence[Due]) -> int:
+    with place.unit() as scope:
+        wanted = {row.id: row.at for row in due}
+        found = subscriptions.by_ids(scope.tx, wanted, scope.catalog.coupons)
+        # Read again under the lock: another process may have done it meanwhile.
+        subs = [
+            sub
+            for sub in found.values()
+            if sub.next_action_at == wanted[sub.id] and sub.parked_at is None and sub.next_action is not None
+        ]
+        subs.sort(key=_order)
+        if not subs:
+            return 0
+        customers = customers_of(scope, subs)
+        facts = load_facts(scope, subs, wanted, customers)
+        credits = payments.open_credits(scope.tx, customers)
+        steps: list[tuple[Step, datetime]] = []
+        moments: dict[str, datetime] = {}
+        for sub in subs:
+            at = place.moment(wanted[sub.id])
+            scope.now = at
+            moments[sub.id] = at
+            try:
+                step = _act(scope, sub, facts[sub.id], at)
+            except Exception as error:
+                _park(scope, sub.id, error)
+                continue
+            if step.purpose == "start" and scope.settings.start_decline == "failed_to_create":
+                waiting = start_or_wait(scope, step, customers[sub.customer_id])
+                if waiting is None:
+                    continue
+                step = waiting
+            steps.append((step, wanted[sub.id]))
+        documents = bill_steps(scope, steps, customers, credits, moments)
+        documents.sort(key=lambda invoice: (invoice.issued_at or invoice.created_at, invoice.id))
+        number(scope, documents)
+        number_notes(scope)
+        return len(steps)
+
+
+def _act(scope: Scope, sub: Subscription, facts: Facts, at: datetime) -> Step:
+    assert sub.next_action is not None
+    step = act(sub, sub.next_action, facts, at, scope.new_id)
+    if sub.next_action == "cancel" and sub.cancel_credit is not None and sub.next_action_at is not None:
+        step = evolve(step, lines=(*step.lines, *give_back(scope, sub, facts, sub.next_action_at)))
+    return step
+
+
+def _order(sub: Subscription) -> tuple[datetime, int, str, str]:
+    assert sub.next_action_at is not None and sub.next_action is not None
+    return sub.next_action_at, ACTION_ORDER.index(sub.next_action), sub.customer_id, sub.id
+
+
+def _park(scope: Scope, subscription_id: str, error: Exception) -> None:
+    """Take one subscription out of the way, with the reason, until somebody looks at it."""
+    reason = f"{type(error).__name__}: {error}"[:500]
+    subscriptions.park(scope.tx, [subscription_id], scope.now, reason)
+    record(scope.writes, scope.new_id, "", scope.now, "subscription.parked", subscription_id, reason=reason)

@@ -1,0 +1,78 @@
+"""What is due next: rows of all kinds of work, each customer's earliest first (behaviour 2.5)."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from attrs import field, frozen
+
+from billcore.store import invoice as invoices
+from billcore.store import payment as payments
+from billcore.store import subscription as subscriptions
+from billcore.store.database import Transaction
+from billcore.store.mapping import Row
+from billcore.store.types import text_to_instant
+
+@frozen
+class Due:
+    """One row of due work: the instant and the id."""
+
+    at: datetime
+    id: str
+
+
+@frozen
+class Agenda:
+    """Work that can be done in one go: of each customer only what comes first, and of one kind."""
+
+    actions: list[Due] = field(factory=list)
+    collections: list[Due] = field(factory=list)
+    checks: list[Due] = field(factory=list)
+    steps: list[Due] = field(factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.actions or self.collections or self.checks or self.steps)
+
+    def __len__(self) -> int:
+        return len(self.actions) + len(self.collections) + len(self.checks) + len(self.steps)
+
+    @property
+    def first(self) -> datetime:
+        """The earliest instant."""
+        return min(row.at for rows in (self.actions, self.collections, self.checks, self.steps) for row in rows)
+
+
+def read_agenda(
+    tx: Transaction, until: datetime, limit: int, customers: Collection[str] | None = None
+) -> Agenda:
+    """What is due up to `until`, at most about `limit` rows of each kind; of these customers only, where given.
+
+    Customers do not depend on each other, so their work may be done in any order between them; one customer's is
+    done in order of time, at one instant in the order of behaviour 2.5.
+    """
+    pages: list[list[Row]] = []
+    horizon: str | None = None
+    for read in (subscriptions.due, invoices.due, payments.due_checks, payments.due_steps):
+        page, cut = _whole_customers(read(tx, until, limit, customers), limit)
+        if cut is not None and (horizon is None or cut < horizon):
+            horizon = cut
+        pages.append(page)
+    first: dict[str, tuple[str, int]] = {}
+    for rank, page in enumerate(pages):
+        for at, customer, _ in page:
+            if (horizon is None or at <= horizon) and (customer not in first or (at, rank) < first[customer]):
+                first[customer] = (at, rank)
+    chosen: list[list[Due]] = [[], [], [], []]
+    for rank, page in enumerate(pages):
+        for at, customer, row_id in page:
+            if first.get(customer) == (at, rank):
+                chosen[rank].append(Due(text_to_instant(at), row_id))
+    return Agenda(*chosen)
+
+
+def _whole_customers(rows: list[Row], limit: int) -> tuple[list[Row], str | None]:
+    """A page without its last customer, of whom rows may be missing, and the instant up to which it is complete."""
+    if len(rows) < limit:
+        return rows, None
+    last_at, last_customer, _ = rows[-1]
+    whole = [row for row in rows if row[0] != last_at or row[1] != last_customer]
+    return whole or rows, last_at

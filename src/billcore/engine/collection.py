@@ -1,0 +1,211 @@
+"""Collects invoices: stores the attempts, calls the gateways outside any transaction, records what came of them."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+
+from attrs import evolve
+
+from billcore.commands.attempts import attempt, usable_method
+from billcore.commands.billing import number_issued
+from billcore.commands.scope import Scope
+from billcore.domain.customer import Customer
+from billcore.domain.invoice import Invoice
+from billcore.domain.money import Money
+from billcore.domain.payment import IN_DOUBT, Outcome, Payment
+from billcore.domain.receivable import Account, Receivable
+from billcore.domain.settlement import settle
+from billcore.domain.subscription import Subscription
+from billcore.engine.agenda import Due
+from billcore.engine.outcomes import outcome_of
+from billcore.engine.work import Workplace
+from billcore.plugins.calls import deliver
+from billcore.plugins.gateway import Charge
+from billcore.store import customer as customers
+from billcore.store import invoice as invoices
+from billcore.store import payment as payments
+from billcore.store import subscription as subscriptions
+
+PROBLEMS = ("past_due", "unpaid", "soft_failure")
+
+Settled = tuple[str, Outcome, datetime]
+"""A payment id, what became of it, and when."""
+
+
+def collect(place: Workplace, due: Sequence[Due]) -> int:
+    """Collect the due invoices, one attempt each; returns how many were looked at."""
+    with place.unit() as scope:
+        sends = plan_attempts(place, scope, due)
+    send(place, sends)
+    return len(due)
+
+
+def send(place: Workplace, sends: Sequence[Payment]) -> None:
+    """Make stored attempts and record their outcomes; no transaction is open during the calls (behaviour 9.1)."""
+    by_gateway: dict[str, list[Payment]] = {}
+    for payment in sends:
+        by_gateway.setdefault(payment.gateway, []).append(payment)
+    for name, group in by_gateway.items():
+        at = {payment.id: payment.created_at for payment in group}
+        settled: list[Settled] = []
+        try:
+            gateway = place.gateway(name)
+        except Exception as error:
+            settled = [(payment.id, Outcome("not_sent", message=str(error)[:500]), at[payment.id]) for payment in group]
+        else:
+            requests = [charge_of(payment) for payment in group]
+            for result in deliver(gateway, requests, threads=place.threads, deadline_s=place.deadline_s):
+                request = result.request
+                settled.append((request.attempt_id, outcome_of(result.result), at[request.attempt_id]))
+        settled.sort(key=lambda row: row[0])
+        record_outcomes(place, settled)
+
+
+def charge_of(payment: Payment) -> Charge:
+    """The stored request of an attempt; resends use the same bytes (behaviour 9.1)."""
+    stored = json.loads(payment.request)
+    return Charge(
+        attempt_id=stored["attempt_id"],
+        idempotency_key=stored["idempotency_key"],
+        amount=Money(stored["amount"], stored["currency"]),
+        gateway_method=stored["gateway_method"],
+        customer_id=stored["customer_id"],
+        invoice_id=stored["invoice_id"],
+        description=stored["description"],
+    )
+
+
+def plan_attempts(place: Workplace, scope: Scope, due: Sequence[Due]) -> list[Payment]:
+    """Store an attempt for every due invoice that still wants one; those that cannot be charged go past due."""
+    wanted = {row.id: row.at for row in due}
+    found = _with_lines_where_shared(scope, wanted)
+    owners = customers.by_ids(scope.tx, {invoice.customer_id for invoice in found.values()})
+    methods = customers.methods(scope.tx, owners)
+    own = subscriptions.own_methods(
+        scope.tx, [invoice.subscription_id for invoice in found.values() if invoice.subscription_id]
+    )
+    sends = []
+    without: list[Invoice] = []
+    busy: set[str] = set()
+    for invoice in sorted(found.values(), key=lambda one: one.id):
+        if invoice.collect_at != wanted[invoice.id] or invoice.customer_id in busy:
+            continue
+        # One charge at a time for a customer, oldest first: a decline may stop the others (behaviour 9.5).
+        busy.add(invoice.customer_id)
+        scope.now = place.moment(wanted[invoice.id])
+        # Read again under the lock: paid, void or in doubt means no call (behaviour 9.4).
+        if invoice.status != "open" or invoice.due <= 0 or invoice.reserved_by is not None:
+            scope.writes.put(evolve(invoice, collect_at=None))
+            continue
+        customer = owners[invoice.customer_id]
+        preferred = own.get(invoice.subscription_id or "")
+        method = usable_method(methods.get(customer.id, []), customer, preferred)
+        if invoice.collection != "automatic" or method is None:
+            without.append(invoice)
+            continue
+        payment, reserved = attempt(scope, invoice, method, invoice.collect_for, invoice.due)
+        scope.writes.add(payment)
+        scope.writes.put(reserved)
+        sends.append(payment)
+    for invoice in without:
+        at = place.moment(wanted[invoice.id])
+        receivables(scope, [(invoice, at)], owners)[invoice.id].fail(at, invoice.collect_for, None)
+    return sends
+
+
+def record_outcomes(place: Workplace, settled: Sequence[Settled]) -> None:
+    """Record outcomes in one transaction; two of one customer go into following ones."""
+    waiting = list(settled)
+    while waiting:
+        with place.unit() as scope:
+            waiting = record(scope, waiting)
+
+
+def record(scope: Scope, settled: Sequence[Settled]) -> list[Settled]:
+    """Settle payments in the open unit of work; returns those that must wait for the next one."""
+    found = payments.by_ids(scope.tx, [row[0] for row in settled])
+    billed = _with_lines_where_shared(scope, {payment.invoice_id for payment in found.values()})
+    owners = customers.by_ids(scope.tx, {payment.customer_id for payment in found.values()})
+    busy: set[str] = set()
+    mine: list[Settled] = []
+    later: list[Settled] = []
+    for row in settled:
+        payment = found[row[0]]
+        (later if payment.customer_id in busy else mine).append(row)
+        busy.add(payment.customer_id)
+    quiet = {
+        billed[found[row[0]].invoice_id].id
+        for row in mine
+        if row[1].kind == "approved" and billed[found[row[0]].invoice_id].status == "open"
+    }
+    affairs = receivables(
+        scope, [(billed[found[payment_id].invoice_id], at) for payment_id, _, at in mine], owners, quiet
+    )
+    for payment_id, outcome, at in mine:
+        scope.now = at
+        payment = found[payment_id]
+        affair = affairs[payment.invoice_id]
+        settled_payment = settle(payment, outcome, affair)
+        if settled_payment.status == "failed" and payment.status in IN_DOUBT and payment.cause != "collection":
+            invoices.stop_retries(scope.tx, payment.customer_id, payment.currency, payment.invoice_id)
+    for invoice in scope.writes.changed(Invoice):
+        assert isinstance(invoice, Invoice)
+        if invoice.number is None and invoice.status != "draft":
+            scope.writes.put(number_issued(scope, invoice))
+    return later
+
+
+def receivables(
+    scope: Scope,
+    wanted: Sequence[tuple[Invoice, datetime]],
+    owners: dict[str, Customer],
+    quiet: set[str] | None = None,
+) -> dict[str, Receivable]:
+    """The invoices with all that hangs on them, by id. `quiet` ones need no subscriptions that are well."""
+    ids = {invoice.customer_id for invoice, _ in wanted}
+    overdue: dict[tuple[str, str], set[str]] = {}
+    for customer_id, currency, invoice_id, _ in invoices.overdue(scope.tx, ids):
+        overdue.setdefault((customer_id, currency), set()).add(invoice_id)
+    cases = payments.open_cases(scope.tx, ids)
+    subs: dict[str, dict[str, Subscription]] = {}
+    for sub in subscriptions.of_customers(scope.tx, ids, scope.catalog.coupons, PROBLEMS):
+        subs.setdefault(sub.customer_id, {})[sub.id] = sub
+    named = {
+        sub_id
+        for invoice, _ in wanted
+        if quiet is None or invoice.id not in quiet
+        for sub_id in (invoice.subscription_id, *(line.subscription_id for line in invoice.lines))
+        if sub_id is not None
+    }
+    if named:
+        for sub in subscriptions.by_ids(scope.tx, named, scope.catalog.coupons).values():
+            subs.setdefault(sub.customer_id, {})[sub.id] = sub
+    drafts = [invoice.customer_id for invoice, _ in wanted if invoice.status == "draft"]
+    credits = payments.open_credits(scope.tx, drafts) if drafts else {}
+    made = {}
+    for invoice, at in wanted:
+        key = (invoice.customer_id, invoice.currency)
+        account = Account(
+            scope.zone(owners[invoice.customer_id]),
+            tuple(
+                sub
+                for sub in subs.get(invoice.customer_id, {}).values()
+                if sub.currency == invoice.currency
+            ),
+            cases.get(key),
+            frozenset(overdue.get(key, ())),
+            tuple(credits.get(invoice.customer_id, ())),
+        )
+        made[invoice.id] = Receivable(invoice, account, scope.site, at, scope.writes, scope.new_id)
+    return made
+
+
+def _with_lines_where_shared(scope: Scope, ids: "dict[str, datetime] | set[str]") -> dict[str, Invoice]:
+    """Invoices by id; their lines only where they are needed: drafts, and those of several subscriptions."""
+    found = invoices.by_ids(scope.tx, ids, lines=False)
+    needy = [
+        invoice.id for invoice in found.values() if invoice.subscription_id is None or invoice.status == "draft"
+    ]
+    if needy:
+        found.update(invoices.by_ids(scope.tx, needy))
+    return found

@@ -1,0 +1,105 @@
+"""Dunning steps that fall due: the next attempt, or the final action after the last one (behaviour 9.5)."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from attrs import evolve
+
+from billcore.commands.attempts import usable_method
+from billcore.commands.billing import bill_steps, number, number_notes
+from billcore.commands.facts import load_facts
+from billcore.commands.payment_methods import retry_overdue
+from billcore.commands.scope import Scope
+from billcore.domain.dunning import DunningCase, is_over, next_step
+from billcore.domain.event import StateChange
+from billcore.domain.invoice import Invoice
+from billcore.domain.lifecycle import close
+from billcore.domain.step import planned
+from billcore.domain.subscription import Subscription
+from billcore.engine.agenda import Due
+from billcore.engine.work import Workplace
+from billcore.store import customer as customers
+from billcore.store import invoice as invoices
+from billcore.store import payment as payments
+from billcore.store import subscription as subscriptions
+
+IN_DOUBT_AGAIN = timedelta(hours=1)
+"""When a final action is looked at again that an open attempt holds up."""
+
+
+def do_steps(place: Workplace, due: Sequence[Due]) -> int:
+    """Do the due steps of dunning cases; the attempts they plan are made by the collection."""
+    wanted = {row.id: row.at for row in due}
+    with place.unit() as scope:
+        for case in payments.cases_by_ids(scope.tx, wanted):
+            if case.status == "open" and case.next_step_at == wanted[case.id]:
+                at = place.moment(wanted[case.id])
+                scope.now = at
+                scope.writes.put(_step(scope, case, at))
+    return len(due)
+
+
+def _step(scope: Scope, case: DunningCase, at: datetime) -> DunningCase:
+    policy = scope.settings.dunning
+    if policy is None:
+        return evolve(case, next_step_at=None)
+    if is_over(case, policy):
+        return _final(scope, case, policy.final, at)
+    customer = customers.by_ids(scope.tx, [case.customer_id])[case.customer_id]
+    advanced = next_step(case, policy, scope.zone(customer))
+    method = usable_method(
+        customers.methods(scope.tx, [customer.id]).get(customer.id, []), customer, None
+    )
+    planned_attempts = 0
+    if method is not None and method.id != case.refused_method_id:
+        planned_attempts = retry_overdue(scope, customer.id, "dunning", {case.currency})
+    if not planned_attempts and is_over(advanced, policy):
+        # The last step made no attempt whose failure could bring the final action.
+        return evolve(advanced, next_step_at=at)
+    return advanced
+
+
+def _final(scope: Scope, case: DunningCase, action: str, at: datetime) -> DunningCase:
+    rows = [row for row in invoices.overdue(scope.tx, [case.customer_id]) if row[1] == case.currency]
+    if any(row[3] is not None for row in rows):
+        return evolve(case, next_step_at=at + IN_DOUBT_AGAIN)
+    if action == "leave":
+        return evolve(case, next_step_at=None)
+    overdue = list(invoices.by_ids(scope.tx, [row[2] for row in rows]).values())
+    named = {line.subscription_id for invoice in overdue for line in invoice.lines if line.subscription_id}
+    subs = [
+        sub
+        for sub in subscriptions.by_ids(scope.tx, named, scope.catalog.coupons).values()
+        if sub.state in ("past_due", "unpaid", "soft_failure")
+    ]
+    if action == "cancel":
+        _cancel(scope, subs, overdue, at)
+    else:
+        for sub in subs:
+            _leave_unpaid(scope, sub, at)
+    return evolve(case, status="closed", next_step_at=None, closed_at=at, closed_by=action)
+
+
+def _cancel(scope: Scope, subs: Sequence[Subscription], overdue: Sequence[Invoice], at: datetime) -> None:
+    """Cancel the subscriptions; their invoices stay open and payable by hand, but are not collected any more."""
+    owners = customers.by_ids(scope.tx, {sub.customer_id for sub in subs})
+    facts = load_facts(scope, subs, {sub.id: at for sub in subs}, owners)
+    steps = [
+        (close(sub, "canceled", "dunning_ended", at, at, facts[sub.id], scope.new_id), at) for sub in subs
+    ]
+    documents = bill_steps(scope, steps, owners, {}, {sub.id: at for sub in subs})
+    number(scope, documents)
+    number_notes(scope)
+    for invoice in overdue:
+        scope.writes.put(evolve(invoice, overdue=False, collect_at=None))
+
+
+def _leave_unpaid(scope: Scope, sub: Subscription, at: datetime) -> None:
+    if sub.state == "unpaid":
+        return
+    scope.writes.put(planned(evolve(sub, state="unpaid", previous_state=None)))
+    scope.writes.add(
+        StateChange(
+            scope.new_id("chg"), sub.customer_id, sub.id, sub.state, "unpaid", at, "dunning_ended", "engine"
+        )
+    )

@@ -1,0 +1,175 @@
+"""Resolves attempts without an outcome: asks the gateway first, resends with the same key, or parks (behaviour 9.3)."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from attrs import evolve
+
+from billcore.commands.scope import Scope
+from billcore.domain.money import Money
+from billcore.domain.payment import IN_DOUBT, Outcome, Payment
+from billcore.domain.periods import Duration, add
+from billcore.engine.agenda import Due
+from billcore.engine.collection import Settled, charge_of, record_outcomes, send
+from billcore.engine.outcomes import outcome_of
+from billcore.engine.work import Workplace
+from billcore.plugins.calls import deliver
+from billcore.plugins.gateway import Cancel, Capability, Gateway, Lookup, Request, key_window_s
+from billcore.store import invoice as invoices
+from billcore.store import payment as payments
+
+NOT_FOUND_TWICE = 2
+
+
+def resolve(place: Workplace, due: Sequence[Due]) -> int:
+    """Ask for the outcome of open attempts; those that were surely never sent are sent. Returns how many were due."""
+    fresh, asked = _claim(place, due)
+    if fresh:
+        send(place, fresh)
+    by_gateway: dict[str, list[Payment]] = {}
+    for payment in asked:
+        by_gateway.setdefault(payment.gateway, []).append(payment)
+    for name, group in by_gateway.items():
+        _ask(place, name, group)
+    return len(due)
+
+
+def _claim(place: Workplace, due: Sequence[Due]) -> tuple[list[Payment], list[Payment]]:
+    """Lease the attempts: those to send for the first time, and those to ask about."""
+    wanted = {row.id: row.at for row in due}
+    fresh, asked = [], []
+    with place.unit() as scope:
+        wall = place.clock.wall()
+        assert scope.lease is not None
+        owner, until = scope.lease
+        for payment in payments.by_ids(scope.tx, wanted).values():
+            at = place.moment(wanted[payment.id])
+            if payment.status not in IN_DOUBT or payment.next_check_at != wanted[payment.id]:
+                if payment.status not in IN_DOUBT:
+                    scope.writes.put(evolve(payment, next_check_at=None))
+                continue
+            later = add(at, Duration(2, "minute"), "UTC")
+            if payment.lease_until is not None and payment.lease_until > wall:
+                # Somebody is at it right now; simulated time must not overtake a real call.
+                scope.writes.put(evolve(payment, next_check_at=later))
+                continue
+            leased = evolve(payment, lease_owner=owner, lease_until=until, next_check_at=later)
+            if payment.sends == 0:
+                leased = evolve(leased, sends=1, created_at=at)
+                fresh.append(evolve(leased, version=leased.version + 1))
+            else:
+                asked.append(evolve(leased, version=leased.version + 1))
+            scope.writes.put(leased)
+    return fresh, asked
+
+
+def _ask(place: Workplace, name: str, group: Sequence[Payment]) -> None:
+    try:
+        gateway = place.gateway(name)
+    except Exception as error:
+        _release(place, group, str(error))
+        return
+    by_id = {payment.id: payment for payment in group}
+    moments = {payment.id: _moment(place, payment) for payment in group}
+    answers = _answers(place, gateway, [Lookup(p.id, Money(p.amount, p.currency)) for p in group])
+    settled: list[Settled] = []
+    again: list[Request] = []
+    for payment_id, outcome in answers.items():
+        payment = by_id[payment_id]
+        if outcome.kind in ("pending", "action_required") and _expired(place, payment, moments[payment_id]):
+            if Capability.CANCEL in gateway.capabilities:
+                again.append(Cancel(payment_id, Money(payment.amount, payment.currency)))
+                continue
+        if outcome.kind == "not_found" and _may_resend(place, gateway, payment, moments[payment_id]):
+            again.append(charge_of(payment))
+            continue
+        settled.append((payment_id, outcome, moments[payment_id]))
+    for payment_id, outcome in _answers(place, gateway, again).items():
+        settled.append((payment_id, outcome, moments[payment_id]))
+    final = [row for row in settled if row[1].kind in ("approved", "declined", "not_sent")]
+    record_outcomes(place, final)
+    _wait(place, [row for row in settled if row not in final])
+
+
+def _answers(place: Workplace, gateway: Gateway, requests: Sequence[Request]) -> dict[str, Outcome]:
+    results = deliver(gateway, requests, threads=place.threads, deadline_s=place.deadline_s)
+    return {result.request.attempt_id: outcome_of(result.result) for result in results}
+
+
+def _moment(place: Workplace, payment: Payment) -> datetime:
+    """The instant of this check: it was planned two minutes before the next one."""
+    if not place.clock.simulated or payment.next_check_at is None:
+        return place.clock.now()
+    return payment.next_check_at - timedelta(minutes=2)
+
+
+def _may_resend(place: Workplace, gateway: Gateway, payment: Payment, at: datetime) -> bool:
+    """Whether the same request may be sent again: inside the key's window, for an invoice that still wants it."""
+    if at - payment.created_at >= timedelta(seconds=key_window_s(gateway)):
+        return False
+    with place.database.transaction(reads=True) as tx:
+        invoice = invoices.by_ids(tx, [payment.invoice_id], lines=False)[payment.invoice_id]
+    wanted = invoice.status in ("draft", "open") and invoice.discarded_at is None
+    return wanted and invoice.reserved_by == payment.id and invoice.due >= payment.amount
+
+
+def _expired(place: Workplace, payment: Payment, at: datetime) -> bool:
+    """Whether a signup has waited too long for its customer (setting signup_expires_after)."""
+    if payment.cause != "signup":
+        return False
+    with place.database.transaction(reads=True) as tx:
+        scope = place.open_scope(tx, at)
+    return at >= add(payment.created_at, Duration.parse(scope.settings.signup_expires_after), "UTC")
+
+
+def _wait(place: Workplace, settled: Sequence[Settled]) -> None:
+    """Note what is still open: when it is asked for next, how often it was not found, and when it is parked."""
+    if not settled:
+        return
+    failed: list[Settled] = []
+    with place.unit() as scope:
+        found = payments.by_ids(scope.tx, [row[0] for row in settled])
+        for payment_id, outcome, at in settled:
+            payment = found[payment_id]
+            if payment.status not in IN_DOUBT:
+                continue
+            waiting = _later(scope, payment, outcome, at)
+            if waiting is None:
+                failed.append((payment_id, Outcome("not_sent", message="not found at the gateway, twice"), at))
+            else:
+                scope.writes.put(waiting)
+    record_outcomes(place, failed)
+
+
+def _later(scope: Scope, payment: Payment, outcome: Outcome, at: datetime) -> Payment | None:
+    """The payment with its next check; None when it was not found often and long enough to count as not sent."""
+    minutes = min(60, 5 * 2 ** min(payment.checks, 4))
+    waiting = evolve(
+        payment,
+        checks=payment.checks + 1,
+        next_check_at=at + timedelta(minutes=minutes),
+        lease_owner=None,
+        lease_until=None,
+        action_url=outcome.action_url or payment.action_url,
+    )
+    if outcome.kind != "not_found":
+        return waiting
+    old_enough = at >= add(payment.created_at, Duration.parse(scope.settings.not_found_after), "UTC")
+    if old_enough and payment.not_found + 1 >= NOT_FOUND_TWICE:
+        return None
+    return evolve(waiting, not_found=payment.not_found + (1 if old_enough else 0))
+
+
+def _release(place: Workplace, group: Sequence[Payment], reason: str) -> None:
+    """The gateway cannot be asked: say so on the payments and try later."""
+    with place.unit() as scope:
+        for payment in payments.by_ids(scope.tx, [one.id for one in group]).values():
+            scope.writes.put(
+                evolve(
+                    payment,
+                    lease_owner=None,
+                    lease_until=None,
+                    message=reason[:500],
+                    next_check_at=(payment.next_check_at or scope.now) + timedelta(hours=1),
+                )
+            )

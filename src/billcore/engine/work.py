@@ -1,0 +1,42 @@
+"""What the engine works with, and how one batch of work is opened."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from attrs import define
+
+from billcore.clock import Clock
+from billcore.commands.scope import Scope
+from billcore.plugins.gateway import Gateway
+from billcore.store.database import Database, Transaction
+
+BATCH = 1000
+
+OpenScope = Callable[[Transaction, datetime], Scope]
+"""Makes the scope of one unit of work at an instant; attempts made in it are leased to this process."""
+
+
+@define
+class Workplace:
+    """The engine's surroundings: the store, the clock, the gateways, and how a unit of work begins."""
+
+    database: Database
+    clock: Clock
+    open_scope: OpenScope
+    gateway: Callable[[str], Gateway]
+    batch: int = BATCH
+    deadline_s: int = 30
+    threads: int = 4
+
+    @contextmanager
+    def unit(self) -> Iterator[Scope]:
+        """One transaction with its scope; what the scope collected is saved at the end."""
+        with self.database.transaction() as tx:
+            scope = self.open_scope(tx, self.clock.now())
+            yield scope
+            tx.save(scope.writes)
+
+    def moment(self, due: datetime) -> datetime:
+        """When work that was due at an instant happens: right then on a simulated clock, otherwise now."""
+        return due if self.clock.simulated else self.clock.now()

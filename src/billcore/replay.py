@@ -1,0 +1,123 @@
+"""One call of a writing verb: run once per idempotency key, written to the audit log, its result kept (behaviour 15)."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, get_type_hints
+
+from attrs import evolve, field, frozen
+
+from billcore.commands.plain import from_plain, to_json, to_plain
+from billcore.commands.scope import Scope
+from billcore.commands.verb import Definition, Noun
+from billcore.domain.event import AuditRecord
+from billcore.errors import Refused
+from billcore.store import journal
+
+
+@frozen
+class Call:
+    """A verb with its arguments, the caller's key, and who calls."""
+
+    definition: Definition
+    noun: Noun
+    arguments: Mapping[str, object]
+    key: str | None
+    actor: str
+    parameters: str = field(default="{}")
+
+    def converted(self, scope: Scope) -> "Call":
+        """The call with its arguments as the verb takes them."""
+        arguments = self.definition.convert(self.arguments, scope.settings.timezone)
+        shown = {name: value for name, value in arguments.items() if _is_given(value)}
+        return evolve(self, arguments=arguments, parameters=to_json(shown))
+
+    def run(self, scope: Scope) -> Any:
+        """Run the verb's own function in the unit of work."""
+        return self.definition.function(self.noun, scope, **self.arguments)
+
+    def write_down(self, scope: Scope, result: Any, *, final: bool) -> None:
+        """Put the call into the audit log and keep its result under its key."""
+        shown = {"id": getattr(result, "id", None), "state": getattr(result, "state", None)}
+        scope.writes.add(
+            AuditRecord(
+                scope.new_id("aud"),
+                scope.now,
+                self.actor,
+                self.definition.full_name,
+                self.parameters,
+                json.dumps({name: value for name, value in shown.items() if value is not None}),
+            )
+        )
+        self.remember(scope, result, final=final)
+
+    def remember(self, scope: Scope, result: Any, *, final: bool) -> None:
+        """Keep the result under the caller's key; one that is not final yet is looked up again on a replay."""
+        if self.key is None:
+            return
+        kept = {"final": final, "value": to_plain(result)}
+        journal.remember(
+            scope.tx, self.definition.full_name, self.key, self.parameters, json.dumps(kept), scope.now
+        )
+
+    def remember_refusal(self, scope: Scope, refusal: Refused) -> None:
+        """Keep a decline under the caller's key: a replay is answered the same."""
+        if self.key is None:
+            return
+        kept = {
+            "declined": {
+                "code": refusal.code,
+                "message": refusal.message,
+                "remedy": refusal.remedy,
+                "facts": to_plain(dict(refusal.facts)),
+            }
+        }
+        journal.remember(
+            scope.tx, self.definition.full_name, self.key, self.parameters, json.dumps(kept), scope.now
+        )
+
+
+@frozen
+class Remembered:
+    """What an earlier call with the same key gave."""
+
+    call: Call
+    kept: Mapping[str, Any]
+
+    def value(self, scope: Scope) -> Any:
+        """The earlier result as it was; a decline is raised again; an open one is looked up."""
+        declined = self.kept.get("declined")
+        if declined is not None:
+            raise Refused(
+                declined["code"], declined["message"], remedy=declined["remedy"], **declined["facts"]
+            )
+        hint = get_type_hints(self.call.definition.function)["return"]
+        result = from_plain(self.kept["value"], hint)
+        return result if self.kept["final"] else self.call.noun.settled(scope, result)
+
+
+def remembered_result(scope: Scope, call: Call) -> Remembered | None:
+    """What is kept under the call's key; raises idempotency_conflict when it was called with other parameters."""
+    if call.key is None:
+        return None
+    kept = journal.remembered(scope.tx, call.definition.full_name, call.key)
+    if kept is None:
+        return None
+    parameters, result = kept
+    if parameters != call.parameters:
+        before, now = json.loads(parameters), json.loads(call.parameters)
+        field_name = next(
+            name for name in sorted({*before, *now}) if before.get(name) != now.get(name)
+        )
+        raise Refused(
+            "idempotency_conflict",
+            f"The idempotency key {call.key!r} was used with {field_name} = {before.get(field_name)!r}, "
+            f"not {now.get(field_name)!r}.",
+            remedy="Use a new key for another command.",
+            field=field_name,
+        )
+    return Remembered(call, json.loads(result))
+
+
+def _is_given(value: object) -> bool:
+    return value is not None and type(value).__name__ != "Unset"
+
