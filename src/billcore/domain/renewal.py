@@ -65,9 +65,10 @@ def begin(
         state="active",
         anchor=schedule.anchor,
         activated_at=sub.activated_at or at,
-        priced_from=at,
+        priced_from=sub.priced_from or at,
         arrears_from=at,
     )
+    sub = evolve(sub, items=tuple(_started(sub, item, facts, at) for item in sub.items))
     sub = with_expiry(sub, facts, whole)
     sub, period = _enter(sub, facts, whole, at)
     lines = fee_line(sub, facts, "setup_fee", facts.price.setup_fee, None) if fee else []
@@ -157,34 +158,29 @@ def trial_end(sub: Subscription, facts: Facts, start: datetime) -> datetime | No
     return add(start, facts.price.trial, facts.zone)
 
 
+def _started(sub: Subscription, item: Item, facts: Facts, at: datetime) -> Item:
+    """A component with its own interval as it begins at `at`; others follow the product."""
+    if item.ended_at is not None or not own_interval(facts.prices[item.price_id], facts.price):
+        return item
+    return evolve(item, period_start=at, period_end=facts.item_schedule(sub, item).boundary_after(at))
+
+
 def _enter(sub: Subscription, facts: Facts, whole: Period, due: datetime) -> tuple[Subscription, Period]:
-    """Enter the period `whole`, which a known end cuts short; components with their own interval start theirs."""
+    """Enter the period `whole`, which a known end cuts short."""
     end = whole.end
     for known in (sub.ends_at, sub.cancel_at):
         if known is not None and whole.start < known < end:
             end = known
-    items = sub.items
-    if sub.sequence == 0:
-        items = tuple(
-            evolve(
-                item,
-                period_start=whole.start,
-                period_end=facts.item_schedule(sub, item).boundary_after(whole.start),
-            )
-            if own_interval(facts.prices[item.price_id], facts.price)
-            else item
-            for item in items
-        )
-    entered = evolve(sub, period_start=whole.start, period_end=end, sequence=sub.sequence + 1, items=items)
+    entered = evolve(sub, period_start=whole.start, period_end=end, sequence=sub.sequence + 1)
     return entered, Period(whole.start, end)
 
 
 def _advance(
     sub: Subscription, facts: Facts, whole: Period, period: Period, *, first: bool = False
 ) -> list[DraftLine]:
-    if first and sub.first_charge == "none" and span_of(whole, facts.schedule(sub)) != whole:
+    if _is_free(sub, facts, whole):
         return []
-    span = _span(sub, facts, whole, first=first)
+    span = _span(sub, facts, whole)
     lines = []
     if facts.price.bill == "advance":
         lines.append(product_line(sub, facts, period, span))
@@ -198,8 +194,15 @@ def _advance(
     return [line for line in lines if line is not None]
 
 
-def _span(sub: Subscription, facts: Facts, whole: Period, *, first: bool) -> Period:
-    if first and sub.first_charge == "full":
+def _is_free(sub: Subscription, facts: Facts, whole: Period) -> bool:
+    """Whether this is a short first period that costs nothing (first_charge = none)."""
+    short = sub.sequence == 1 and sub.first_charge == "none"
+    return short and span_of(whole, facts.schedule(sub)) != whole
+
+
+def _span(sub: Subscription, facts: Facts, whole: Period) -> Period:
+    """What one full price covers: for first_charge = full the short first period itself (behaviour 3.2)."""
+    if sub.sequence == 1 and sub.first_charge == "full":
         return whole
     return span_of(whole, facts.schedule(sub))
 
@@ -207,23 +210,16 @@ def _span(sub: Subscription, facts: Facts, whole: Period, *, first: bool) -> Per
 def _current_whole(sub: Subscription, facts: Facts) -> Period:
     """The running period as it was before a known end cut it."""
     assert sub.period_start is not None
-    schedule = facts.schedule(sub)
-    end = (
-        schedule.first_end(sub.period_start)
-        if sub.sequence <= 1
-        else schedule.boundary_after(sub.period_start)
-    )
-    return Period(sub.period_start, end)
+    return Period(sub.period_start, facts.schedule(sub).first_end(sub.period_start))
 
 
 def _arrears(sub: Subscription, facts: Facts, until: datetime) -> tuple[list[DraftLine], list[str]]:
     """Lines in arrears of the running period up to `until`, and the metered items they bill."""
     assert sub.period_start is not None
     start = max(sub.arrears_from or sub.period_start, sub.period_start)
-    first = sub.sequence <= 1
     whole = _current_whole(sub, facts)
-    free = first and sub.first_charge == "none" and span_of(whole, facts.schedule(sub)) != whole
-    span = _span(sub, facts, whole, first=first)
+    free = _is_free(sub, facts, whole)
+    span = _span(sub, facts, whole)
     part = Period(start, until)
     lines: list[DraftLine | None] = []
     if facts.price.bill == "arrears" and start < until and not free:
