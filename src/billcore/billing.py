@@ -166,14 +166,14 @@ class Billing:
         if not pending:
             return result
         deliver_sends(self._workplace(), sends, collects)
-        return self._settled(call, result)
+        return self._settled(call, result, [payment.id for payment in sends])
 
-    def _settled(self, call: Call, result: Any) -> Any:
+    def _settled(self, call: Call, result: Any, attempts: Sequence[str]) -> Any:
         """The result after its attempts; a decline is kept for replays before it is raised (behaviour 15)."""
         with self.database.transaction() as tx:
             scope = self._scope(tx, self.clock.now(), call.actor)
             try:
-                final = call.noun.settled(scope, result)
+                final = call.noun.settled(scope, result, attempts)
             except Refused as declined:
                 call.remember_refusal(scope, declined)
                 refusal = declined
@@ -198,7 +198,7 @@ class Billing:
                     collection.record(scope, approved)
                     tx.save(scope.writes)
                     made.append(scope.writes)
-                final = call.noun.settled(scope, result) if sends else result
+                final = call.noun.settled(scope, result, [p.id for p in sends]) if sends else result
                 raise RolledBack(preview_of(final, made))
         except RolledBack as rolled_back:
             return rolled_back.preview
@@ -326,5 +326,3 @@ class _Joined(Billing):
 
 def _ignore(_progress: Progress) -> None:
     """Nobody watches."""
-
-

@@ -92,7 +92,7 @@ class Remembered:
             )
         hint = get_type_hints(self.call.definition.function)["return"]
         result = from_plain(self.kept["value"], hint)
-        return result if self.kept["final"] else self.call.noun.settled(scope, result)
+        return result if self.kept["final"] else self.call.noun.settled(scope, result, ())
 
 
 def remembered_result(scope: Scope, call: Call) -> Remembered | None:

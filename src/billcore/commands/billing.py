@@ -74,7 +74,8 @@ def write_step(scope: Scope, step: Step, invoice_id: str | None, bill: Bill) -> 
         lines = {line.item_id: line.id for line in _lines(bill) if line.kind == "usage"}
         until = step.usage_until
         usage_store.mark_billed(
-            scope.tx, [(lines.get(item) or f"free:{step.subscription.id}", item, until) for item in step.usage]
+            scope.tx,
+            [(lines.get(item) or f"free:{step.subscription.id}", item, until) for item in step.usage],
         )
 
 

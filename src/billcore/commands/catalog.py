@@ -206,4 +206,3 @@ def _replace_taxes(
     if gone:
         store.remove(scope.tx, [entry.id for entry in gone])
         changes += [CatalogChange("remove", "tax", entry.code, 1) for entry in gone]
-

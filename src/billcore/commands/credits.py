@@ -46,9 +46,7 @@ def give_back(scope: Scope, sub: Subscription, facts: Facts, at: datetime) -> tu
     return tuple(rest)
 
 
-def _credit(
-    line: Line, row: Coverage, earlier: Sequence[Line], at: datetime, facts: Facts
-) -> LineCredit:
+def _credit(line: Line, row: Coverage, earlier: Sequence[Line], at: datetime, facts: Facts) -> LineCredit:
     assert line.start is not None and line.end is not None
     price = facts.prices.get(line.price_id or "", facts.price)
     every = price.every or facts.price.every
@@ -144,7 +142,9 @@ def _split(line: DraftLine, part: int) -> tuple[DraftLine, DraftLine]:
     credit, whole = line.credit, _total(line)
     assert credit is not None
     if part == whole:
-        return line, evolve(line, amount=0, credit=evolve(credit, amount=0, discount=0, tax=0, tax_included=0))
+        return line, evolve(
+            line, amount=0, credit=evolve(credit, amount=0, discount=0, tax=0, tax_included=0)
+        )
     discount = share(credit.discount, [part, whole - part])[0]
     tax = share(credit.tax, [part, whole - part])[0]
     included = share(credit.tax_included, [part, whole - part])[0]

@@ -155,7 +155,13 @@ class Customers(Noun):
         if after != before:
             scope.writes.put(after)
             record(
-                scope.writes, scope.new_id, before.id, scope.now, "customer.updated", before.id, fields=",".join(changes)
+                scope.writes,
+                scope.new_id,
+                before.id,
+                scope.now,
+                "customer.updated",
+                before.id,
+                fields=",".join(changes),
             )
         return after
 
@@ -216,7 +222,9 @@ def _check(scope: Scope, customer: Customer) -> None:
         )
     if customer.email and (customer.email.count("@") != 1 or customer.email.strip("@") != customer.email):
         raise InvalidValue(
-            f"{customer.email!r} is not an e-mail address.", remedy="Write it like ada@example.com.", parameter="email"
+            f"{customer.email!r} is not an e-mail address.",
+            remedy="Write it like ada@example.com.",
+            parameter="email",
         )
     if customer.country and (len(customer.country) != 2 or not customer.country.isalpha()):
         raise InvalidValue(

@@ -52,9 +52,7 @@ class Invoices(Noun):
         """Invoices in order of creation, or the newest first; `after` is the last one of the page before."""
         owner = scope.customer(customer).id if customer is not None else None
         last = find_invoice(scope, after).id if after is not None else None
-        return store.page(
-            scope.tx, customer_id=owner, status=status, after=last, limit=limit, newest=newest
-        )
+        return store.page(scope.tx, customer_id=owner, status=status, after=last, limit=limit, newest=newest)
 
     @verb(reads=True)
     def credit_notes(

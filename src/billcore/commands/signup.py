@@ -123,7 +123,9 @@ def _taken_schedule(sub: Subscription, facts: Facts, begun: datetime, next_at: d
     )
     if own.is_boundary(next_at):
         return own
-    return Schedule(next_at, every, facts.zone, sub.billing_day, settings.billing_time, settings.period_policy)
+    return Schedule(
+        next_at, every, facts.zone, sub.billing_day, settings.billing_time, settings.period_policy
+    )
 
 
 def sign_up(scope: Scope, step: Step, customer: Customer) -> Subscription:
@@ -226,8 +228,9 @@ def _change(scope: Scope, sub: Subscription, previous: State | None, cause: str)
 
 
 def _method(scope: Scope, customer: Customer, sub: Subscription) -> PaymentMethod | None:
-    return usable_method(customers.methods(scope.tx, [customer.id]).get(customer.id, []), customer, sub.payment_method_id)
-
+    return usable_method(
+        customers.methods(scope.tx, [customer.id]).get(customer.id, []), customer, sub.payment_method_id
+    )
 
 
 def start_or_wait(scope: Scope, step: Step, customer: Customer) -> Step | None:
@@ -242,7 +245,9 @@ def start_or_wait(scope: Scope, step: Step, customer: Customer) -> Step | None:
     method = _method(scope, customer, sub)
     if due == 0 or method is None or bill.invoice is None:
         return step
-    pending = evolve(use_coupons(step, bill.used).subscription, state="pending", next_action_at=None, next_action=None)
+    pending = evolve(
+        use_coupons(step, bill.used).subscription, state="pending", next_action_at=None, next_action=None
+    )
     put_subscription(scope, pending, step.before)
     _change(scope, pending, step.before.state, "start_reached")
     payment, draft = attempt(scope, bill.invoice, method, "signup", due)

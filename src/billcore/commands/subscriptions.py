@@ -1,6 +1,7 @@
 """Subscriptions: sign up, cancel, hold, resume, activate, retry."""
 
-from datetime import datetime
+from collections.abc import Collection
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Literal, Unpack
 
@@ -28,7 +29,7 @@ from billcore.commands.parameters import (
     When,
 )
 from billcore.commands.payment_methods import retry_overdue
-from billcore.commands.scope import Scope
+from billcore.commands.scope import Scope, not_found
 from billcore.commands.signup import (
     Start,
     bill_now,
@@ -41,8 +42,10 @@ from billcore.commands.signup import (
 )
 from billcore.commands.verb import Noun, verb
 from billcore.domain.bill import make_bill, record
+from billcore.domain.customer import Customer
 from billcore.domain.lifecycle import activate, close, enter, hold, resume, schedule_cancel, uncancel
-from billcore.domain.states import check
+from billcore.domain.payment import Payment
+from billcore.domain.states import LIVE, check
 from billcore.domain.step import Step, planned
 from billcore.domain.subscription import Subscription
 from billcore.errors import InvalidValue, Refused
@@ -50,6 +53,10 @@ from billcore.store import customer as customers
 from billcore.store import invoice as invoices
 from billcore.store import payment as payments
 from billcore.store import subscription as store
+
+
+NOW_INCLUDED = timedelta(seconds=1)
+"""A command comes after the usage recorded at its own instant (behaviour 2.5)."""
 
 
 class Subscriptions(Noun):
@@ -97,6 +104,7 @@ class Subscriptions(Noun):
         )
         assert isinstance(quantity, Decimal)
         check_new(scope, reference, chosen, start, quantity)
+        based = _base(scope, base, buyer)
         day = start.billing_day
         if day is None and chosen.every is not None and chosen.every.months is not None:
             day = buyer.billing_day
@@ -116,13 +124,12 @@ class Subscriptions(Noun):
             first_charge=first_charge,
             ends_at=start.ends_at,
             net_terms=start.net_terms,
-            payment_method_id=_method_id(scope, payment_method),
-            base_id=scope.subscription(base).id if base is not None else None,
+            payment_method_id=_method_id(scope, buyer, payment_method),
+            base_id=based.id if based is not None else None,
         )
         sub = evolve(sub, items=new_items(scope, sub, _decimals(components), scope.now))
         sub = evolve(sub, coupons=redeem_coupons(scope, sub, coupons or (), scope.zone(buyer), scope.now))
         facts = facts_for(scope, sub, buyer, scope.now)
-        based = scope.subscription(base) if base is not None else None
         if start.next_billing_at is not None:
             running = take_over(sub, facts, start, scope)
             return sign_up(scope, _nothing_due(sub, running), buyer)
@@ -218,10 +225,10 @@ class Subscriptions(Noun):
                 continue
             check(each.state, "hold", each.reference)
             customer = scope.customer(each.customer_id)
-            facts = facts_for(scope, each, customer, scope.now)
+            facts = facts_for(scope, each, customer, scope.now + NOW_INCLUDED)
             credits = give_back(scope, each, facts, scope.now) if unused == "credit" else ()
             step = hold(each, facts, scope.now, until, unused, scope.new_id, credits)
-            bill_now(scope, step, customer)
+            bill_now(scope, evolve(step, usage_until=scope.now + NOW_INCLUDED), customer)
             held = step.subscription if each.id == sub.id else held
         return held
 
@@ -251,9 +258,7 @@ class Subscriptions(Noun):
         return back
 
     @verb(collects=True)
-    def retry(
-        self, scope: Scope, subscription: SubscriptionRef, **options: Unpack[Options]
-    ) -> Subscription:
+    def retry(self, scope: Scope, subscription: SubscriptionRef, **options: Unpack[Options]) -> Subscription:
         """Try now to collect what is overdue of the subscription's payer, oldest first, until the first decline.
 
         The dunning schedule stays. Raises transition_not_allowed unless something is overdue, payment_in_doubt
@@ -295,45 +300,39 @@ class Subscriptions(Noun):
             limit=limit,
         )
 
-    def settled(self, scope: Scope, result: Subscription) -> Subscription:
+    def settled(self, scope: Scope, result: Subscription, attempts: Collection[str]) -> Subscription:
         """The subscription as it stands after its attempts; a refused signup or activation raises."""
         sub = store.by_ids(scope.tx, [result.id], scope.catalog.coupons)[result.id]
-        last = payments.page(
-            scope.tx,
-            customer_id=sub.customer_id,
-            invoice_id=None,
-            status=None,
-            after=None,
-            limit=1,
-            newest=True,
-        )
-        if not last:
-            return sub
-        payment = last[0]
-        invoice = invoices.by_ids(scope.tx, [payment.invoice_id], lines=False)[payment.invoice_id]
-        if invoice.discarded_at == scope.now and invoice.subscription_id == sub.id:
-            raise Refused(
-                "payment_declined",
-                f"The payment {payment.id} for subscription {sub.reference} was declined: "
-                f"{payment.message or payment.decline_code or 'not sent'}.",
-                remedy="Try another payment method.",
-                payment=payment.id,
-                subscription=sub.reference,
-                decline_code=payment.decline_code,
-                decline_kind=payment.decline_kind,
-            )
+        for payment in payments.by_ids(scope.tx, attempts).values():
+            invoice = invoices.by_ids(scope.tx, [payment.invoice_id], lines=False)[payment.invoice_id]
+            if invoice.discarded_at is not None:
+                raise _declined(sub, payment)
         return sub
+
+
+def _declined(sub: Subscription, payment: Payment) -> Refused:
+    return Refused(
+        "payment_declined",
+        f"The payment {payment.id} for subscription {sub.reference} was declined: "
+        f"{payment.message or payment.decline_code or 'not sent'}.",
+        remedy="Try another payment method.",
+        payment=payment.id,
+        subscription=sub.reference,
+        decline_code=payment.decline_code,
+        decline_kind=payment.decline_kind,
+    )
 
 
 def cancel_now(scope: Scope, sub: Subscription, credit: str, reason: str | None) -> None:
     """End a subscription now and bill what is owed and given back on one document (behaviour 5.2, 6.2)."""
     check(sub.state, "cancel", sub.reference)
     customer = scope.customer(sub.customer_id)
-    facts = facts_for(scope, sub, customer, scope.now)
+    until = scope.now + NOW_INCLUDED
+    facts = facts_for(scope, sub, customer, until)
     credits = give_back(scope, sub, facts, scope.now) if credit == "unused" else ()
     asked = evolve(sub, cancel_requested_at=scope.now, cancel_reason=reason)
     step = close(asked, "canceled", "cancel", scope.now, scope.now, facts, scope.new_id, credits)
-    bill_now(scope, evolve(step, before=sub), customer)
+    bill_now(scope, evolve(step, before=sub, usage_until=until), customer)
     _event(scope, sub, "subscription.canceled")
 
 
@@ -368,7 +367,14 @@ def _start(
 
     day = billing_day if isinstance(billing_day, int) else None
     return Start(
-        at(trial_until), at(starts_at), at(next_billing_at), at(ends_at), collection, net_terms, day, first_charge
+        at(trial_until),
+        at(starts_at),
+        at(next_billing_at),
+        at(ends_at),
+        collection,
+        net_terms,
+        day,
+        first_charge,
     )
 
 
@@ -380,11 +386,28 @@ def _decimals(components: Quantities | None) -> dict[str, Decimal]:
     return {code: Decimal(quantity) for code, quantity in (components or {}).items()}
 
 
-def _method_id(scope: Scope, ref: str | None) -> str | None:
+def _method_id(scope: Scope, buyer: Customer, ref: str | None) -> str | None:
     if ref is None:
         return None
     method = customers.method(scope.tx, ref)
-    return method.id if method is not None else None
+    if method is None or method.customer_id != buyer.id:
+        mine = customers.methods(scope.tx, [buyer.id]).get(buyer.id, [])
+        raise not_found("payment_method", ref, [one.reference or one.id for one in mine])
+    return method.id
+
+
+def _base(scope: Scope, ref: str | None, buyer: Customer) -> Subscription | None:
+    """The subscription that a new one is an add-on to: running, and the same customer's (behaviour 6.6)."""
+    if ref is None:
+        return None
+    base = scope.subscription(ref)
+    if base.customer_id != buyer.id or base.base_id is not None or base.state not in LIVE:
+        raise InvalidValue(
+            f"Subscription {base.reference} ({base.state}) cannot be a base here.",
+            remedy="A base is an active or trialing subscription of the same customer, and no add-on itself.",
+            parameter="base",
+        )
+    return base
 
 
 def _event(scope: Scope, sub: Subscription, kind: str) -> None:

@@ -1,7 +1,7 @@
 """What a verb is: a typed method whose signature defines the command everywhere (Python, CLI, scenario, docs)."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
 from types import NoneType, UnionType
 from typing import (
@@ -136,8 +136,8 @@ class Noun:
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
 
-    def settled(self, scope: Scope, result: Any) -> Any:
-        """The result of a collecting verb after its attempts were made, as it is stored by then."""
+    def settled(self, scope: Scope, result: Any, attempts: Collection[str]) -> Any:
+        """The result of a collecting verb after its attempts (payment ids), as it is stored by then."""
         return result
 
 
@@ -158,7 +158,9 @@ class Verb(Generic[P, T]):
     def define(self) -> Definition:
         """The verb as data; read from the signature at first need."""
         if self.definition is None:
-            self.definition = _define(self._owner.noun, self._name, self.function, self._reads, self._collects)
+            self.definition = _define(
+                self._owner.noun, self._name, self.function, self._reads, self._collects
+            )
         return self.definition
 
     @overload
@@ -198,9 +200,7 @@ def verbs_of(noun: type[Noun]) -> dict[str, Definition]:
     return {name: made.define() for name, made in vars(noun).items() if isinstance(made, Verb)}
 
 
-def _define(
-    noun: str, name: str, function: Callable[..., Any], reads: bool, collects: bool
-) -> Definition:
+def _define(noun: str, name: str, function: Callable[..., Any], reads: bool, collects: bool) -> Definition:
     hints = get_type_hints(function, include_extras=True)
     parameters = []
     for parameter in list(inspect.signature(function).parameters.values())[2:]:
@@ -219,9 +219,7 @@ def _define(
             )
         )
     doc = inspect.getdoc(function) or ""
-    return Definition(
-        noun, name, doc.split("\n", 1)[0], doc, tuple(parameters), reads, collects, function
-    )
+    return Definition(noun, name, doc.split("\n", 1)[0], doc, tuple(parameters), reads, collects, function)
 
 
 def _vocabulary(hint: object, where: str) -> tuple[Kind | None, tuple[str, ...]]:
@@ -238,4 +236,15 @@ def _vocabulary(hint: object, where: str) -> tuple[Kind | None, tuple[str, ...]]
     raise AssertionError(f"{where}: {hint!r} is not in the vocabulary of parameter types")
 
 
-__all__ = ["UNSET", "BoundVerb", "Definition", "Noun", "Options", "Parameter", "Runner", "Scope", "Verb", "verb"]
+__all__ = [
+    "UNSET",
+    "BoundVerb",
+    "Definition",
+    "Noun",
+    "Options",
+    "Parameter",
+    "Runner",
+    "Scope",
+    "Verb",
+    "verb",
+]

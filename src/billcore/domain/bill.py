@@ -21,6 +21,10 @@ from billcore.domain.writes import Writes
 from billcore.settings import Settings
 
 
+A_DAY = timedelta(days=1)
+"""After which an invoice that is due at once and paid by hand counts as overdue."""
+
+
 @frozen
 class Site:
     """What all documents of a site share: its settings and its tax rates."""
@@ -131,8 +135,10 @@ def issue(
         issued = apply_credits(issued, credits, at, writes, new_id)
     if issued.due == 0:
         issued = evolve(issued, status="paid")
-    elif collects and invoice.collection == "automatic":
-        issued = evolve(issued, collect_at=due_at)
+    elif collects:
+        issued = evolve(
+            issued, collect_at=due_at if terms or invoice.collection == "automatic" else at + A_DAY
+        )
     record(writes, new_id, issued.customer_id, at, "invoice.issued", issued.id, total=issued.total)
     return issued
 

@@ -1,6 +1,6 @@
 """What commands and dates make of a subscription: start, trial end, cancel, hold, resume, expiry (behaviour 5.2)."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from attrs import evolve
 
@@ -10,10 +10,10 @@ from billcore.domain.event import StateChange
 from billcore.domain.facts import Facts, NewId
 from billcore.domain.invoice import Purpose, Renewal
 from billcore.domain.periods import Period, Schedule, span_of
-from billcore.domain.renewal import begin, begin_trial, closing_lines, renew, trial_end
+from billcore.domain.renewal import begin, begin_trial, closing_lines, renew, trial_end, wake_items
 from billcore.domain.states import Event, State, check
 from billcore.domain.step import Step, changed, planned
-from billcore.domain.subscription import Action, Subscription, Unused
+from billcore.domain.subscription import Action, Item, Subscription, Unused
 from billcore.errors import InvalidValue
 
 
@@ -164,11 +164,16 @@ def resume(
     assert sub.period_end is not None and sub.period_start is not None
     if sub.unused == "extend":
         end = at + (sub.period_end - sub.held_at)
-        after = planned(evolve(free, anchor=end, billing_day=None, period_end=end, arrears_from=at))
+        items = tuple(_shifted(item, at - sub.held_at) for item in free.items)
+        after = planned(
+            evolve(free, anchor=end, billing_day=None, period_end=end, arrears_from=at, items=items)
+        )
         return Step(after, sub, "resume", changes=changed(sub, after, event, at, facts.actor, new_id))
     if at < sub.period_end and sub.unused != "credit":
-        after = planned(evolve(free, arrears_from=at))
-        return Step(after, sub, "resume", changes=changed(sub, after, event, at, facts.actor, new_id))
+        awake, lines = wake_items(evolve(free, arrears_from=at), facts, at)
+        after = planned(awake)
+        changes = changed(sub, after, event, at, facts.actor, new_id)
+        return Step(after, sub, "resume", tuple(lines), changes=changes)
     if not keep and at >= sub.period_end:
         after, lines, renewal = begin(free, facts, at, new_id, fee=False)
     else:
@@ -195,6 +200,13 @@ def act(sub: Subscription, action: Action, facts: Facts, at: datetime, new_id: N
             step = enter(sub, facts, due, new_id, "start")
             changes = changed(sub, step.subscription, "start_reached", at, facts.actor, new_id)
             return evolve(step, changes=changes)
+
+
+def _shifted(item: Item, by: timedelta) -> Item:
+    """A component's own period, moved by the length of a hold."""
+    if item.period_start is None or item.period_end is None:
+        return item
+    return evolve(item, period_start=item.period_start + by, period_end=item.period_end + by)
 
 
 def _rest_of_period(

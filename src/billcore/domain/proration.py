@@ -153,9 +153,7 @@ def prorate_credit(
         tax=-_given_back(line.tax, part, line.share_tax, line.credited_tax),
         share=part,
         period=Period(min(start, end), end),
-        tax_included=-_given_back(
-            line.tax_included, part, line.share_included, line.credited_included
-        ),
+        tax_included=-_given_back(line.tax_included, part, line.share_included, line.credited_included),
     )
 
 

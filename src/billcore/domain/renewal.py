@@ -134,6 +134,21 @@ def closing_lines(sub: Subscription, facts: Facts, at: datetime) -> tuple[list[D
     return lines, tuple(usage)
 
 
+def wake_items(sub: Subscription, facts: Facts, at: datetime) -> tuple[Subscription, list[DraftLine]]:
+    """Components whose own period ran out while the subscription was on hold: the rest of the one that holds `at`."""
+    lines: list[DraftLine] = []
+    items = []
+    for item in sub.items:
+        if item.period_end is not None and item.period_end <= at and item.ended_at is None:
+            following = Period(at, facts.item_schedule(sub, item).boundary_after(at))
+            if facts.prices[item.price_id].bill == "advance":
+                lines += _own_line(sub, item, facts, following)
+            items.append(evolve(item, period_start=following.start, period_end=following.end))
+        else:
+            items.append(item)
+    return evolve(sub, items=tuple(items)), lines
+
+
 def with_expiry(sub: Subscription, facts: Facts, first: Period | None) -> Subscription:
     """`sub` with `expires_at` from its price: the first boundary on or after the term's end (behaviour 5.2)."""
     term = facts.price.expires_after

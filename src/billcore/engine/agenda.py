@@ -12,6 +12,7 @@ from billcore.store.database import Transaction
 from billcore.store.mapping import Row
 from billcore.store.types import text_to_instant
 
+
 @frozen
 class Due:
     """One row of due work: the instant and the id."""
@@ -38,7 +39,9 @@ class Agenda:
     @property
     def first(self) -> datetime:
         """The earliest instant."""
-        return min(row.at for rows in (self.actions, self.collections, self.checks, self.steps) for row in rows)
+        return min(
+            row.at for rows in (self.actions, self.collections, self.checks, self.steps) for row in rows
+        )
 
 
 def read_agenda(

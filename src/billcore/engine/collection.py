@@ -46,12 +46,15 @@ def send(place: Workplace, sends: Sequence[Payment]) -> None:
     for payment in sends:
         by_gateway.setdefault(payment.gateway, []).append(payment)
     for name, group in by_gateway.items():
-        at = {payment.id: payment.created_at for payment in group}
+        at = {payment.id: place.moment(payment.created_at) for payment in group}
         settled: list[Settled] = []
         try:
             gateway = place.gateway(name)
         except Exception as error:
-            settled = [(payment.id, Outcome("not_sent", message=str(error)[:500]), at[payment.id]) for payment in group]
+            settled = [
+                (payment.id, Outcome("not_sent", message=str(error)[:500]), at[payment.id])
+                for payment in group
+            ]
         else:
             requests = [charge_of(payment) for payment in group]
             for result in deliver(gateway, requests, threads=place.threads, deadline_s=place.deadline_s):
@@ -146,7 +149,11 @@ def record(scope: Scope, settled: Sequence[Settled]) -> list[Settled]:
         payment = found[payment_id]
         affair = affairs[payment.invoice_id]
         settled_payment = settle(payment, outcome, affair)
-        if settled_payment.status == "failed" and payment.status in IN_DOUBT and payment.cause != "collection":
+        if (
+            settled_payment.status == "failed"
+            and payment.status in IN_DOUBT
+            and payment.cause != "collection"
+        ):
             invoices.stop_retries(scope.tx, payment.customer_id, payment.currency, payment.invoice_id)
     for invoice in scope.writes.changed(Invoice):
         assert isinstance(invoice, Invoice)
@@ -188,9 +195,7 @@ def receivables(
         account = Account(
             scope.zone(owners[invoice.customer_id]),
             tuple(
-                sub
-                for sub in subs.get(invoice.customer_id, {}).values()
-                if sub.currency == invoice.currency
+                sub for sub in subs.get(invoice.customer_id, {}).values() if sub.currency == invoice.currency
             ),
             cases.get(key),
             frozenset(overdue.get(key, ())),
@@ -204,7 +209,9 @@ def _with_lines_where_shared(scope: Scope, ids: "dict[str, datetime] | set[str]"
     """Invoices by id; their lines only where they are needed: drafts, and those of several subscriptions."""
     found = invoices.by_ids(scope.tx, ids, lines=False)
     needy = [
-        invoice.id for invoice in found.values() if invoice.subscription_id is None or invoice.status == "draft"
+        invoice.id
+        for invoice in found.values()
+        if invoice.subscription_id is None or invoice.status == "draft"
     ]
     if needy:
         found.update(invoices.by_ids(scope.tx, needy))

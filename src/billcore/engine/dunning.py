@@ -47,9 +47,7 @@ def _step(scope: Scope, case: DunningCase, at: datetime) -> DunningCase:
         return _final(scope, case, policy.final, at)
     customer = customers.by_ids(scope.tx, [case.customer_id])[case.customer_id]
     advanced = next_step(case, policy, scope.zone(customer))
-    method = usable_method(
-        customers.methods(scope.tx, [customer.id]).get(customer.id, []), customer, None
-    )
+    method = usable_method(customers.methods(scope.tx, [customer.id]).get(customer.id, []), customer, None)
     planned_attempts = 0
     if method is not None and method.id != case.refused_method_id:
         planned_attempts = retry_overdue(scope, customer.id, "dunning", {case.currency})

@@ -135,7 +135,9 @@ def _wait(place: Workplace, settled: Sequence[Settled]) -> None:
                 continue
             waiting = _later(scope, payment, outcome, at)
             if waiting is None:
-                failed.append((payment_id, Outcome("not_sent", message="not found at the gateway, twice"), at))
+                failed.append(
+                    (payment_id, Outcome("not_sent", message="not found at the gateway, twice"), at)
+                )
             else:
                 scope.writes.put(waiting)
     record_outcomes(place, failed)
