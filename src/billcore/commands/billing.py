@@ -6,7 +6,7 @@ from datetime import datetime
 from attrs import evolve
 
 from billcore.commands.scope import Scope
-from billcore.domain.bill import Bill, issue, issue_note, make_bill, use_coupons
+from billcore.domain.bill import Bill, issue, issue_note, make_bill, record, use_coupons
 from billcore.domain.credit import Credit
 from billcore.domain.customer import Customer
 from billcore.domain.invoice import CreditNote, Invoice, Line
@@ -69,7 +69,10 @@ def write_step(scope: Scope, step: Step, invoice_id: str | None, bill: Bill) -> 
         put_subscription(scope, step.subscription, step.before)
     if step.renewal is not None:
         scope.writes.add(evolve(step.renewal, invoice_id=invoice_id))
-    scope.writes.add(*step.changes)
+    for change in step.changes:
+        scope.writes.add(change)
+        kind = f"subscription.{change.state}"
+        record(scope.writes, scope.new_id, change.customer_id, change.at, kind, change.subscription_id)
     if step.usage and step.usage_until is not None:
         lines = {line.item_id: line.id for line in _lines(bill) if line.kind == "usage"}
         until = step.usage_until

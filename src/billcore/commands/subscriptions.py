@@ -176,7 +176,7 @@ class Subscriptions(Noun):
         """
         sub = scope.subscription(subscription)
         at = _cancel_at(sub, when, scope)
-        for each in (sub, *store.addons(scope.tx, sub.id, scope.catalog.coupons)):
+        for each in (sub, *store.addons(scope.tx, [sub.id], scope.catalog.coupons)):
             if each.id != sub.id and each.ended_at is not None:
                 continue
             if at is None:
@@ -195,7 +195,7 @@ class Subscriptions(Noun):
         sub = scope.subscription(subscription)
         after = uncancel(sub)
         scope.writes.put(after)
-        for addon in store.addons(scope.tx, sub.id, scope.catalog.coupons):
+        for addon in store.addons(scope.tx, [sub.id], scope.catalog.coupons):
             if addon.cancel_at == sub.cancel_at:
                 scope.writes.put(uncancel(addon))
         _event(scope, sub, "subscription.cancel_undone")
@@ -220,7 +220,7 @@ class Subscriptions(Noun):
         if until is not None and until <= scope.now:
             raise InvalidValue("resume_at is not in the future.", remedy="Choose a later date.")
         held = sub
-        for each in (sub, *store.addons(scope.tx, sub.id, scope.catalog.coupons)):
+        for each in (sub, *store.addons(scope.tx, [sub.id], scope.catalog.coupons)):
             if each.id != sub.id and each.state not in ("active", "trialing"):
                 continue
             check(each.state, "hold", each.reference)
@@ -247,7 +247,7 @@ class Subscriptions(Noun):
         """
         sub = scope.subscription(subscription)
         back = sub
-        for each in (sub, *store.addons(scope.tx, sub.id, scope.catalog.coupons)):
+        for each in (sub, *store.addons(scope.tx, [sub.id], scope.catalog.coupons)):
             if each.id != sub.id and each.state != "on_hold":
                 continue
             customer = scope.customer(each.customer_id)
@@ -333,7 +333,6 @@ def cancel_now(scope: Scope, sub: Subscription, credit: str, reason: str | None)
     asked = evolve(sub, cancel_requested_at=scope.now, cancel_reason=reason)
     step = close(asked, "canceled", "cancel", scope.now, scope.now, facts, scope.new_id, credits)
     bill_now(scope, evolve(step, before=sub, usage_until=until), customer)
-    _event(scope, sub, "subscription.canceled")
 
 
 def _cancel_at(sub: Subscription, when: str | datetime | object, scope: Scope) -> datetime | None:

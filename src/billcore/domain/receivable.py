@@ -4,7 +4,7 @@ from datetime import datetime
 
 from attrs import evolve, frozen
 
-from billcore.domain.bill import Site, issue
+from billcore.domain.bill import Site, issue, record
 from billcore.domain.credit import Credit
 from billcore.domain.dunning import DunningCase, first_step, is_over
 from billcore.domain.event import StateChange
@@ -74,6 +74,7 @@ class Receivable:
                 self.new_id("chg"), sub.customer_id, sub.id, before, state, self.at, event, "engine"
             )
             self.writes.add(change)
+            record(self.writes, self.new_id, sub.customer_id, self.at, f"subscription.{state}", sub.id)
 
     def begin(self, *, left_unpaid: bool = False) -> None:
         """Issue the draft and start what it pays for: signup, activation or start date."""

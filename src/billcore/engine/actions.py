@@ -12,7 +12,8 @@ from billcore.commands.scope import Scope
 from billcore.commands.signup import start_or_wait
 from billcore.domain.bill import record
 from billcore.domain.facts import Facts
-from billcore.domain.lifecycle import act
+from billcore.domain.lifecycle import act, close
+from billcore.domain.states import Event, State
 from billcore.domain.step import Step
 from billcore.domain.subscription import ACTION_ORDER, Subscription
 from billcore.engine.agenda import Due
@@ -73,11 +74,42 @@ def _do(place: Workplace, due: Sequence[Due]) -> int:
                     continue
                 step = waiting
             steps.append((step, wanted[sub.id]))
+        steps += _with_their_bases(scope, steps, moments)
         documents = bill_steps(scope, steps, customers, credits, moments)
         documents.sort(key=lambda invoice: (invoice.issued_at or invoice.created_at, invoice.id))
         number(scope, documents)
         number_notes(scope)
         return len(steps)
+
+
+def _with_their_bases(
+    scope: Scope, steps: Sequence[tuple[Step, datetime]], moments: dict[str, datetime]
+) -> list[tuple[Step, datetime]]:
+    """Add-ons end with their base (behaviour 6.6), whatever their own next action would be."""
+    ended = {
+        step.subscription.id: (step, due)
+        for step, due in steps
+        if step.subscription.ended_at is not None and step.subscription.base_id is None
+    }
+    mine = {step.subscription.id for step, _ in steps}
+    addons = [
+        addon
+        for addon in subscriptions.addons(scope.tx, ended, scope.catalog.coupons)
+        if addon.ended_at is None and addon.id not in mine
+    ]
+    if not addons:
+        return []
+    owners = customers_of(scope, addons)
+    facts = load_facts(scope, addons, {addon.id: ended[addon.base_id or ""][1] for addon in addons}, owners)
+    more = []
+    for addon in addons:
+        base, due = ended[addon.base_id or ""]
+        event: Event = "end_reached" if base.subscription.state == "expired" else "cancel_date_reached"
+        target: State = "expired" if base.subscription.state == "expired" else "canceled"
+        moments[addon.id] = moments[base.subscription.id]
+        step = close(addon, target, event, due, moments[addon.id], facts[addon.id], scope.new_id)
+        more.append((step, due))
+    return more
 
 
 def _act(scope: Scope, sub: Subscription, facts: Facts, at: datetime) -> Step:

@@ -44,14 +44,15 @@ def of_customers(
     return _load(tx, rows, coupons)
 
 
-def addons(tx: Transaction, base_id: str, coupons: Coupons) -> list[Subscription]:
-    """The subscriptions that take their dates from this one."""
-    return _load(tx, tx.rows(f"{_SUBSCRIPTION.select} WHERE base_id = ? ORDER BY id", [base_id]), coupons)
+def addons(tx: Transaction, base_ids: Iterable[str], coupons: Coupons) -> list[Subscription]:
+    """The subscriptions that take their dates from these."""
+    wanted = list(base_ids)
+    if not wanted:
+        return []
+    return _load(tx, tx.rows(f"{_SUBSCRIPTION.select} WHERE base_id IN ?? ORDER BY id", [wanted]), coupons)
 
 
-def due(
-    tx: Transaction, until: datetime, limit: int, customers: Collection[str] | None = None
-) -> list[Row]:
+def due(tx: Transaction, until: datetime, limit: int, customers: Collection[str] | None = None) -> list[Row]:
     """(next_action_at, customer_id, id) of what falls due up to `until`, earliest first; parked ones wait."""
     return tx.due("billcore_subscriptions", "next_action_at", until, limit, customers, "parked_at IS NULL")
 
