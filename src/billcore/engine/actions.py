@@ -13,7 +13,7 @@ from billcore.commands.signup import start_or_wait
 from billcore.domain.bill import record
 from billcore.domain.facts import Facts
 from billcore.domain.lifecycle import act, close
-from billcore.domain.states import Event, State
+from billcore.domain.states import BILLING, Event, State
 from billcore.domain.step import Step
 from billcore.domain.subscription import ACTION_ORDER, Subscription
 from billcore.engine.agenda import Due
@@ -104,8 +104,9 @@ def _with_their_bases(
     more = []
     for addon in addons:
         base, due = ended[addon.base_id or ""]
-        event: Event = "end_reached" if base.subscription.state == "expired" else "cancel_date_reached"
-        target: State = "expired" if base.subscription.state == "expired" else "canceled"
+        expires = base.subscription.state == "expired" and addon.state in BILLING
+        event: Event = "end_reached" if expires else "cancel_date_reached"
+        target: State = "expired" if expires else "canceled"
         moments[addon.id] = moments[base.subscription.id]
         step = close(addon, target, event, due, moments[addon.id], facts[addon.id], scope.new_id)
         more.append((step, due))
