@@ -13,9 +13,7 @@ with Billing("sqlite://", clock=clock, settings={"currency": "EUR"}) as billing:
     billing.catalog.apply(catalog)
     billing.customers.create("acme", "Acme GmbH", "billing@acme.example", country="DE")
     billing.payment_methods.add("acme", token="approve")  # noqa: S106  # the test gateway's "always works"
-    billing.subscriptions.create(
-        "s1", "acme", "pro-monthly", components={"seats": "3"}, coupons=["WELCOME10"]
-    )
+    billing.subscriptions.create("s1", "acme", "pro-monthly", components={"seats": 3}, coupons=["WELCOME10"])
     billing.run(until=datetime(2026, 7, 31, tzinfo=UTC))
     for invoice in billing.invoices.list(customer="acme"):
         total = Money(invoice.total, invoice.currency)
