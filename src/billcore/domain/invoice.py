@@ -1,14 +1,32 @@
 """Invoices, credit notes and their lines (behaviour 8)."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, get_args
 
 from attrs import frozen
 
 from billcore.domain.payment import Cause
+from billcore.errors import Refused
 
 InvoiceStatus = Literal["draft", "open", "paid", "void", "uncollectible"]
+INVOICE_STATUSES: tuple[InvoiceStatus, ...] = get_args(InvoiceStatus)
+InvoiceEvent = Literal["issue", "discard", "pay", "credit", "refund", "void", "write_off"]
+INVOICE_EVENTS: tuple[InvoiceEvent, ...] = get_args(InvoiceEvent)
+
+# event -> status -> the statuses it may lead to; which one, the amounts decide. A missing cell refuses the
+# event (behaviour 8.5). What was written off is never creditable (3.5), but may still be paid; a refund without
+# a credit note opens the invoice again (9.6).
+INVOICE_TABLE: Mapping[InvoiceEvent, Mapping[InvoiceStatus, tuple[InvoiceStatus, ...]]] = {
+    "issue": {"draft": ("open", "paid")},
+    "discard": {"draft": ("draft",)},
+    "pay": {"open": ("open", "paid"), "uncollectible": ("uncollectible", "paid")},
+    "credit": {"open": ("open", "paid"), "paid": ("paid",)},
+    "refund": {"open": ("open",), "paid": ("paid", "open")},
+    "void": {"open": ("void",)},
+    "write_off": {"open": ("uncollectible",)},
+}
 LineKind = Literal[
     "product", "component", "usage", "trial", "setup_fee", "one_time", "shipping", "minimum", "credit"
 ]
@@ -18,10 +36,11 @@ CreditTo = Literal["credit", "refund", "invoice"]
 
 @frozen
 class Line:
-    """One line of an invoice or a credit note (one of the two ids is set). Amounts are minor units of the document's currency.
+    """One line of an invoice or a credit note: one of the two ids is set.
 
-    `amount` is as priced; `discount` and `tax` are its parts of the document's; `tax_included` is the part of `tax`
-    inside an inclusive price. `basis` is JSON: how the amount was computed (behaviour 3.7).
+    Amounts are minor units of the document's currency: `amount` is as priced; `discount` and `tax` are its parts
+    of the document's; `tax_included` is the part of `tax` inside an inclusive price. `basis` is JSON: how the
+    amount was computed (behaviour 3.7).
     """
 
     id: str
@@ -55,8 +74,8 @@ class Invoice:
     """What a customer owes for something. Amounts are minor units of `currency`.
 
     total = subtotal - discount + tax - tax_included = credited + paid + due. `collect_at` is when an automatic
-    attempt is made next (remittance: when it falls overdue), None when nothing is planned, `collect_for` why; `overdue` invoices keep
-    their subscriptions past due; `reserved_by` is the payment in doubt (behaviour 9.3).
+    attempt is made next (remittance: when it falls overdue), None when nothing is planned, `collect_for` why;
+    `overdue` invoices keep their subscriptions past due; `reserved_by` is the payment in doubt (behaviour 9.3).
     """
 
     id: str
@@ -93,6 +112,26 @@ class Invoice:
         """What is still owed: total - credited - paid."""
         return self.total - self.credited - self.paid
 
+    def after(self, event: InvoiceEvent, target: InvoiceStatus) -> InvoiceStatus:
+        """The status after `event`, which the amounts want to be `target`.
+
+        Raises Refused transition_not_allowed where the table has no such step, naming what is possible.
+        """
+        targets = INVOICE_TABLE[event].get(self.status, ())
+        if target in targets:
+            return target
+        if targets:
+            raise AssertionError(f"{self.status} --{event}--> {target} is not in the table: {targets}")
+        allowed = [name for name in INVOICE_EVENTS if self.status in INVOICE_TABLE[name]]
+        raise Refused(
+            "transition_not_allowed",
+            f"Invoice {self.number_text or self.id} is {self.status}; {event} is not possible.",
+            remedy=f"Possible now: {', '.join(allowed)}." if allowed else "Nothing is possible any more.",
+            state=self.status,
+            event=event,
+            allowed=allowed,
+        )
+
 
 @frozen
 class CreditNote:
@@ -120,7 +159,7 @@ class CreditNote:
 
 @frozen
 class Coverage:
-    """The time of an item that a line has billed: at most one active row per item and start (behaviour 3.6, 8.4)."""
+    """The time of an item that a line has billed: one active row per item and start at most (behaviour 8.4)."""
 
     id: str
     customer_id: str
