@@ -24,7 +24,7 @@ def instant_to_text(value: datetime) -> str:
 
 @lru_cache(maxsize=65_536)
 def _utc_to_text(value: datetime) -> str:
-    """Cached, as a batch writes the same few often; in UTC only: the two 1:30 of a long night are equal keys."""
+    """Cached, as a batch writes the same few; in UTC only, as both 1:30 of a long night are equal keys."""
     return value.isoformat()[:19] + "Z"
 
 
