@@ -2,13 +2,12 @@
 
 import json
 
-from attrs import evolve
-
 from billcore.commands.scope import Scope
 from billcore.domain.customer import Customer, PaymentMethod
 from billcore.domain.invoice import Invoice
 from billcore.domain.payment import Cause, Payment
 from billcore.domain.periods import Duration, add
+from billcore.domain.values import evolve
 
 FIRST_CHECK = Duration(2, "minute")
 """When an attempt without an answer is asked for: well after the deadline of its call and its lease."""

@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from attrs import evolve
-
 from billcore.commands.scope import Scope
 from billcore.domain.bill import Bill, issue, issue_note, make_bill, record, use_coupons
 from billcore.domain.credit import Credit
@@ -12,6 +10,7 @@ from billcore.domain.customer import Customer
 from billcore.domain.invoice import CreditNote, Invoice, Line
 from billcore.domain.step import Step
 from billcore.domain.subscription import Subscription
+from billcore.domain.values import evolve
 from billcore.store import invoice as invoices
 from billcore.store import usage as usage_store
 

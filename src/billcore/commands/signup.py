@@ -3,7 +3,7 @@
 from datetime import datetime
 from decimal import Decimal
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from billcore.commands.attempts import attempt, usable_method
 from billcore.commands.billing import bill_steps, net_terms, number, number_notes, put_subscription
@@ -19,6 +19,7 @@ from billcore.domain.receivable import first_renewal, signup_state
 from billcore.domain.states import State
 from billcore.domain.step import Step, planned
 from billcore.domain.subscription import Subscription
+from billcore.domain.values import evolve
 from billcore.errors import InvalidValue, Refused
 from billcore.store import customer as customers
 from billcore.store import payment as payments

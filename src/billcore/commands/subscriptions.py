@@ -54,7 +54,6 @@ from billcore.store import invoice as invoices
 from billcore.store import payment as payments
 from billcore.store import subscription as store
 
-
 NOW_INCLUDED = timedelta(seconds=1)
 """A command comes after the usage recorded at its own instant (behaviour 2.5)."""
 

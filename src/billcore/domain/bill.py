@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from billcore.domain import ledger
 from billcore.domain.credit import Credit, draw
@@ -17,9 +17,9 @@ from billcore.domain.invoice import Coverage, CreditNote, CreditTo, Invoice, Lin
 from billcore.domain.periods import local_date
 from billcore.domain.step import Step
 from billcore.domain.tax import Place, RateTable
+from billcore.domain.values import evolve
 from billcore.domain.writes import Writes
 from billcore.settings import Settings
-
 
 A_DAY = timedelta(days=1)
 """After which an invoice that is due at once and paid by hand counts as overdue."""

@@ -2,8 +2,6 @@
 
 from datetime import datetime, timedelta
 
-from attrs import evolve
-
 from billcore.domain.charges import product_line
 from billcore.domain.draft import DraftLine
 from billcore.domain.event import StateChange
@@ -14,6 +12,7 @@ from billcore.domain.renewal import begin, begin_trial, closing_lines, renew, tr
 from billcore.domain.states import Event, State, check
 from billcore.domain.step import Step, changed, planned
 from billcore.domain.subscription import Action, Item, Subscription, Unused
+from billcore.domain.values import evolve
 from billcore.errors import InvalidValue
 
 

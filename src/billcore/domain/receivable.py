@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from billcore.domain.bill import Site, issue, record
 from billcore.domain.credit import Credit
@@ -14,6 +14,7 @@ from billcore.domain.payment import Cause
 from billcore.domain.states import Event, State, move
 from billcore.domain.step import planned
 from billcore.domain.subscription import Subscription
+from billcore.domain.values import evolve
 from billcore.domain.writes import Writes
 
 

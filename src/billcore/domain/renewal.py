@@ -2,8 +2,6 @@
 
 from datetime import datetime
 
-from attrs import evolve
-
 from billcore.domain.catalog import Periods
 from billcore.domain.charges import (
     advance_items,
@@ -22,6 +20,7 @@ from billcore.domain.periods import Period, Schedule, add, schedule_from_start, 
 from billcore.domain.proration import portion
 from billcore.domain.step import Step, changed, planned
 from billcore.domain.subscription import Item, Subscription
+from billcore.domain.values import evolve
 
 
 def begin_trial(sub: Subscription, facts: Facts, at: datetime) -> tuple[Subscription, list[DraftLine]]:

@@ -2,13 +2,12 @@
 
 from typing import assert_never
 
-from attrs import evolve
-
 from billcore.domain import ledger
 from billcore.domain.bill import post, record
 from billcore.domain.payment import IN_DOUBT, TABLE, Outcome, Payment
 from billcore.domain.periods import Duration, add
 from billcore.domain.receivable import Receivable
+from billcore.domain.values import evolve
 
 UNREACHABLE_AGAIN = Duration(1, "hour")
 """When an attempt that was surely not sent is made again."""

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from billcore.domain.draft import DraftLine
 from billcore.domain.event import StateChange
@@ -10,6 +10,7 @@ from billcore.domain.facts import NewId
 from billcore.domain.invoice import Purpose, Renewal
 from billcore.domain.states import Event, move
 from billcore.domain.subscription import Subscription, next_action
+from billcore.domain.values import evolve
 
 
 @frozen

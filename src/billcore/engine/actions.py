@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from attrs import evolve
-
 from billcore.commands.billing import bill_steps, number, number_notes
 from billcore.commands.credits import give_back
 from billcore.commands.facts import customers_of, load_facts
@@ -16,6 +14,7 @@ from billcore.domain.lifecycle import act, close
 from billcore.domain.states import BILLING, Event, State
 from billcore.domain.step import Step
 from billcore.domain.subscription import ACTION_ORDER, Subscription
+from billcore.domain.values import evolve
 from billcore.engine.agenda import Due
 from billcore.engine.work import Workplace
 from billcore.errors import StoreError

@@ -4,8 +4,6 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 
-from attrs import evolve
-
 from billcore.commands.attempts import attempt, usable_method
 from billcore.commands.billing import number_issued
 from billcore.commands.scope import Scope
@@ -16,6 +14,7 @@ from billcore.domain.payment import IN_DOUBT, Outcome, Payment
 from billcore.domain.receivable import Account, Receivable
 from billcore.domain.settlement import settle
 from billcore.domain.subscription import Subscription
+from billcore.domain.values import evolve
 from billcore.engine.agenda import Due
 from billcore.engine.outcomes import outcome_of
 from billcore.engine.work import Workplace

@@ -5,8 +5,8 @@ from datetime import datetime
 
 from attrs import field, frozen
 
-from billcore.engine.actions import do_actions
 from billcore.domain.payment import Payment
+from billcore.engine.actions import do_actions
 from billcore.engine.agenda import Agenda, Due, read_agenda
 from billcore.engine.collection import collect, send
 from billcore.engine.dunning import do_steps
