@@ -16,8 +16,8 @@ InvoiceEvent = Literal["issue", "discard", "pay", "credit", "refund", "void", "w
 INVOICE_EVENTS: tuple[InvoiceEvent, ...] = get_args(InvoiceEvent)
 
 # event -> status -> the statuses it may lead to; which one, the amounts decide. A missing cell refuses the
-# event (behaviour 8.5). What was written off is never creditable (3.5), but may still be paid; a refund without
-# a credit note opens the invoice again (9.6).
+# event (behaviour 8.5). What was written off is never creditable (3.5), but may still be paid; a refund
+# without a credit note opens the invoice again (9.6).
 INVOICE_TABLE: Mapping[InvoiceEvent, Mapping[InvoiceStatus, tuple[InvoiceStatus, ...]]] = {
     "issue": {"draft": ("open", "paid")},
     "discard": {"draft": ("draft",)},
@@ -38,9 +38,9 @@ CreditTo = Literal["credit", "refund", "invoice"]
 class Line:
     """One line of an invoice or a credit note: one of the two ids is set.
 
-    Amounts are minor units of the document's currency: `amount` is as priced; `discount` and `tax` are its parts
-    of the document's; `tax_included` is the part of `tax` inside an inclusive price. `basis` is JSON: how the
-    amount was computed (behaviour 3.7).
+    Amounts are minor units of the document's currency: `amount` is as priced; `discount` and `tax` are its
+    parts of the document's; `tax_included` is the part of `tax` inside an inclusive price. `basis` is JSON: how
+    the amount was computed (behaviour 3.7).
     """
 
     id: str
@@ -73,9 +73,10 @@ class Line:
 class Invoice:
     """What a customer owes for something. Amounts are minor units of `currency`.
 
-    total = subtotal - discount + tax - tax_included = credited + paid + due. `collect_at` is when an automatic
-    attempt is made next (remittance: when it falls overdue), None when nothing is planned, `collect_for` why;
-    `overdue` invoices keep their subscriptions past due; `reserved_by` is the payment in doubt (behaviour 9.3).
+    total = subtotal - discount + tax - tax_included = credited + paid + due. `collect_at` is when an
+    automatic attempt is made next (remittance: when it falls overdue), None when nothing is planned,
+    `collect_for` why; `overdue` invoices keep their subscriptions past due; `reserved_by` is the payment in
+    doubt (behaviour 9.3).
     """
 
     id: str
@@ -159,7 +160,7 @@ class CreditNote:
 
 @frozen
 class Coverage:
-    """The time of an item that a line has billed: one active row per item and start at most (behaviour 8.4)."""
+    """The time of an item that a line has billed: at most one active row per item and start (8.4)."""
 
     id: str
     customer_id: str
