@@ -1,8 +1,7 @@
 """Attempts to collect an invoice: the payment row with its exact request, stored before any call (behaviour 9.1)."""
 
-import json
-
 from billcore.commands.scope import Scope
+from billcore.domain.compact import compact
 from billcore.domain.customer import Customer, PaymentMethod
 from billcore.domain.invoice import Invoice
 from billcore.domain.payment import Cause, Payment
@@ -55,7 +54,7 @@ def attempt(
         invoice.currency,
         method.gateway,
         method.id,
-        json.dumps(request, separators=(",", ":")),
+        compact(request),
         "pending",
         scope.now,
         sends=1 if scope.lease is not None else 0,

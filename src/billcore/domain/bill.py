@@ -1,12 +1,12 @@
 """From steps to documents: one invoice or credit note for what falls due together, issued and posted (behaviour 8)."""
 
-import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from attrs import frozen
 
 from billcore.domain import ledger
+from billcore.domain.compact import compact
 from billcore.domain.credit import Credit, draw
 from billcore.domain.customer import Customer
 from billcore.domain.discount import AppliedCoupon
@@ -264,9 +264,7 @@ def record(
     **data: str | int | None,
 ) -> None:
     """Put an event into the outbox."""
-    writes.add(
-        Event(new_id("evt"), customer_id, at, kind, subject_id, json.dumps(data, separators=(",", ":")))
-    )
+    writes.add(Event(new_id("evt"), customer_id, at, kind, subject_id, compact(data)))
 
 
 def _revenue(invoice: Invoice) -> list[tuple[str, str, int]]:

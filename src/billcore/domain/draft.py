@@ -1,12 +1,12 @@
 """From draft lines to a document: discounts, then tax, then totals, in this order (behaviour 8)."""
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 
 from attrs import field, frozen
 
+from billcore.domain.compact import compact
 from billcore.domain.discount import AppliedCoupon, Discountable, discount_lines
 from billcore.domain.facts import NewId
 from billcore.domain.invoice import Line, LineKind
@@ -199,6 +199,6 @@ def _line(
         discount,
         tax,
         included,
-        json.dumps(basis, separators=(",", ":")),
+        compact(basis),
         line.credits_line_id,
     )
