@@ -132,7 +132,8 @@ def _first_against_due(
     issue_note(note, at, scope.writes, scope.new_id)
     credited = evolve(invoice, credited=invoice.credited + reduced)
     if credited.due == 0:
-        credited = evolve(credited, status="paid", collect_at=None, overdue=False)
+        paid = credited.after("credit", "paid")
+        credited = evolve(credited, status=paid, collect_at=None, overdue=False)
     scope.writes.put(credited)
     return rest
 

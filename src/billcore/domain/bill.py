@@ -127,14 +127,14 @@ def issue(
     `writes`.
     """
     due_at = at + timedelta(days=terms)
-    issued = evolve(invoice, status="open", issued_at=at, due_at=due_at)
+    issued = evolve(invoice, status=invoice.after("issue", "open"), issued_at=at, due_at=due_at)
     post(writes, new_id, invoice.customer_id, at, invoice.currency, _revenue(invoice), invoice_id=invoice.id)
     for line in invoice.lines:
         _cover(line, writes, new_id)
     if site.settings.apply_credits == "auto":
         issued = apply_credits(issued, credits, at, writes, new_id)
     if issued.due == 0:
-        issued = evolve(issued, status="paid")
+        issued = evolve(issued, status=invoice.after("issue", "paid"))
     elif collects:
         issued = evolve(
             issued, collect_at=due_at if terms or invoice.collection == "automatic" else at + A_DAY

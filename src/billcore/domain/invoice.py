@@ -39,8 +39,8 @@ class Line:
     """One line of an invoice or a credit note: one of the two ids is set.
 
     Amounts are minor units of the document's currency: `amount` is as priced; `discount` and `tax` are its
-    parts of the document's; `tax_included` is the part of `tax` inside an inclusive price. `basis` is JSON: how
-    the amount was computed (behaviour 3.7).
+    parts of the document's; `tax_included` is the part of `tax` inside an inclusive price. `basis` is JSON:
+    how the amount was computed (behaviour 3.7).
     """
 
     id: str

@@ -91,7 +91,7 @@ TABLE: Mapping[PaymentStatus, Mapping[OutcomeKind, PaymentStatus]] = {
             "pending": "pending",
             "action_required": "requires_action",
             "declined": "failed",
-            "not_sent": status if status == "unknown" else "failed",
+            "not_sent": "failed",
             "unknown": "unknown" if status == "pending" else status,
             "not_found": status,
         }

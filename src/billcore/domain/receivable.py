@@ -104,7 +104,8 @@ class Receivable:
 
     def discard(self) -> None:
         """Drop the draft; what was waiting for it has failed to be created (behaviour 5.1)."""
-        self.put(evolve(self.invoice, discarded_at=self.at, reserved_by=None, collect_at=None))
+        status = self.invoice.after("discard", "draft")
+        self.put(evolve(self.invoice, status=status, discarded_at=self.at, reserved_by=None, collect_at=None))
         for sub in self.on_invoice():
             if sub.state == "pending":
                 self.move(evolve(sub, ended_at=self.at), "signup_refused", "failed_to_create")

@@ -81,7 +81,7 @@ class _Settlement:
             self.receivable.put(paid)
             self.receivable.fail(self.payment.created_at, self.payment.cause, None)
             return
-        self.receivable.put(evolve(paid, status="paid", overdue=False))
+        self.receivable.put(evolve(paid, status=paid.after("pay", "paid"), overdue=False))
         self.receivable.paid_up()
 
     def _late_success(self, amount: int) -> None:
@@ -127,7 +127,7 @@ class _Settlement:
 
     def _not_sent(self, was_unknown: bool) -> None:
         """The attempt surely did not happen; it is made again later, a draft is refused (behaviour 5.2, 9.3)."""
-        self.payment = evolve(self.payment, status="failed", settled_at=self.at, next_check_at=None)
+        self.payment = evolve(self.payment, settled_at=self.at, next_check_at=None)
         self._event("payment.not_sent")
         receivable = self.receivable
         if receivable.invoice.status == "draft":

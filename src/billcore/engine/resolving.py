@@ -86,14 +86,20 @@ def _ask(place: Workplace, name: str, group: Sequence[Payment]) -> None:
         settled.append((payment_id, outcome, moments[payment_id]))
     for payment_id, outcome in _answers(place, gateway, again).items():
         settled.append((payment_id, outcome, moments[payment_id]))
-    final = [row for row in settled if row[1].kind in ("approved", "declined", "not_sent")]
+    final = [row for row in settled if row[1].kind in ("approved", "declined")]
     record_outcomes(place, final)
     _wait(place, [row for row in settled if row not in final])
 
 
 def _answers(place: Workplace, gateway: Gateway, requests: Sequence[Request]) -> dict[str, Outcome]:
-    results = deliver(gateway, requests, threads=place.threads, deadline_s=place.deadline_s)
-    return {result.request.attempt_id: outcome_of(result.result) for result in results}
+    """The gateway's answers by attempt. A question that could not be sent says nothing about the attempt itself."""
+    found = {}
+    for result in deliver(gateway, requests, threads=place.threads, deadline_s=place.deadline_s):
+        outcome = outcome_of(result.result)
+        if outcome.kind == "not_sent":
+            outcome = Outcome("unknown", message=outcome.message)
+        found[result.request.attempt_id] = outcome
+    return found
 
 
 def _moment(place: Workplace, payment: Payment) -> datetime:
