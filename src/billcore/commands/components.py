@@ -98,15 +98,16 @@ def custom_price(scope: Scope, base: Price, custom: Mapping[str, str]) -> Price:
     wanted = from_definition("price", table, product=base.product, id="")
     written = stored_catalog.definition_text(wanted)
     base_id = base.custom_of or base.id
-    known = stored_catalog.custom_prices(scope.tx, base_id)
-    if written in known:
-        return scope.prices([known[written]])[known[written]]
+    code = stored_catalog.custom_code(base_id, written)
+    known = stored_catalog.custom_price_id(scope.tx, code)
+    if known is not None:
+        return scope.prices([known])[known]
     price = evolve(wanted, id=scope.new_id("pri"), custom_of=base_id)
     stored_catalog.add(
         scope.tx,
         [
             stored_catalog.CatalogEntry(
-                price.id, "custom_price", price.id, 1, written, scope.now, f"product/{base.product}", base_id
+                price.id, "custom_price", code, 1, written, scope.now, f"product/{base.product}", base_id
             )
         ],
     )

@@ -55,14 +55,26 @@ class Scope:
         self.writes = Writes()
 
     def customer(self, ref: str) -> Customer:
-        """The customer with this reference or id; raises NotFound naming the nearest references."""
+        """The customer with this reference or id; raises NotFound naming the nearest references.
+
+        By id it is the customer as this unit of work has made him so far.
+        """
+        mine = self.writes.get(Customer, ref)
+        if isinstance(mine, Customer):
+            return mine
         found = customers.get(self.tx, ref)
         if found is None:
             raise not_found("customer", ref, customers.references(self.tx))
         return found
 
     def subscription(self, ref: str) -> Subscription:
-        """The subscription with this reference or id; raises NotFound naming the nearest references."""
+        """The subscription with this reference or id; raises NotFound naming the nearest references.
+
+        By id it is the subscription as this unit of work has made it so far.
+        """
+        mine = self.writes.get(Subscription, ref)
+        if isinstance(mine, Subscription):
+            return mine
         found = subscriptions.get(self.tx, ref, self.catalog.coupons)
         if found is None:
             raise not_found("subscription", ref, subscriptions.references(self.tx))

@@ -35,6 +35,22 @@ class Writes:
             else:
                 self._changed.setdefault(type(record), {})[record.id] = record
 
+    def get(self, kind: type, record_id: str) -> Record | None:
+        """The record of this class and id as it was last put, None where it was not touched."""
+        changed = self._changed.get(kind)
+        found = changed.get(record_id) if changed is not None else None
+        if found is not None:
+            return found
+        new = self._new.get(kind)
+        return new.get(record_id) if new is not None else None
+
+    def take(self, other: "Writes") -> None:
+        """Everything that `other` collected, after what is here already."""
+        for records in other._new.values():
+            self.add(*records.values())
+        for records in other._changed.values():
+            self.put(*records.values())
+
     def new(self, kind: type) -> list[Record]:
         """The records of one class to insert."""
         return list(self._new.get(kind, {}).values())

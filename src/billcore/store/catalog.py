@@ -3,6 +3,8 @@
 import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import lru_cache
+from hashlib import blake2b
 
 from attrs import evolve, field, frozen
 
@@ -97,12 +99,15 @@ def load_prices(tx: Transaction, ids: Iterable[str]) -> dict[str, Price]:
     }
 
 
-def custom_prices(tx: Transaction, base_id: str) -> dict[str, str]:
-    """The custom prices made from a base price: definition -> id, so that equal ones are made once."""
-    return {
-        row[1]: row[0]
-        for row in tx.rows("SELECT id, definition FROM billcore_catalog WHERE custom_of = ?", [base_id])
-    }
+def custom_code(base_id: str, definition_: str) -> str:
+    """The code of a custom price: made of its base and definition, so that equal ones are one row."""
+    return f"custom:{blake2b(f'{base_id} {definition_}'.encode(), digest_size=16).hexdigest()}"
+
+
+def custom_price_id(tx: Transaction, code: str) -> str | None:
+    """The id of the custom price with this code, None where none was made yet."""
+    row = tx.one("SELECT id FROM billcore_catalog WHERE kind = 'custom_price' AND code = ?", [code])
+    return row[0] if row else None
 
 
 def next_version(tx: Transaction, kind: str, code: str) -> int:
@@ -173,7 +178,9 @@ def _value(entry: CatalogEntry) -> object:
             return from_definition("tax", data, id=entry.id)
 
 
+@lru_cache(maxsize=4096)
 def _priced(entry: CatalogEntry) -> Price:
+    """Cached: an entry never changes, and batches meet the same custom prices month by month."""
     value = _value(entry)
     assert isinstance(value, Price)
     return value
