@@ -205,8 +205,10 @@ def _engine(url: str) -> Engine:
 
 
 def _check_host(connection: Connection) -> None:
-    driver = connection.connection.driver_connection
     recipe = "Take connections from billcore.sqlite_engine(url) and join inside `with engine.begin() as connection`."
+    if connection.closed:
+        raise Refused("join_refused", "The connection is closed.", remedy=recipe)
+    driver = connection.connection.driver_connection
     if not isinstance(driver, sqlite3.Connection):
         raise Refused("join_refused", "Only SQLite connections can be joined.", remedy=recipe)
     if driver.isolation_level is not None:
