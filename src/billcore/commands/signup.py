@@ -132,12 +132,12 @@ def _taken_schedule(sub: Subscription, facts: Facts, begun: datetime, next_at: d
 def sign_up(scope: Scope, step: Step, customer: Customer) -> Subscription:
     """Store a new subscription after its first step: settled at once, or pending with a draft and an attempt."""
     bill = make_bill([step], customer, scope.site, scope.now, scope.new_id)
-    step = use_coupons(step, bill.used)
-    sub = step.subscription
-    due = to_pay_now(scope, bill, sub, customer)
-    record(scope.writes, scope.new_id, customer.id, scope.now, "subscription.created", sub.id)
+    due = to_pay_now(scope, bill, step.subscription, customer)
+    record(scope.writes, scope.new_id, customer.id, scope.now, "subscription.created", step.subscription.id)
     if due == 0:
-        return _settled_at_once(scope, evolve(step, subscription=sub), customer)
+        # Billed anew with its issue, so its coupons are not counted down yet.
+        return _settled_at_once(scope, step, customer)
+    sub = use_coupons(step, bill.used).subscription
     pending = evolve(sub, state="pending", next_action_at=None, next_action=None)
     scope.writes.add(pending, *pending.items, *pending.coupons)
     _change(scope, pending, None, "signup")
