@@ -127,18 +127,21 @@ def issue(
     `writes`.
     """
     due_at = at + timedelta(days=terms)
-    issued = evolve(invoice, status=invoice.after("issue", "open"), issued_at=at, due_at=due_at)
     post(writes, new_id, invoice.customer_id, at, invoice.currency, _revenue(invoice), invoice_id=invoice.id)
     for line in invoice.lines:
         _cover(line, writes, new_id)
     if site.settings.apply_credits == "auto":
-        issued = apply_credits(issued, credits, at, writes, new_id)
-    if issued.due == 0:
-        issued = evolve(issued, status=invoice.after("issue", "paid"))
-    elif collects:
-        issued = evolve(
-            issued, collect_at=due_at if terms or invoice.collection == "automatic" else at + A_DAY
-        )
+        invoice = apply_credits(invoice, credits, at, writes, new_id)
+    collect_at = invoice.collect_at
+    if invoice.due and collects:
+        collect_at = due_at if terms or invoice.collection == "automatic" else at + A_DAY
+    issued = evolve(
+        invoice,
+        status=invoice.after("issue", "open" if invoice.due else "paid"),
+        issued_at=at,
+        due_at=due_at,
+        collect_at=collect_at,
+    )
     record(writes, new_id, issued.customer_id, at, "invoice.issued", issued.id, total=issued.total)
     return issued
 

@@ -19,7 +19,7 @@ ONE = Decimal(1)
 
 def instant_text(at: datetime) -> str:
     """An instant as the bases and documents write it: 2026-01-31T00:00:00Z."""
-    return f"{at:%Y-%m-%dT%H:%M:%S}Z"
+    return f"{at.isoformat()[:19]}Z"
 
 
 def price_in_force(

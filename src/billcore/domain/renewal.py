@@ -230,6 +230,9 @@ def _current_whole(sub: Subscription, facts: Facts) -> Period:
 def _arrears(sub: Subscription, facts: Facts, until: datetime) -> tuple[list[DraftLine], list[str]]:
     """Lines in arrears of the running period up to `until`, and the metered items they bill."""
     assert sub.period_start is not None
+    owing = list(arrears_items(sub, facts))
+    if not owing and facts.price.bill == "advance" and facts.price.minimum is None:
+        return [], []
     start = max(sub.arrears_from or sub.period_start, sub.period_start)
     whole = _current_whole(sub, facts)
     free = _is_free(sub, facts, whole)
@@ -239,7 +242,7 @@ def _arrears(sub: Subscription, facts: Facts, until: datetime) -> tuple[list[Dra
     if facts.price.bill == "arrears" and start < until and not free:
         lines.append(product_line(sub, facts, part, span))
     metered = []
-    for item, _price, component in arrears_items(sub, facts):
+    for item, _price, component in owing:
         if component.kind == "metered":
             lines += usage_lines(sub, item, facts, part)
             metered.append(item.id)

@@ -76,12 +76,15 @@ class _Settlement:
             invoice = self.receivable.invoice
         self._post([(ledger.cash(self.payment.gateway), ledger.RECEIVABLE, amount)], invoice.id)
         self._event("payment.succeeded", amount=amount)
-        paid = evolve(invoice, paid=invoice.paid + amount, reserved_by=None, collect_at=None)
-        if paid.due > 0:
-            self.receivable.put(paid)
+        paid = invoice.paid + amount
+        if amount < invoice.due:
+            self.receivable.put(evolve(invoice, paid=paid, reserved_by=None, collect_at=None))
             self.receivable.fail(self.payment.created_at, self.payment.cause, None)
             return
-        self.receivable.put(evolve(paid, status=paid.after("pay", "paid"), overdue=False))
+        status = invoice.after("pay", "paid")
+        self.receivable.put(
+            evolve(invoice, paid=paid, status=status, overdue=False, reserved_by=None, collect_at=None)
+        )
         self.receivable.paid_up()
 
     def _late_success(self, amount: int) -> None:

@@ -1,13 +1,12 @@
 """Collects invoices: stores the attempts, calls the gateways outside any transaction, records what came of them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from billcore.commands.attempts import attempt, usable_method
 from billcore.commands.billing import number_issued
 from billcore.commands.scope import Scope
-from billcore.domain.customer import Customer
 from billcore.domain.invoice import Invoice
 from billcore.domain.money import Money
 from billcore.domain.payment import IN_DOUBT, Outcome, Payment
@@ -109,9 +108,10 @@ def plan_attempts(place: Workplace, scope: Scope, due: Sequence[Due]) -> list[Pa
         scope.writes.add(payment)
         scope.writes.put(reserved)
         sends.append(payment)
+    zones = {owner.id: owner.timezone for owner in owners.values() if owner.timezone}
     for invoice in without:
         at = place.moment(wanted[invoice.id])
-        receivables(scope, [(invoice, at)], owners)[invoice.id].fail(at, invoice.collect_for, None)
+        receivables(scope, [(invoice, at)], zones)[invoice.id].fail(at, invoice.collect_for, None)
     return sends
 
 
@@ -127,7 +127,7 @@ def record(scope: Scope, settled: Sequence[Settled]) -> list[Settled]:
     """Settle payments in the open unit of work; returns those that must wait for the next one."""
     found = payments.by_ids(scope.tx, [row[0] for row in settled])
     billed = _with_lines_where_shared(scope, {payment.invoice_id for payment in found.values()})
-    owners = customers.by_ids(scope.tx, {payment.customer_id for payment in found.values()})
+    zones = customers.zones(scope.tx, {payment.customer_id for payment in found.values()})
     busy: set[str] = set()
     mine: list[Settled] = []
     later: list[Settled] = []
@@ -141,7 +141,7 @@ def record(scope: Scope, settled: Sequence[Settled]) -> list[Settled]:
         if row[1].kind == "approved" and billed[found[row[0]].invoice_id].status == "open"
     }
     affairs = receivables(
-        scope, [(billed[found[payment_id].invoice_id], at) for payment_id, _, at in mine], owners, quiet
+        scope, [(billed[found[payment_id].invoice_id], at) for payment_id, _, at in mine], zones, quiet
     )
     for payment_id, outcome, at in mine:
         scope.now = at
@@ -164,10 +164,13 @@ def record(scope: Scope, settled: Sequence[Settled]) -> list[Settled]:
 def receivables(
     scope: Scope,
     wanted: Sequence[tuple[Invoice, datetime]],
-    owners: dict[str, Customer],
+    zones: Mapping[str, str],
     quiet: set[str] | None = None,
 ) -> dict[str, Receivable]:
-    """The invoices with all that hangs on them, by id. `quiet` ones need no subscriptions that are well."""
+    """The invoices with all that hangs on them, by id. `quiet` ones need no subscriptions that are well.
+
+    `zones` are those of customers who have one of their own.
+    """
     ids = {invoice.customer_id for invoice, _ in wanted}
     overdue: dict[tuple[str, str], set[str]] = {}
     for customer_id, currency, invoice_id, _ in invoices.overdue(scope.tx, ids):
@@ -192,7 +195,7 @@ def receivables(
     for invoice, at in wanted:
         key = (invoice.customer_id, invoice.currency)
         account = Account(
-            scope.zone(owners[invoice.customer_id]),
+            zones.get(invoice.customer_id, scope.settings.timezone),
             tuple(
                 sub for sub in subs.get(invoice.customer_id, {}).values() if sub.currency == invoice.currency
             ),

@@ -22,6 +22,14 @@ def by_ids(tx: Transaction, ids: Iterable[str]) -> dict[str, Customer]:
     return {row[0]: _CUSTOMER.load(row) for row in tx.rows(f"{_CUSTOMER.select} WHERE id IN ??", [list(ids)])}
 
 
+def zones(tx: Transaction, ids: Iterable[str]) -> dict[str, str]:
+    """The time zones of customers who have one of their own, by customer id."""
+    rows = tx.rows(
+        "SELECT id, timezone FROM billcore_customers WHERE id IN ?? AND timezone IS NOT NULL", [list(ids)]
+    )
+    return {row[0]: row[1] for row in rows}
+
+
 def references(tx: Transaction) -> list[str]:
     """All references, for naming the nearest ones of an unknown one."""
     return [row[0] for row in tx.rows("SELECT reference FROM billcore_customers ORDER BY id LIMIT 100000")]
@@ -64,6 +72,11 @@ def methods(tx: Transaction, customer_ids: Iterable[str]) -> dict[str, list[Paym
     return found
 
 
-def remove_method(tx: Transaction, method_id: str) -> None:
-    """Remove a payment method."""
-    tx.execute("DELETE FROM billcore_payment_methods WHERE id = ?", [method_id])
+def remove_method(tx: Transaction, method: PaymentMethod) -> None:
+    """Remove a payment method; subscriptions that had it as their own are charged to the default again."""
+    tx.execute(
+        "UPDATE billcore_subscriptions SET payment_method_id = NULL, version = version + 1 "
+        "WHERE customer_id = ? AND payment_method_id = ?",
+        [method.customer_id, method.id],
+    )
+    tx.execute("DELETE FROM billcore_payment_methods WHERE id = ?", [method.id])

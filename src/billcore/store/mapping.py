@@ -106,7 +106,8 @@ class Mapper:
 
 JSON_CODEC: tuple[Callable[[Any], Any], Callable[[Any], Any]] = (
     lambda value: json.dumps(dict(value), sort_keys=True, ensure_ascii=False),
-    json.loads,
+    # Most objects of custom fields are empty.
+    lambda text: {} if text == "{}" else json.loads(text),
 )
 
 
