@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from attrs import frozen
@@ -37,6 +38,8 @@ from billcore.store.database import Database, JoinedDatabase, Transaction
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+    from billcore.importing.run import ImportReport, Reject
 
 LEASE_S = 60
 """How long an attempt belongs to the process that makes it; longer than the deadline of its call."""
@@ -123,6 +126,35 @@ class Billing:
         self._deliver_events()
         return report
 
+    def import_customers(
+        self,
+        file: str | Path,
+        mapping: Mapping[str, object],
+        *,
+        name: str = "mapping",
+        dry_run: bool = False,
+        on_reject: "Callable[[Reject], None]" = lambda _reject: None,
+        watch: "Callable[[ImportReport], None]" = lambda _report: None,
+    ) -> "ImportReport":
+        """Customers, methods and running subscriptions from a CSV file; `mapping` is that of `name` as tables.
+
+        Bad lines are handed to `on_reject` and do not stop the others; the same file is imported once however
+        often it is run. Raises FileInvalid import_invalid.
+        """
+        from billcore.importing.mapping_reader import read_mapping
+        from billcore.importing.run import Nouns, import_customers
+
+        return import_customers(
+            self._workplace(),
+            Nouns(self.customers, self.payment_methods, self.subscriptions),
+            Path(file),
+            read_mapping(mapping, name),
+            actor=self.actor,
+            dry_run=dry_run,
+            on_reject=on_reject,
+            watch=watch,
+        )
+
     def gateway(self, name: str) -> Gateway:
         """The gateway with this name, built once from its configuration; raises PluginError."""
         if name not in self._gateways:
@@ -159,10 +191,13 @@ class Billing:
             result = call.run(scope)
             sends, collects = list(scope.sends), set(scope.collects)
             pending = bool(sends or collects) and not self._joined
-            call.write_down(scope, result, final=not pending)
+            call.write_down(scope, result)
             tx.save(scope.writes)
             if scope.catalog_changed:
                 self._bump(tx)
+            if not pending:
+                result = call.noun.settled(scope, result, ())
+            call.remember(scope, result, None if not pending else [payment.id for payment in sends])
         if not pending:
             return result
         deliver_sends(self._workplace(), sends, collects)
@@ -178,7 +213,7 @@ class Billing:
                 call.remember_refusal(scope, declined)
                 refusal = declined
             else:
-                call.remember(scope, final, final=True)
+                call.remember(scope, final)
                 return final
         raise refusal
 
@@ -198,7 +233,7 @@ class Billing:
                     collection.record(scope, approved)
                     tx.save(scope.writes)
                     made.append(scope.writes)
-                final = call.noun.settled(scope, result, [p.id for p in sends]) if sends else result
+                final = call.noun.settled(scope, result, [p.id for p in sends])
                 raise RolledBack(preview_of(final, made))
         except RolledBack as rolled_back:
             return rolled_back.preview

@@ -1,0 +1,1 @@
+"""Import of customers from other systems: a CSV file and a mapping of its columns."""

@@ -1,0 +1,285 @@
+"""Imports customers with methods and subscriptions: in batches, resumable, by the verbs' own functions."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from attrs import define, evolve, field, frozen
+
+from billcore.commands.customers import Customers
+from billcore.commands.payment_methods import PaymentMethods
+from billcore.commands.scope import Scope
+from billcore.commands.subscriptions import Subscriptions
+from billcore.commands.verb import Noun, Verb
+from billcore.domain.catalog import Price
+from billcore.domain.customer import Customer
+from billcore.domain.event import AuditRecord
+from billcore.domain.periods import schedule_from_start
+from billcore.domain.subscription import Subscription
+from billcore.domain.writes import Writes
+from billcore.engine.work import Workplace
+from billcore.errors import BillcoreError, InvalidValue, Refused, StoreError
+from billcore.importing.mapping import ImportMapping
+from billcore.importing.rows import Wanted, wanted
+from billcore.importing.table import Line, SourceFile, open_source
+from billcore.store import customer as customers
+from billcore.store import imports
+
+BATCH = 1000
+"""Lines per transaction."""
+
+
+@frozen
+class Reject:
+    """A line that was not imported, why, and what to do; `fields` are as they stand in the file."""
+
+    line: int
+    reference: str
+    code: str
+    reason: str
+    fields: tuple[str, ...]
+
+
+@define
+class ImportReport:
+    """What an import did.
+
+    `done_before` are lines that an earlier run of the same file brought in; `ended` are subscriptions that
+    are over by now: of those only the customer is imported.
+    """
+
+    file: str
+    header: tuple[str, ...]
+    dry_run: bool = False
+    lines: int = 0
+    customers: int = 0
+    methods: int = 0
+    subscriptions: int = 0
+    ended: int = 0
+    skipped: int = 0
+    done_before: int = 0
+    rejected: int = 0
+
+
+@frozen
+class Nouns:
+    """The nouns whose verbs make what is imported."""
+
+    customers: Customers
+    methods: PaymentMethods
+    subscriptions: Subscriptions
+
+
+class _RolledBack(Exception):
+    """Ends the transaction of a dry run."""
+
+
+@define
+class _Import:
+    place: Workplace
+    nouns: Nouns
+    mapping: ImportMapping
+    source: SourceFile
+    actor: str
+    on_reject: Callable[[Reject], None]
+    report: ImportReport
+    seen: dict[str, int] = field(factory=dict)
+
+    def batch(self, lines: list[Line]) -> None:
+        """Import one batch in one transaction; in a dry run nothing of it is kept."""
+        before = evolve(self.report)
+        rejects: list[Reject] = []
+        if not self.report.dry_run:
+            self.seen.clear()
+        try:
+            with self.place.unit() as scope:
+                scope.actor = self.actor
+                self._lines(scope, lines, rejects)
+                if self.report.dry_run:
+                    scope.flush()
+                    raise _RolledBack
+        except _RolledBack:
+            pass
+        except BaseException:
+            self.report = before
+            raise
+        for reject in rejects:
+            self.on_reject(reject)
+
+    def _lines(self, scope: Scope, lines: list[Line], rejects: list[Reject]) -> None:
+        report, file = self.report, self.source.digest
+        done = imports.done(scope.tx, file, lines[0].number, lines[-1].number)
+        made: list[tuple[int, str]] = []
+        collected = Writes()
+        for line in lines:
+            report.lines += 1
+            if line.number in done:
+                report.done_before += 1
+                continue
+            scope.writes = Writes()
+            try:
+                reference = self._line(scope, line)
+            except StoreError:
+                raise
+            except BillcoreError as error:
+                report.rejected += 1
+                rejects.append(self._reject(line, error))
+                continue
+            if reference is None:
+                report.skipped += 1
+                continue
+            collected.take(scope.writes)
+            self.seen[reference] = line.number
+            made.append((line.number, reference))
+        scope.writes = collected
+        imports.note(scope.tx, file, made)
+        if made:
+            self._write_down(scope, made)
+
+    def _line(self, scope: Scope, line: Line) -> str | None:
+        header = self.source.header
+        if len(line.fields) != len(header):
+            raise InvalidValue(
+                f"The line has {len(line.fields)} fields, the header {len(header)}.",
+                remedy="Put fields with a separator in them into quotes.",
+            )
+        row = {name: text.strip() for name, text in zip(header, line.fields, strict=True)}
+        asked = wanted(self.mapping, row, scope.settings.timezone)
+        if asked is None:
+            return None
+        self._check_reference(scope, asked.reference)
+        customer = _call(scope, self.nouns.customers, Customers.create, asked.customer)
+        assert isinstance(customer, Customer)
+        if asked.method is not None:
+            _call(scope, self.nouns.methods, PaymentMethods.add, {"customer": customer.id, **asked.method})
+        subscribed = asked.subscription is not None and self._subscribe(scope, customer, asked)
+        report = self.report
+        report.customers += 1
+        report.methods += asked.method is not None
+        report.subscriptions += subscribed
+        report.ended += asked.subscription is not None and not subscribed
+        return asked.reference
+
+    def _subscribe(self, scope: Scope, customer: Customer, asked: Wanted) -> bool:
+        """Make the subscription; False for one that is over already."""
+        assert asked.subscription is not None and asked.start is not None
+        if asked.ends is not None and asked.ends <= max(asked.start, scope.now):
+            if asked.ends < asked.start:
+                raise InvalidValue(
+                    f"The subscription ends {asked.ends:%Y-%m-%d}, before its start {asked.start:%Y-%m-%d}.",
+                    remedy="Correct one of the two dates.",
+                )
+            return False
+        given: dict[str, object] = {
+            "customer": customer.id,
+            **asked.subscription,
+            "starts_at": asked.start,
+        }
+        if asked.start <= scope.now:
+            given["next_billing_at"] = asked.next_billing or _next_billing(scope, customer, given, asked.start)
+        sub = _call(scope, self.nouns.subscriptions, Subscriptions.create, given)
+        assert isinstance(sub, Subscription)
+        if asked.ends is not None:
+            cancel = {"subscription": sub.id, "when": asked.ends}
+            _call(scope, self.nouns.subscriptions, Subscriptions.cancel, cancel)
+        return True
+
+    def _check_reference(self, scope: Scope, reference: str) -> None:
+        """Say where a reference is that stands twice; what is in the store alone is refused by the verb."""
+        line = self.seen.get(reference)
+        if line is None and customers.get(scope.tx, reference) is not None:
+            line = imports.line_of(scope.tx, self.source.digest, reference)
+        if line is not None:
+            raise Refused(
+                "reference_taken",
+                f"Line {line} of this file has the reference {reference!r} already.",
+                remedy="Give each customer a reference of his own, or take the line out.",
+            )
+
+    def _reject(self, line: Line, error: BillcoreError) -> Reject:
+        named = dict(zip(self.source.header, line.fields, strict=False))
+        column = self.mapping.customer["reference"].column
+        reason = f"{error.message} {error.remedy}".strip()
+        return Reject(line.number, named.get(column or "", "").strip(), error.code, reason, line.fields)
+
+    def _write_down(self, scope: Scope, made: list[tuple[int, str]]) -> None:
+        shown = {
+            "file": self.source.path.name,
+            "digest": self.source.digest,
+            "mapping": self.mapping.name,
+            "first_line": made[0][0],
+            "last_line": made[-1][0],
+        }
+        scope.writes.add(
+            AuditRecord(
+                scope.new_id("aud"),
+                scope.now,
+                self.actor,
+                "import.customers",
+                json.dumps(shown),
+                json.dumps({"customers": len(made)}),
+            )
+        )
+
+
+def import_customers(
+    place: Workplace,
+    nouns: Nouns,
+    file: Path,
+    mapping: ImportMapping,
+    *,
+    actor: str,
+    dry_run: bool = False,
+    on_reject: Callable[[Reject], None] = lambda _reject: None,
+    watch: Callable[[ImportReport], None] = lambda _report: None,
+    batch: int = BATCH,
+) -> ImportReport:
+    """Import every line of `file` that is not in yet; bad ones go to `on_reject` and do not stop the others.
+
+    A line is imported whole or not at all, a batch in one transaction. Killed and run again with the same
+    file it goes on where it was: lines are known by the file's contents and their number. A start by now takes the
+    subscription over, billed up to its next boundary elsewhere; a later start waits for its day. Raises
+    FileInvalid where file and mapping do not fit each other; nothing is imported then.
+    """
+    source = open_source(file, mapping)
+    run = _Import(place, nouns, mapping, source, actor, on_reject, ImportReport(file.name, source.header, dry_run))
+    for lines in _batches(source.lines(), batch):
+        run.batch(lines)
+        watch(run.report)
+    return run.report
+
+
+def _batches(lines: Iterator[Line], size: int) -> Iterator[list[Line]]:
+    while batch := list(islice(lines, size)):
+        yield batch
+
+
+def _next_billing(scope: Scope, customer: Customer, given: dict[str, object], start: datetime) -> datetime:
+    """The first boundary after now of what runs since `start`: up to there it was billed elsewhere."""
+    price: Price = scope.catalog.catalog.price(str(given["price"]))
+    if price.every is None:
+        return start  # The verb refuses such a price by name.
+    own = given.get("billing_day", customer.billing_day)
+    day = 31 if own == "end" else own
+    settings = scope.settings
+    schedule = schedule_from_start(
+        start,
+        price.every,
+        scope.zone(customer),
+        day if isinstance(day, int) and price.every.months is not None else None,
+        settings.billing_time,
+        settings.period_policy,
+    )
+    first = schedule.first_end(start)
+    return first if first > scope.now else schedule.boundary_after(scope.now)
+
+
+def _call(scope: Scope, noun: Noun, verb: Verb[Any, Any], given: Mapping[str, object]) -> object:
+    """Run a verb's own function in this unit of work, its parameters checked as anywhere."""
+    definition = verb.define()
+    arguments = definition.convert(definition.bind((), given), scope.settings.timezone)
+    made: object = definition.function(noun, scope, **arguments)
+    return made
