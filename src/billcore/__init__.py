@@ -40,8 +40,8 @@ _HOMES = {
 }
 
 __all__ = [
-    "Billing",
     "BillcoreError",
+    "Billing",
     "FileInvalid",
     "InvalidValue",
     "Money",

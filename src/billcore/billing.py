@@ -59,7 +59,7 @@ class Billing:
 
     `url` is a database URL; a new SQLite file gets its schema by itself. `clock` is the system's unless the store
     was made with a simulated one. `settings` are stored when they differ from what is stored. `gateways` maps a
-    gateway's name to its configuration. `seed` makes ids repeatable (promise P9). `actor` is who commands are
+    gateway's name to its configuration. `plugins` are the host's own by name, or a registry to share. `seed` makes ids repeatable (promise P9). `actor` is who commands are
     written down to.
     """
 
@@ -70,14 +70,14 @@ class Billing:
         clock: Clock | None = None,
         settings: Mapping[str, object] | None = None,
         gateways: Mapping[str, Mapping[str, object]] | None = None,
-        plugins: Mapping[str, object] | None = None,
+        plugins: Mapping[str, object] | Registry | None = None,
         actor: str = "api",
         seed: int | None = None,
         batch: int = BATCH,
         create: bool = True,
     ) -> None:
         self.database = Database(url)
-        self.registry = Registry(plugins)
+        self.registry = plugins if isinstance(plugins, Registry) else Registry(plugins)
         self.actor = actor
         self._batch = batch
         self._gateway_configs = dict(gateways or {})
@@ -163,9 +163,7 @@ class Billing:
 
     # -- verbs ----------------------------------------------------------------------------------------------
 
-    def run_verb(
-        self, noun: Noun, definition: Definition, args: tuple[object, ...], given: dict[str, Any]
-    ) -> Any:
+    def run_verb(self, noun: Noun, definition: Definition, args: tuple[object, ...], given: dict[str, Any]) -> Any:
         """Run one verb: the nouns call this."""
         options = {name: given.pop(name) for name in ("idempotency_key", "dry_run", "actor") if name in given}
         bound = definition.bind(args, given)
@@ -174,9 +172,7 @@ class Billing:
                 scope = self._scope(tx, self.clock.now())
                 converted = definition.convert(bound, scope.settings.timezone)
                 return definition.function(noun, scope, **converted)
-        call = Call(
-            definition, noun, bound, options.get("idempotency_key"), options.get("actor") or self.actor
-        )
+        call = Call(definition, noun, bound, options.get("idempotency_key"), options.get("actor") or self.actor)
         if options.get("dry_run"):
             return self._dry_run(call)
         return self._run_writing(call)

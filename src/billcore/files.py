@@ -1,8 +1,10 @@
 """Reading the files that people write: TOML and JSON with the same structure, told apart by their name."""
 
 import json
+import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
@@ -45,7 +47,7 @@ def read_text(path: str | Path) -> str:
 
 
 def parse_tables(text: str, name: str, invalid: str = "catalog_invalid") -> dict[str, object]:
-    """`read_table_file` for a text that was read already; `name` decides the format and is named in errors."""
+    """`read_table_file` for a text that was read already; `name` decides the format and is named."""
     suffix = Path(name).suffix.lower()
     is_json = suffix == ".json" or (suffix != ".toml" and text.lstrip().startswith("{"))
     try:
@@ -115,3 +117,46 @@ def _inexact(value: object, path: str) -> tuple[str, Decimal] | None:
 
 def _unreadable(name: str, what: str, remedy: str, **facts: object) -> FileInvalid:
     return FileInvalid("file_unreadable", f"{name} {what}.", remedy=remedy, file=name, **facts)
+
+
+def toml_text(tables: Mapping[str, object]) -> str:
+    """Tables as a TOML file that `read_table_file` reads back the same; what is None is left out."""
+    lines: list[str] = []
+    _write(tables, "", lines)
+    return "\n".join(lines).strip("\n") + "\n"
+
+
+def _write(tables: Mapping[str, object], path: str, lines: list[str]) -> None:
+    """Plain values first, then the lists of tables: what follows a header belongs to it."""
+    nested = []
+    for key, value in tables.items():
+        if isinstance(value, list) and value and all(isinstance(entry, Mapping) for entry in value):
+            nested.append((key, value))
+        elif value is not None:
+            lines.append(f"{_key(key)} = {_inline(value)}")
+    for key, entries in nested:
+        where = f"{path}.{_key(key)}" if path else _key(key)
+        for entry in entries:
+            lines += ["", f"[[{where}]]"]
+            _write(entry, where, lines)
+
+
+def _inline(value: object) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case Mapping():
+            inner = (f"{_key(str(key))} = {_inline(part)}" for key, part in value.items() if part is not None)
+            return f"{{ {', '.join(inner)} }}"
+        case list() | tuple():
+            return f"[{', '.join(_inline(part) for part in value)}]"
+        case date():
+            return value.isoformat()
+    # JSON's escapes are TOML's too, but for DEL, which TOML wants escaped.
+    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)

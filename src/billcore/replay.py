@@ -1,7 +1,7 @@
-"""One call of a writing verb: run once per idempotency key, written to the audit log, its result kept (behaviour 15)."""
+"""One call of a writing verb: run once per idempotency key, audited, its result kept (behaviour 15)."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, get_type_hints
 
 from attrs import evolve, field, frozen
@@ -35,8 +35,8 @@ class Call:
         """Run the verb's own function in the unit of work."""
         return self.definition.function(self.noun, scope, **self.arguments)
 
-    def write_down(self, scope: Scope, result: Any, *, final: bool) -> None:
-        """Put the call into the audit log and keep its result under its key."""
+    def write_down(self, scope: Scope, result: Any) -> None:
+        """Put the call into the audit log."""
         shown = {"id": getattr(result, "id", None), "state": getattr(result, "state", None)}
         scope.writes.add(
             AuditRecord(
@@ -48,13 +48,15 @@ class Call:
                 json.dumps({name: value for name, value in shown.items() if value is not None}),
             )
         )
-        self.remember(scope, result, final=final)
 
-    def remember(self, scope: Scope, result: Any, *, final: bool) -> None:
-        """Keep the result under the caller's key; one that is not final yet is looked up again on a replay."""
+    def remember(self, scope: Scope, result: Any, attempts: Sequence[str] | None = None) -> None:
+        """Keep the result under the caller's key.
+
+        With `attempts` it is not final yet: a replay looks up what has become of it and of them.
+        """
         if self.key is None:
             return
-        kept = {"final": final, "value": to_plain(result)}
+        kept = {"attempts": attempts, "value": to_plain(result)}
         journal.remember(
             scope.tx, self.definition.full_name, self.key, self.parameters, json.dumps(kept), scope.now
         )
@@ -92,7 +94,8 @@ class Remembered:
             )
         hint = get_type_hints(self.call.definition.function)["return"]
         result = from_plain(self.kept["value"], hint)
-        return result if self.kept["final"] else self.call.noun.settled(scope, result, ())
+        attempts = self.kept["attempts"]
+        return result if attempts is None else self.call.noun.settled(scope, result, attempts)
 
 
 def remembered_result(scope: Scope, call: Call) -> Remembered | None:

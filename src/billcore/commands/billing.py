@@ -88,11 +88,11 @@ def put_subscription(scope: Scope, sub: Subscription, before: Subscription) -> N
         if after is earlier:
             continue
         known = {record.id: record for record in earlier}
-        for record in after:
-            if record.id not in known:
-                scope.writes.add(record)
-            elif record != known[record.id]:
-                scope.writes.put(record)
+        for part in after:
+            if part.id not in known:
+                scope.writes.add(part)
+            elif part != known[part.id]:
+                scope.writes.put(part)
 
 
 def number(scope: Scope, documents: Sequence[Invoice]) -> None:

@@ -103,19 +103,19 @@ class Customers(Noun):
         customer: CustomerRef,
         *,
         reference: Reference | Unset = UNSET,
-        name: Text | None | Unset = UNSET,
-        email: Text | None | Unset = UNSET,
-        organization: Text | None | Unset = UNSET,
-        phone: Text | None | Unset = UNSET,
+        name: Text | Unset | None = UNSET,
+        email: Text | Unset | None = UNSET,
+        organization: Text | Unset | None = UNSET,
+        phone: Text | Unset | None = UNSET,
         country: Text | Unset = UNSET,
         region: Text | Unset = UNSET,
         postcode: Text | Unset = UNSET,
         city: Text | Unset = UNSET,
         address: Text | Unset = UNSET,
-        vat_number: Text | None | Unset = UNSET,
+        vat_number: Text | Unset | None = UNSET,
         tax_exempt: Flag | Unset = UNSET,
-        timezone: Text | None | Unset = UNSET,
-        billing_day: BillingDay | None | Unset = UNSET,
+        timezone: Text | Unset | None = UNSET,
+        billing_day: BillingDay | Unset | None = UNSET,
         custom_fields: Fields | Unset = UNSET,
         **options: Unpack[Options],
     ) -> Customer:
@@ -163,7 +163,8 @@ class Customers(Noun):
                 before.id,
                 fields=",".join(changes),
             )
-        return after
+            scope.flush()
+        return scope.customer(before.id)
 
     @verb(reads=True)
     def get(self, scope: Scope, customer: CustomerRef) -> Customer:

@@ -96,7 +96,7 @@ class PaymentMethods(Noun):
                 if other.id != method.id and other.status == "active"
             ]
             scope.writes.put(evolve(owner, default_method_id=others[0].id if others else None))
-        store.remove_method(scope.tx, method.id)
+        store.remove_method(scope.tx, method)
         record(scope.writes, scope.new_id, owner.id, scope.now, "payment_method.removed", method.id)
         return method
 

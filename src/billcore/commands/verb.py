@@ -134,7 +134,7 @@ class Noun:
     noun = ""
 
     def __init__(self, runner: Runner) -> None:
-        self._runner = runner
+        self.runner = runner
 
     def settled(self, scope: Scope, result: Any, attempts: Collection[str]) -> Any:
         """The result of a collecting verb after its attempts (payment ids), as it is stored by then."""
@@ -180,7 +180,8 @@ class BoundVerb(Generic[P, T]):
         self._noun = noun
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
-        result: T = self._noun._runner.run_verb(self._noun, self.definition, args, kwargs)
+        """Run the verb; `idempotency_key`, `dry_run` and `actor` beside its own parameters."""
+        result: T = self._noun.runner.run_verb(self._noun, self.definition, args, kwargs)
         return result
 
 

@@ -1,4 +1,4 @@
-"""The lines a subscription is charged for a stretch of time: product, components, usage, fees, minimum (behaviour 4)."""
+"""The lines a subscription is charged for a time: product, components, usage, fees, minimum (behaviour 4)."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -22,17 +22,19 @@ def instant_text(at: datetime) -> str:
     return f"{at.isoformat()[:19]}Z"
 
 
-def price_in_force(
-    price: Price, currency: str, sub: Subscription, at: datetime, zone: str
-) -> Mapping[str, Decimal]:
-    """The amounts of `price` by currency on the local day of `at`: those of its phase, or its final ones
-    (behaviour 4.4; phases count from `priced_from`).
+def price_in_force(price: Price, sub: Subscription, at: datetime, zone: str) -> Mapping[str, Decimal]:
+    """The amounts of `price` by currency on the local day of `at`: those of its phase, or its final ones.
+
+    Phases count from `priced_from`; their edges are counted from there too, never from the edge before (behaviour
+    2.2, 4.4).
     """
     if not price.phases or sub.priced_from is None:
         return price.amounts
-    edge, day = sub.priced_from, local_date(at, zone)
+    day, months, days = local_date(at, zone), 0, 0
     for phase in price.phases:
-        edge = add(edge, phase.length, zone)
+        months += phase.length.months or 0
+        days += phase.length.days or 0
+        edge = add(add(sub.priced_from, Duration(months, "month"), zone), Duration(days, "day"), zone)
         if day < local_date(edge, zone):
             return phase.amounts
     return price.amounts
@@ -43,7 +45,7 @@ def product_line(sub: Subscription, facts: Facts, period: Period, span: Period) 
     price = facts.price
     assert price.every is not None
     part = portion(period, span, facts.settings.proration_basis, facts.zone, price.every)
-    amounts = price_in_force(price, sub.currency, sub, period.start, facts.zone)
+    amounts = price_in_force(price, sub, period.start, facts.zone)
     exact = charge_for(price, sub.currency, sub.quantity, amounts=amounts)
     amount = prorate_charge(exact, part)
     if amount == 0:
@@ -179,9 +181,9 @@ def advance_items(sub: Subscription, facts: Facts) -> Iterator[Item]:
     for item in sub.items:
         price = facts.prices[item.price_id]
         component = facts.components[item.component]
-        if item.ended_at is None and component.kind != "one_time" and price.bill == "advance":
-            if not own_interval(price, facts.price):
-                yield item
+        with_product = item.ended_at is None and not own_interval(price, facts.price)
+        if with_product and component.kind != "one_time" and price.bill == "advance":
+            yield item
 
 
 def usage_lines(sub: Subscription, item: Item, facts: Facts, period: Period) -> list[DraftLine]:
@@ -200,9 +202,10 @@ def arrears_items(sub: Subscription, facts: Facts) -> Iterator[tuple[Item, Price
     for item in sub.items:
         price = facts.prices[item.price_id]
         component = facts.components[item.component]
-        if price.bill == "arrears" and component.kind != "one_time" and not own_interval(price, facts.price):
-            if item.ended_at is None or (facts.usage.get(item.id) and component.kind == "metered"):
-                yield item, price, component
+        with_product = component.kind != "one_time" and not own_interval(price, facts.price)
+        owed = item.ended_at is None or (component.kind == "metered" and item.id in facts.usage)
+        if price.bill == "arrears" and with_product and owed:
+            yield item, price, component
 
 
 def basis(

@@ -35,8 +35,10 @@ class Drawing:
 
 
 def draw(due: int, credits: Sequence[Credit], at: datetime) -> list[Drawing]:
-    """Pay `due` minor units from `credits` in their fixed order: service credits (soonest expiry first), credit-note
-    credits, prepayments (oldest first). The drawings hold the credits as they are afterwards (behaviour 8).
+    """Pay `due` minor units from `credits` in their fixed order (behaviour 8).
+
+    Service credits (soonest expiry first), credit-note credits, prepayments (oldest first). The drawings hold the
+    credits as they are afterwards.
     """
 
     def place(credit: Credit) -> tuple[int, str, str]:

@@ -20,8 +20,10 @@ BasisValue = str | int | bool | None | Sequence[object] | Mapping[str, object]
 
 @frozen
 class DraftLine:
-    """A priced line before discount and tax. `codes` are what coupons may name; `credit` is set on credit lines,
-    which carry discount and tax of the line they give back (behaviour 3.4).
+    """A priced line before discount and tax.
+
+    `codes` are what coupons may name; `credit` is set on credit lines, which carry discount and tax of the line they
+    give back (behaviour 3.4).
     """
 
     subscription_id: str | None

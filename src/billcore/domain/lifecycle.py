@@ -26,7 +26,7 @@ def enter(
 ) -> Step:
     """The first step of a subscription: into its trial, or into its first paid period (signup and start date)."""
     # A date says it all: a new subscription's trial_until is the one that was asked for.
-    until = sub.trial_until or trial_end(sub, facts, at)
+    until = sub.trial_until or trial_end(facts, at)
     if base is not None and base.state == "trialing":
         until = base.trial_until
     if until is not None and until > at:

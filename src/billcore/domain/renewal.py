@@ -69,7 +69,7 @@ def begin(
     )
     sub = evolve(sub, items=tuple(_started(sub, item, facts, at) for item in sub.items))
     sub = with_expiry(sub, facts, whole)
-    sub, period = _enter(sub, facts, whole, at)
+    sub, period = _enter(sub, whole)
     lines = fee_line(sub, facts, "setup_fee", facts.price.setup_fee, None) if fee else []
     lines += _advance(sub, facts, whole, period, first=True)
     lines += [
@@ -95,7 +95,7 @@ def renew(sub: Subscription, facts: Facts, due: datetime, at: datetime, new_id: 
         schedule = facts.schedule(sub)
         whole = Period(sub.period_end, schedule.boundary_after(sub.period_end))
         after = evolve(sub, arrears_from=sub.period_end)
-        after, period = _enter(after, facts, whole, due)
+        after, period = _enter(after, whole)
         lines += _advance(after, facts, whole, period)
     else:
         after = evolve(sub, sequence=sub.sequence + 1)
@@ -164,7 +164,7 @@ def with_expiry(sub: Subscription, facts: Facts, first: Period | None) -> Subscr
     return evolve(sub, expires_at=end if schedule.is_boundary(end) else schedule.boundary_after(end))
 
 
-def trial_end(sub: Subscription, facts: Facts, start: datetime) -> datetime | None:
+def trial_end(facts: Facts, start: datetime) -> datetime | None:
     """When a trial that starts at `start` ends; None when the price has none."""
     if no_time(facts.price.trial):
         return None
@@ -179,7 +179,7 @@ def _started(sub: Subscription, item: Item, facts: Facts, at: datetime) -> Item:
     return evolve(item, period_start=at, period_end=facts.item_schedule(sub, item).boundary_after(at))
 
 
-def _enter(sub: Subscription, facts: Facts, whole: Period, due: datetime) -> tuple[Subscription, Period]:
+def _enter(sub: Subscription, whole: Period) -> tuple[Subscription, Period]:
     """Enter the period `whole`, which a known end cuts short."""
     end = whole.end
     for known in (sub.ends_at, sub.cancel_at):
@@ -198,8 +198,7 @@ def _advance(
     lines = []
     if facts.price.bill == "advance":
         lines.append(product_line(sub, facts, period, span))
-    for item in advance_items(sub, facts):
-        lines.append(item_line(sub, item, facts, period, span))
+    lines += [item_line(sub, item, facts, period, span) for item in advance_items(sub, facts)]
     if first:
         for item in sub.items:
             price = facts.prices[item.price_id]

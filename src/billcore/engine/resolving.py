@@ -76,10 +76,10 @@ def _ask(place: Workplace, name: str, group: Sequence[Payment]) -> None:
     again: list[Request] = []
     for payment_id, outcome in answers.items():
         payment = by_id[payment_id]
-        if outcome.kind in ("pending", "action_required") and _expired(place, payment, moments[payment_id]):
-            if Capability.CANCEL in gateway.capabilities:
-                again.append(Cancel(payment_id, Money(payment.amount, payment.currency)))
-                continue
+        waits = outcome.kind in ("pending", "action_required") and Capability.CANCEL in gateway.capabilities
+        if waits and _expired(place, payment, moments[payment_id]):
+            again.append(Cancel(payment_id, Money(payment.amount, payment.currency)))
+            continue
         if outcome.kind == "not_found" and _may_resend(place, gateway, payment, moments[payment_id]):
             again.append(charge_of(payment))
             continue

@@ -1,11 +1,11 @@
 """The database: opens it, guards it, and runs transactions in it. The store has no rules of billing."""
 
-import os
 import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine
@@ -174,7 +174,7 @@ class JoinedDatabase(Database):
         _check_host(connection)
 
     @contextmanager
-    def transaction(self, *, reads: bool = False) -> Iterator[Transaction]:
+    def transaction(self, *, reads: bool = False) -> Iterator[Transaction]:  # noqa: ARG002  # the host began it
         """The host's transaction, as long as it is open."""
         _check_host(self._host)
         driver = self._host.connection.driver_connection
@@ -223,7 +223,7 @@ def _check_host(connection: Connection) -> None:
 
 def _inode(path: str) -> tuple[int, int] | None:
     try:
-        found = os.stat(path)
+        found = Path(path).stat()
     except OSError:
         return None
     return found.st_dev, found.st_ino

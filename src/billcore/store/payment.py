@@ -64,6 +64,15 @@ def due_checks(
     return tx.due("billcore_payments", "next_check_at", until, limit, customers)
 
 
+def check_now(tx: Transaction, payment_id: str, at: datetime) -> None:
+    """Let the outcome of an open attempt be asked for at `at`, as a message from its gateway asks."""
+    tx.execute(
+        "UPDATE billcore_payments SET next_check_at = ?, version = version + 1 "
+        "WHERE id = ? AND status IN ('pending', 'unknown', 'requires_action')",
+        [at, payment_id],
+    )
+
+
 def due_steps(
     tx: Transaction, until: datetime, limit: int, customers: Collection[str] | None = None
 ) -> list[Row]:

@@ -16,8 +16,10 @@ ZERO = Decimal(0)
 def unbilled(
     tx: Transaction, windows: Sequence[tuple[str, datetime, datetime, datetime]]
 ) -> dict[str, UsageTotal]:
-    """What is unbilled of each item, by item id. A window is (item id, earliest, start, until): events in
-    [start, until) are current, those in [earliest, start) late. Summed exactly.
+    """What is unbilled of each item, by item id, summed exactly.
+
+    A window is (item id, earliest, start, until): events in [start, until) are current, those in [earliest, start)
+    late.
     """
     if not windows:
         return {}
@@ -26,7 +28,8 @@ def unbilled(
     late: dict[str, Decimal] = {}
     events: dict[str, int] = {}
     for item, quantity, at in tx.stream(
-        "SELECT item_id, quantity, at FROM billcore_usage_events WHERE line_id IS NULL AND item_id IN ?? ORDER BY item_id, at",
+        "SELECT item_id, quantity, at FROM billcore_usage_events "
+        "WHERE line_id IS NULL AND item_id IN ?? ORDER BY item_id, at",
         [list(bounds)],
     ):
         earliest, start, until = bounds[item]
