@@ -57,9 +57,7 @@ class Call:
         if self.key is None:
             return
         kept = {"attempts": attempts, "value": to_plain(result)}
-        journal.remember(
-            scope.tx, self.definition.full_name, self.key, self.parameters, json.dumps(kept), scope.now
-        )
+        journal.remember(scope.tx, self.definition.full_name, self.key, self.parameters, json.dumps(kept), scope.now)
 
     def remember_refusal(self, scope: Scope, refusal: Refused) -> None:
         """Keep a decline under the caller's key: a replay is answered the same."""
@@ -73,9 +71,7 @@ class Call:
                 "facts": to_plain(dict(refusal.facts)),
             }
         }
-        journal.remember(
-            scope.tx, self.definition.full_name, self.key, self.parameters, json.dumps(kept), scope.now
-        )
+        journal.remember(scope.tx, self.definition.full_name, self.key, self.parameters, json.dumps(kept), scope.now)
 
 
 @frozen
@@ -89,9 +85,7 @@ class Remembered:
         """The earlier result as it was; a decline is raised again; an open one is looked up."""
         declined = self.kept.get("declined")
         if declined is not None:
-            raise Refused(
-                declined["code"], declined["message"], remedy=declined["remedy"], **declined["facts"]
-            )
+            raise Refused(declined["code"], declined["message"], remedy=declined["remedy"], **declined["facts"])
         hint = get_type_hints(self.call.definition.function)["return"]
         result = from_plain(self.kept["value"], hint)
         attempts = self.kept["attempts"]
@@ -108,9 +102,7 @@ def remembered_result(scope: Scope, call: Call) -> Remembered | None:
     parameters, result = kept
     if parameters != call.parameters:
         before, now = json.loads(parameters), json.loads(call.parameters)
-        field_name = next(
-            name for name in sorted({*before, *now}) if before.get(name) != now.get(name)
-        )
+        field_name = next(name for name in sorted({*before, *now}) if before.get(name) != now.get(name))
         raise Refused(
             "idempotency_conflict",
             f"The idempotency key {call.key!r} was used with {field_name} = {before.get(field_name)!r}, "
@@ -123,4 +115,3 @@ def remembered_result(scope: Scope, call: Call) -> Remembered | None:
 
 def _is_given(value: object) -> bool:
     return value is not None and type(value).__name__ != "Unset"
-

@@ -129,9 +129,7 @@ def retry_overdue(
     scope: Scope, customer_id: str, cause: Literal["retry", "new_method", "dunning"], currencies: set[str]
 ) -> int:
     """Plan an attempt now for every overdue invoice that no attempt is open on; returns how many there are."""
-    ids = [
-        row[2] for row in invoices.overdue(scope.tx, [customer_id]) if row[1] in currencies and row[3] is None
-    ]
+    ids = [row[2] for row in invoices.overdue(scope.tx, [customer_id]) if row[1] in currencies and row[3] is None]
     for invoice in invoices.by_ids(scope.tx, ids, lines=False).values():
         if invoice.collection == "automatic":
             scope.writes.put(evolve(invoice, collect_at=scope.now, collect_for=cause))

@@ -24,9 +24,7 @@ def by_ids(tx: Transaction, ids: Iterable[str]) -> dict[str, Customer]:
 
 def zones(tx: Transaction, ids: Iterable[str]) -> dict[str, str]:
     """The time zones of customers who have one of their own, by customer id."""
-    rows = tx.rows(
-        "SELECT id, timezone FROM billcore_customers WHERE id IN ?? AND timezone IS NOT NULL", [list(ids)]
-    )
+    rows = tx.rows("SELECT id, timezone FROM billcore_customers WHERE id IN ?? AND timezone IS NOT NULL", [list(ids)])
     return {row[0]: row[1] for row in rows}
 
 
@@ -45,9 +43,7 @@ def page(tx: Transaction, *, search: str | None, after: str | None, limit: int) 
         )
         pattern = search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         parameters += [f"%{pattern}%"] * 4
-    rows = tx.rows(
-        f"{_CUSTOMER.select} WHERE {' AND '.join(where)} ORDER BY id LIMIT ?", [*parameters, limit]
-    )
+    rows = tx.rows(f"{_CUSTOMER.select} WHERE {' AND '.join(where)} ORDER BY id LIMIT ?", [*parameters, limit])
     return [_CUSTOMER.load(row) for row in rows]
 
 
