@@ -1,0 +1,5 @@
+"""`python -m billcore`: the same as `billcore`."""
+
+from billcore.cli import main
+
+main()

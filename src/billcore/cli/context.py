@@ -1,0 +1,143 @@
+"""What one run of the command line knows: which store, who acts, how to show things; and the options that say so."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from billcore.errors import StoreError
+
+if TYPE_CHECKING:
+    from billcore.billing import Billing
+    from billcore.clock import Clock
+
+DEFAULT_DATABASE = "sqlite:///billcore.db"
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class App:
+    """The state of one command: filled by options wherever they stand on the line."""
+
+    def __init__(self, database: str = DEFAULT_DATABASE, *, debug: bool = False) -> None:
+        self.database = database
+        self.debug = debug
+        self.json = False
+        self.actor: str | None = None
+
+    @property
+    def url(self) -> str:
+        """The database's URL; a bare path is a SQLite file."""
+        return self.database if "://" in self.database else f"sqlite:///{self.database}"
+
+    @property
+    def file(self) -> str | None:
+        """The path of a SQLite file, None for a database in memory or on a server."""
+        from billcore.store.sqlite import file_of
+
+        return file_of(self.url) if self.url.startswith("sqlite") else None
+
+    def exists(self) -> bool:
+        """Whether there is a store to open: a database in memory is made on the way."""
+        return self.file is None or Path(self.file).exists()
+
+    def open(
+        self,
+        *,
+        create: bool = False,
+        clock: "Clock | None" = None,
+        settings: Mapping[str, object] | None = None,
+    ) -> "Billing":
+        """The store. Raises StoreError schema_missing when it has to be there and is not."""
+        from billcore.billing import Billing
+
+        if not create and not self.exists():
+            raise StoreError(
+                "schema_missing",
+                f"There is no store at {self.file}.",
+                remedy="Make one: billcore init. Or name another: billcore -d FILE, or BILLCORE_DATABASE.",
+            )
+        return Billing(
+            self.url,
+            clock=clock,
+            settings=settings,
+            gateways=self.gateways(),
+            actor=self.actor or f"cli:{_user()}",
+            create=create or self.file is None,
+        )
+
+    def gateways(self) -> dict[str, dict[str, object]]:
+        """The test gateway keeps its book beside the store, so that a charge is known after a crash (9.3)."""
+        return {} if self.file is None else {"test": {"book": f"{self.file}.test-gateway.jsonl"}}
+
+    @contextmanager
+    def billing(self) -> Iterator["Billing"]:
+        """The store, closed at the end."""
+        opened = self.open()
+        try:
+            yield opened
+        finally:
+            opened.close()
+
+
+pass_app = click.make_pass_decorator(App, ensure=True)
+
+
+def app_of(context: click.Context) -> App:
+    """The state of the command that runs."""
+    return context.ensure_object(App)
+
+
+def store_options(command: F) -> F:
+    """-d and --debug, which may stand after a command's name as well as before it."""
+    command = click.option(
+        "--debug",
+        is_flag=True,
+        expose_value=False,
+        callback=_remember("debug"),
+        hidden=True,
+        help="Show tracebacks.",
+    )(command)
+    return click.option(
+        "--database",
+        "-d",
+        metavar="URL",
+        expose_value=False,
+        callback=_remember("database"),
+        help="The store: a file or a database URL.  [env: BILLCORE_DATABASE]",
+    )(command)
+
+
+def json_option(command: F) -> F:
+    """--json: print data for programs instead of pages for people."""
+    return click.option(
+        "--json",
+        is_flag=True,
+        expose_value=False,
+        callback=_remember("json"),
+        is_eager=True,
+        help="Print JSON.",
+    )(command)
+
+
+def _remember(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    """A callback that keeps an option's value in the App, unless it was not given."""
+
+    def keep(context: click.Context, parameter: click.Parameter, value: object) -> None:
+        if value == "":
+            raise click.BadParameter("It is empty.", context, parameter)
+        if value:
+            setattr(app_of(context), name, value)
+
+    return keep
+
+
+def _user() -> str:
+    """Who is logged in: the audit log says who changed what (P11)."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return "unknown"

@@ -1,0 +1,67 @@
+"""`billcore init`: makes a store."""
+
+import click
+
+from billcore.cli.context import App, json_option, pass_app, store_options
+from billcore.errors import StoreError
+
+
+@click.command(short_help="Make a store.")
+@click.option(
+    "--clock",
+    metavar="DATE",
+    help="Give the store a simulated clock that starts then: time moves only with run --until.",
+)
+@click.option("--timezone", metavar="ZONE", help='The site\'s zone, as "Europe/Berlin".  [default: UTC]')
+@click.option("--currency", metavar="CODE", help='The site\'s currency, as "EUR".  [default: USD]')
+@json_option
+@store_options
+@pass_app
+def init(app: App, clock: str | None, timezone: str | None, currency: str | None) -> None:
+    """Make a store: a database with all tables, its time zone, currency and clock.
+
+    A store that is there already is left as it is.
+    """
+    from billcore.clock import SimulatedClock
+    from billcore.commands.parameters import instant
+
+    if app.file is not None and app.exists():
+        raise StoreError(
+            "database_unreachable",
+            f"{app.file} exists already.",
+            remedy="Name another file, or set it up with: billcore db upgrade, billcore settings set.",
+        )
+    given = {"timezone": timezone, "currency": currency}
+    settings = {name: value for name, value in given.items() if value is not None}
+    simulated = SimulatedClock(instant(clock, timezone or "UTC")) if clock is not None else None
+    billing = app.open(create=True, clock=simulated, settings=_checked(settings))
+    try:
+        shown = billing.settings.list()
+        now = billing.clock.now().isoformat()
+    finally:
+        billing.close()
+    where = app.file or app.url
+    if app.json:
+        _as_json({"database": where, "timezone": shown["timezone"], "currency": shown["currency"], "now": now})
+        return
+    click.echo(f"Made {where}: amounts in {shown['currency']}, dates in {shown['timezone']}.")
+    if simulated is not None:
+        click.echo(f"Its clock is simulated and stands at {now}; billcore run --until DATE moves it.")
+    click.echo("Next: billcore catalog apply FILE")
+
+
+def _checked(settings: dict[str, str]) -> dict[str, object]:
+    """Refused before a file is made: a wrong zone or currency leaves no half store behind."""
+    from billcore.domain.money import exponent
+    from billcore.settings import Settings
+
+    if "currency" in settings:
+        exponent(settings["currency"])
+    Settings.from_mapping(dict(settings))
+    return dict(settings)
+
+
+def _as_json(data: dict[str, object]) -> None:
+    import json
+
+    click.echo(json.dumps(data, indent=2))

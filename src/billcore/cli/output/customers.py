@@ -1,0 +1,77 @@
+"""Customers and payment methods on the screen."""
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+
+from billcore.cli.output.screen import fields, state, table
+from billcore.cli.output.view import View
+from billcore.domain.customer import Customer, PaymentMethod
+
+
+def customer_list(view: View, customers: Sequence[Customer]) -> RenderableType:
+    """One row for each customer."""
+    return table(
+        ("reference", "~name", "~email", "place", "since"),
+        [(one.reference, _name(one), one.email or "", _place(one), view.day(one.created_at)) for one in customers],
+    )
+
+
+def customer_page(view: View, one: Customer) -> RenderableType:
+    """Everything about one customer, with methods and subscriptions."""
+    methods = view.billing.payment_methods.list(one.id)
+    subs = view.billing.subscriptions.list(customer=one.id, limit=20)
+    address = ", ".join(part for part in (one.address, one.postcode, one.city, _place(one)) if part)
+    return fields(
+        [
+            ("customer", one.reference),
+            ("name", one.name),
+            ("organization", one.organization),
+            ("email", one.email),
+            ("phone", one.phone),
+            ("address", address),
+            ("VAT number", one.vat_number),
+            ("tax", "exempt" if one.tax_exempt else None),
+            ("time zone", one.timezone),
+            ("currency", one.currency),
+            ("billing day", str(one.billing_day) if one.billing_day else None),
+            ("custom fields", ", ".join(f"{name}={text}" for name, text in one.custom_fields.items())),
+            ("since", view.day(one.created_at)),
+            ("pays with", "\n".join(_method(method, one) for method in methods)),
+            ("subscriptions", Group(*(state(sub.state, f"  {sub.reference}") for sub in subs)) if subs else None),
+            ("id", one.id),
+        ]
+    )
+
+
+def method_list(view: View, methods: Sequence[PaymentMethod]) -> RenderableType:
+    """One row for each payment method."""
+    defaults = {view.billing.customers.get(id_).default_method_id for id_ in {m.customer_id for m in methods}}
+    return table(
+        ("method", "gateway", "kind", "~token", "status", "default", "since"),
+        [
+            (
+                one.reference or one.id,
+                one.gateway,
+                " ".join(part for part in (one.kind, one.brand, one.last4) if part),
+                one.token,
+                state(one.status),
+                "yes" if one.id in defaults else "",
+                view.day(one.created_at),
+            )
+            for one in methods
+        ],
+    )
+
+
+def _name(one: Customer) -> str:
+    return ", ".join(part for part in (one.name, one.organization) if part)
+
+
+def _place(one: Customer) -> str:
+    return " ".join(part for part in (one.region, one.country) if part)
+
+
+def _method(method: PaymentMethod, one: Customer) -> str:
+    marks = " (default)" if method.id == one.default_method_id else ""
+    return f"{method.reference or method.id}: {method.gateway} {method.kind} {method.token}{marks}"

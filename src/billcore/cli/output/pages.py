@@ -1,0 +1,170 @@
+"""Which page shows which result; the one line that confirms a command; what a dry run says."""
+
+from collections.abc import Mapping, Sequence
+
+import click
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from billcore.billing import Billing
+from billcore.cli.output import catalog, customers, invoices, payments, subscriptions
+from billcore.cli.output.screen import counted, money, screen
+from billcore.cli.output.view import View
+from billcore.commands.catalog import CatalogChange, Quote
+from billcore.commands.invoices import InvoicePreview
+from billcore.commands.verb import Definition
+from billcore.domain.customer import Customer, PaymentMethod
+from billcore.domain.invoice import CreditNote, Invoice
+from billcore.domain.money import decimal_text
+from billcore.domain.payment import Payment
+from billcore.domain.subscription import Subscription
+from billcore.domain.usage import UsageEvent
+from billcore.files import toml_text
+from billcore.preview import Preview
+
+_DONE = {
+    "create": "created",
+    "update": "updated",
+    "delete": "deleted",
+    "add": "added",
+    "remove": "removed",
+    "set_default": "is the default now",
+    "cancel": "canceled",
+    "uncancel": "goes on",
+    "hold": "put on hold",
+    "resume": "resumed",
+    "activate": "activated",
+    "retry": "tried again",
+    "record": "recorded",
+}
+
+
+def show(billing: Billing, definition: Definition, result: object, given: Mapping[str, object]) -> None:
+    """Print a verb's result for people: a table, a page, or one line."""
+    view = View(billing)
+    output = screen()
+    if isinstance(result, Preview):
+        output.show(_preview(view, definition, result, given))
+    elif definition.full_name == "catalog.export":
+        click.echo(toml_text(result if isinstance(result, dict) else {}), nl=False)
+    elif definition.reads:
+        output.show(_page(view, definition, result))
+    else:
+        output.show(confirmation(view, definition, result, given))
+
+
+def confirmation(view: View, definition: Definition, result: object, given: Mapping[str, object]) -> RenderableType:
+    """What a command has done, in one line."""
+    done = _DONE.get(definition.name, definition.name)
+    match result:
+        case Customer():
+            return Text(f"Customer {result.reference} {done}.")
+        case PaymentMethod():
+            owner = view.customer(result.customer_id)
+            return Text(f"Payment method {result.reference or result.id} of {owner} {done}.")
+        case Subscription():
+            return Text(_subscription_line(view, result, done, definition.name))
+        case UsageEvent():
+            what = f"{decimal_text(result.quantity)} {result.component}"
+            where = view.subscriptions([result.subscription_id])[result.subscription_id]
+            return Text(f"Usage recorded: {what} for {where} at {view.day(result.at)}.")
+        case dict():
+            name = str(given.get("name"))
+            return Text(f"{name} = {catalog.setting_text(result.get(name.split('.', maxsplit=1)[0]))}")
+        case list() if definition.full_name == "catalog.apply":
+            return _changes(result, applied=True)
+    return Text(f"{definition.full_name} {done}.")
+
+
+def _subscription_line(view: View, sub: Subscription, done: str, verb: str) -> str:
+    """Subscription s1 created: active, renews 2026-02-28."""
+    if verb == "cancel" and sub.ended_at is None and sub.cancel_at is not None:
+        return f"Subscription {sub.reference} {view.ending(sub)}; until then it is {sub.state}."
+    coming = subscriptions.next_of(view, sub)
+    return f"Subscription {sub.reference} {done}: {sub.state}{', ' + coming if coming else ''}."
+
+
+def _page(view: View, definition: Definition, result: object) -> RenderableType:
+    if isinstance(result, (list, tuple)):
+        return _listed(view, definition, result)
+    match result:
+        case Customer():
+            return customers.customer_page(view, result)
+        case Subscription():
+            return subscriptions.subscription_page(view, result)
+        case Invoice():
+            return invoices.invoice_page(view, result)
+        case InvoicePreview():
+            return invoices.preview_page(view, result)
+        case Payment():
+            return payments.payment_page(view, result)
+        case Quote():
+            return catalog.quote_page(result)
+        case dict():
+            return catalog.setting_page(result)
+    return Text(str(result))
+
+
+def _listed(view: View, definition: Definition, result: Sequence[object]) -> RenderableType:
+    """A table, and how to see more where the page is full."""
+    if not result:
+        return Text(f"No {definition.noun.replace('_', ' ')}." if definition.name == "list" else "None found.")
+    made = _table(view, result)
+    limit = next((each.default for each in definition.parameters if each.name == "limit"), None)
+    if len(result) != limit:
+        return made
+    last = getattr(result[-1], "reference", None) or getattr(result[-1], "id", "")
+    paged = any(each.name == "after" for each in definition.parameters)
+    more = f"--limit N, or the next page: --after {last}" if paged else "--limit N"
+    return Group(made, Text(f"The first {counted(len(result), 'row')}. More: {more}", "dim"))
+
+
+def _table(view: View, result: Sequence[object]) -> RenderableType:
+    match result[0]:
+        case Customer():
+            return customers.customer_list(view, [one for one in result if isinstance(one, Customer)])
+        case PaymentMethod():
+            return customers.method_list(view, [one for one in result if isinstance(one, PaymentMethod)])
+        case Subscription():
+            return subscriptions.subscription_list(view, [one for one in result if isinstance(one, Subscription)])
+        case Invoice():
+            return invoices.invoice_list(view, [one for one in result if isinstance(one, Invoice)])
+        case CreditNote():
+            return invoices.note_list(view, [one for one in result if isinstance(one, CreditNote)])
+        case Payment():
+            return payments.payment_list(view, [one for one in result if isinstance(one, Payment)])
+    return Group(*(Text(str(one)) for one in result))
+
+
+def _changes(result: Sequence[object], *, applied: bool) -> RenderableType:
+    changes = [one for one in result if isinstance(one, CatalogChange)]
+    if not changes:
+        return Text("The catalog is as in the file; nothing changes.")
+    verb = "applied" if applied else "would be applied"
+    return Group(catalog.change_list(changes), Text(f"{counted(len(changes), 'change')} {verb}."))
+
+
+def _preview(
+    view: View, definition: Definition, preview: Preview[object], given: Mapping[str, object]
+) -> RenderableType:
+    """What a command would do, with the documents that would come of it."""
+    for made in (preview.value, *preview.invoices, *preview.credit_notes):
+        named = getattr(made, "reference", None) or getattr(made, "number_text", None)
+        if named:
+            view.known[str(getattr(made, "id", ""))] = named
+    if definition.full_name == "catalog.apply" and isinstance(preview.value, list):
+        head = _changes(preview.value, applied=False)
+    else:
+        head = confirmation(view, definition, preview.value, given)
+    parts: list[RenderableType] = [Text("Dry run: this would come of it; nothing was kept.", "bold yellow"), head]
+    for invoice in preview.invoices:
+        parts += [Text(), invoices.invoice_page(view, invoice, stored=False)]
+    for note in preview.credit_notes:
+        parts += [Text(), invoices.note_page(view, note)]
+    if preview.payments:
+        parts.append(Text())
+    parts += [
+        Text(f"Payment of {money(one.amount, one.currency)} through {one.gateway}, taken as approved.")
+        for one in preview.payments
+    ]
+    return Group(*parts)

@@ -1,0 +1,77 @@
+"""Payments on the screen."""
+
+from collections.abc import Sequence
+
+from rich.console import RenderableType
+
+from billcore.cli.output.screen import fields, money, state, table
+from billcore.cli.output.view import View
+from billcore.domain.payment import Payment
+
+
+def payment_list(view: View, payments: Sequence[Payment]) -> RenderableType:
+    """One row for each attempt."""
+    customers = view.customers(one.customer_id for one in payments)
+    numbers = {id_: view.billing.invoices.get(id_).number_text for id_ in {one.invoice_id for one in payments}}
+    return table(
+        ("at", "customer", "invoice", "status", ">amount", "~answer", "payment"),
+        [
+            (
+                view.day(one.created_at),
+                customers[one.customer_id],
+                numbers[one.invoice_id] or "-",
+                state(one.status),
+                money(one.amount, one.currency),
+                answer(one),
+                one.id,
+            )
+            for one in payments
+        ],
+    )
+
+
+def attempts(view: View, payments: Sequence[Payment]) -> RenderableType:
+    """The attempts to collect one invoice."""
+    return table(
+        ("attempt", "at", "status", ">amount", "~answer"),
+        [
+            (
+                f"{one.attempt} ({one.cause})",
+                view.day(one.created_at),
+                state(one.status),
+                money(one.amount, one.currency),
+                answer(one),
+            )
+            for one in payments
+        ],
+    )
+
+
+def payment_page(view: View, one: Payment) -> RenderableType:
+    """Everything about one attempt."""
+    invoice = view.billing.invoices.get(one.invoice_id)
+    return fields(
+        [
+            ("payment", one.id),
+            ("customer", view.customer(one.customer_id)),
+            ("invoice", invoice.number_text or invoice.id),
+            ("status", state(one.status)),
+            ("amount", money(one.amount, one.currency)),
+            ("captured", money(one.captured, one.currency) if one.captured != one.amount else None),
+            ("refunded", money(one.refunded, one.currency) if one.refunded else None),
+            ("attempt", f"{one.attempt} ({one.cause}), sent {one.sends} times"),
+            ("gateway", one.gateway),
+            ("its id there", one.gateway_id),
+            ("answer", answer(one)),
+            ("made", view.day(one.created_at)),
+            ("settled", view.day(one.settled_at)),
+            ("asked again", view.day(one.next_check_at)),
+            ("parked", one.parked_reason),
+        ]
+    )
+
+
+def answer(one: Payment) -> str:
+    """What the gateway said, where it is more than yes."""
+    parts = (one.decline_code, one.decline_kind and f"({one.decline_kind})", one.message, one.action_url)
+    return " ".join(part for part in parts if part)

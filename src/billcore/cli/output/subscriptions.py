@@ -1,0 +1,85 @@
+"""Subscriptions and usage on the screen."""
+
+from collections.abc import Sequence
+
+from rich.console import RenderableType
+
+from billcore.cli.output.screen import fields, state, table
+from billcore.cli.output.view import View
+from billcore.domain.money import decimal_text
+from billcore.domain.subscription import Action, Subscription
+
+ACTIONS: dict[Action, str] = {
+    "resume": "resumes",
+    "cancel": "ends",
+    "expire": "expires",
+    "start": "starts",
+    "trial_end": "trial ends",
+    "renew": "renews",
+}
+
+
+def subscription_list(view: View, subs: Sequence[Subscription]) -> RenderableType:
+    """One row for each subscription."""
+    customers = view.customers(sub.customer_id for sub in subs)
+    prices = view.prices(sub.price_id for sub in subs)
+    return table(
+        ("reference", "customer", "state", "price", "next"),
+        [
+            (
+                sub.reference,
+                customers[sub.customer_id],
+                state(sub.state),
+                _quantity(sub) + prices[sub.price_id],
+                next_of(view, sub),
+            )
+            for sub in subs
+        ],
+    )
+
+
+def subscription_page(view: View, sub: Subscription) -> RenderableType:
+    """Everything about one subscription."""
+    prices = view.prices([sub.price_id, *(item.price_id for item in sub.items)])
+    items = [
+        f"{decimal_text(item.quantity)} {item.component} at {prices[item.price_id]}"
+        for item in sub.items
+        if item.ended_at is None
+    ]
+    coupons = [applied.coupon.code for applied in sub.coupons]
+    base = view.subscriptions([sub.base_id])[sub.base_id]
+    return fields(
+        [
+            ("subscription", sub.reference),
+            ("customer", view.customer(sub.customer_id)),
+            ("state", state(sub.state)),
+            ("price", _quantity(sub) + prices[sub.price_id]),
+            ("components", "\n".join(items)),
+            ("coupons", ", ".join(coupons)),
+            ("add-on of", base),
+            ("period", view.span(sub.period_start, sub.period_end)),
+            ("trial until", view.day(sub.trial_until)),
+            ("billings", str(sub.sequence)),
+            ("next", next_of(view, sub)),
+            ("resumes", view.day(sub.resume_at)),
+            ("end", view.ending(sub)),
+            ("reason", sub.cancel_reason),
+            ("collection", sub.collection),
+            ("parked", sub.parked_reason),
+            ("since", view.day(sub.created_at)),
+            ("id", sub.id),
+        ]
+    )
+
+
+def next_of(view: View, sub: Subscription) -> str:
+    """What happens next by itself, "" when nothing does."""
+    if sub.parked_at is not None:
+        return "parked: billcore doctor"
+    if sub.next_action is None:
+        return view.ending(sub)
+    return f"{ACTIONS[sub.next_action]} {view.day(sub.next_action_at)}"
+
+
+def _quantity(sub: Subscription) -> str:
+    return "" if sub.quantity == 1 else f"{decimal_text(sub.quantity)} x "

@@ -1,0 +1,152 @@
+"""`billcore run` and `billcore worker`: everything that is due, once or for ever; both stop cleanly."""
+
+import json
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from billcore.cli import trouble
+from billcore.cli.context import App, json_option, pass_app, store_options
+from billcore.commands.parameters import instant
+from billcore.errors import Refused, StoreError
+
+if TYPE_CHECKING:
+    from billcore.billing import Billing
+    from billcore.engine.run import RunReport
+
+# Conditions that pass by themselves: a worker says so and tries again.
+_PASSING = frozenset({"database_locked", "database_full", "version_conflict"})
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+
+
+class Stop:
+    """Whether somebody asked the process to stop, and by which signal."""
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+
+    def __call__(self) -> bool:
+        """Asked between batches."""
+        return self.number is not None
+
+    @contextmanager
+    def listening(self) -> Iterator["Stop"]:
+        """Ctrl-C and SIGTERM ask to stop after the batch that runs; the second Ctrl-C stops at once."""
+        before = {number: signal.signal(number, self._asked) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield self
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _asked(self, number: int, _frame: FrameType | None) -> None:
+        if self.number is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.number = number
+        click.echo("stopping after this batch; Ctrl-C again stops at once", err=True)
+
+
+@click.command(short_help="Do everything that is due: renew, collect, retry.")
+@click.option("--until", metavar="DATE", help="Up to and including then.  [default: now]")
+@json_option
+@store_options
+@pass_app
+def run(app: App, until: str | None) -> None:
+    """Do everything that is due: start, renew, collect, retry, end.
+
+    On a store with a simulated clock --until moves time forward, each piece of work at its own instant.
+    Ctrl-C stops cleanly after the batch that runs; the next run goes on from there.
+    """
+    from billcore.cli.output.progress import watched
+
+    with app.billing() as billing, Stop().listening() as stop:
+        zone = str(billing.settings.list()["timezone"])
+        end = instant(until, zone) if until is not None else billing.clock.now()
+        with watched(billing.clock.now(), end, zone) as watch:
+            report = billing.run(end, watch=watch, stop=stop)
+        _tell(app, report, zone)
+        if report.stopped and stop.number is not None:
+            raise SystemExit(trouble.stopped_by(stop.number))
+
+
+@click.command(short_help="Do what is due, for ever.")
+@click.option("--every", metavar="TIME", default="10s", show_default=True, help="Pause: 10s, 5m or 1h.")
+@json_option
+@store_options
+@pass_app
+def worker(app: App, every: str) -> None:
+    """Do what is due, wait, and do it again, until Ctrl-C or SIGTERM stops it cleanly.
+
+    A database that is locked or full is tried again; anything worse ends the worker with its message.
+    """
+    pause = _seconds(every)
+    with app.billing() as billing, Stop().listening() as stop:
+        if billing.clock.simulated:
+            raise Refused(
+                "not_supported",
+                "A worker follows the system's clock; this store has a simulated one.",
+                remedy="Move its time with: billcore run --until DATE.",
+            )
+        zone = str(billing.settings.list()["timezone"])
+        if not app.json:
+            click.echo(f"working every {every}; Ctrl-C stops", err=True)
+        while not stop():
+            _round(app, billing, zone, stop)
+            _rest(pause, stop)
+        click.echo("stopped cleanly", err=True)
+
+
+def _round(app: App, billing: "Billing", zone: str, stop: Stop) -> None:
+    """One run; what passes by itself is told and left to the next one."""
+    try:
+        report = billing.run(stop=stop)
+    except StoreError as error:
+        if error.code not in _PASSING:
+            raise
+        click.echo(f"error [{error.code}]: {error.message} Trying again.", err=True)
+        return
+    if report.total or app.json:
+        _tell(app, report, zone)
+
+
+def _rest(seconds: int, stop: Callable[[], bool]) -> None:
+    """Wait, in steps short enough to stop at once when asked."""
+    for _ in range(seconds * 5):
+        if stop():
+            return
+        time.sleep(0.2)
+
+
+def _seconds(text: str) -> int:
+    found = re.fullmatch(r"(\d{1,6}) ?([smh]?)", text.strip())
+    if found is None or int(found[1]) == 0:
+        raise click.BadParameter(f"{text!r} is not a pause. Write 10s, 5m or 1h.", param_hint="--every")
+    return int(found[1]) * _UNITS[found[2]]
+
+
+def _tell(app: App, report: "RunReport", zone: str) -> None:
+    """What a run did, in one line."""
+    from billcore.cli.output.screen import counted, day
+    from billcore.commands.plain import to_plain
+
+    if app.json:
+        click.echo(json.dumps({**to_plain(report), "total": report.total}))
+        return
+    parts = [
+        counted(report.actions, "subscription date"),
+        counted(report.collections, "collection"),
+        counted(report.checks, "check") + " of open payments",
+        counted(report.steps, "dunning step"),
+    ]
+    done = [part for part in parts if not part.startswith("0 ")]
+    did = ", ".join(done) if done else "nothing was due"
+    if report.stopped:
+        click.echo(f"Stopped cleanly: {did}. The next run goes on from there.")
+    else:
+        click.echo(f"Done up to {day(report.until, zone)}: {did}.")
