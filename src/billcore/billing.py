@@ -59,8 +59,8 @@ class Billing:
 
     `url` is a database URL; a new SQLite file gets its schema by itself. `clock` is the system's unless the store
     was made with a simulated one. `settings` are stored when they differ from what is stored. `gateways` maps a
-    gateway's name to its configuration. `plugins` are the host's own by name, or a registry to share. `seed` makes ids repeatable (promise P9). `actor` is who commands are
-    written down to.
+    gateway's name to its configuration. `plugins` are the host's own by name, or a registry that several share.
+    `seed` makes ids repeatable (promise P9). `actor` is who commands are written down to.
     """
 
     def __init__(
@@ -268,25 +268,34 @@ class Billing:
     _joined = False
 
     def _open_store(self, clock: Clock | None, settings: Mapping[str, object] | None) -> Clock:
-        with self.database.transaction() as tx:
-            meta = journal.meta(tx)
-            if "installation" not in meta:
-                meta["installation"] = os.urandom(6).hex()
-                journal.save_meta(tx, "installation", meta["installation"])
-                journal.save_meta(tx, "revision", "1")
-                if clock is not None and clock.simulated:
-                    meta["clock"] = clock.now().isoformat()
-                    journal.save_meta(tx, "clock", meta["clock"])
-            self.installation = meta["installation"]
-            if settings:
-                stored = Settings.from_mapping(journal.settings(tx))
-                wanted = Settings.from_mapping(settings, stored)
-                if wanted != stored:
-                    journal.save_settings(tx, wanted.to_mapping())
-                    self._bump(tx)
+        """Read what the store says of itself; a write lock is taken only where something is new."""
+        with self.database.transaction(reads=True) as tx:
+            meta, stored = journal.meta(tx), Settings.from_mapping(journal.settings(tx))
+        wanted = Settings.from_mapping(settings, stored) if settings else stored
+        if "installation" not in meta or wanted != stored:
+            with self.database.transaction() as tx:
+                meta = self._set_up(tx, clock, settings or {})
+        self.installation = meta["installation"]
         if "clock" in meta:
             return SimulatedClock(datetime.fromisoformat(meta["clock"]).astimezone(UTC))
         return SystemClock()
+
+    def _set_up(self, tx: Transaction, clock: Clock | None, settings: Mapping[str, object]) -> dict[str, str]:
+        """Write what is new: the installation's id and clock, and settings that differ from what is stored."""
+        meta = journal.meta(tx)
+        if "installation" not in meta:
+            meta["installation"] = os.urandom(6).hex()
+            journal.save_meta(tx, "installation", meta["installation"])
+            journal.save_meta(tx, "revision", "1")
+            if clock is not None and clock.simulated:
+                meta["clock"] = clock.now().isoformat()
+                journal.save_meta(tx, "clock", meta["clock"])
+        stored = Settings.from_mapping(journal.settings(tx))
+        wanted = Settings.from_mapping(settings, stored)
+        if wanted != stored:
+            journal.save_settings(tx, wanted.to_mapping())
+            self._bump(tx)
+        return meta
 
     def _scope(self, tx: Transaction, now: datetime, actor: str = "engine") -> Scope:
         site = self._read_site(tx)
