@@ -1,0 +1,54 @@
+"""Proves the books: every law over everything that is stored, streaming (behaviour 10)."""
+
+from collections.abc import Iterator
+
+from billcore.commands.scope import Scope
+from billcore.engine.proofs.agreement import read_agreements
+from billcore.engine.proofs.documents import prove_given_back, prove_lines, prove_settlement
+from billcore.engine.proofs.law import BATCH, Finding, Findings, Law, Proof, Verdict, Watcher
+from billcore.engine.proofs.ledger import prove_balances, prove_entries, read_book
+from billcore.engine.proofs.numbers import prove_numbers
+from billcore.engine.proofs.payments import prove_payments
+from billcore.engine.proofs.periods import prove_coverage_rows, prove_periods
+from billcore.engine.proofs.price import Pricing
+from billcore.store.database import Transaction
+
+__all__ = ["Finding", "Law", "Proof", "Verdict", "Watcher", "verify"]
+
+
+def verify(scope: Scope, watch: Watcher = lambda _what, _done: None) -> Proof:
+    """Prove everything in one reading transaction, so that others may go on writing.
+
+    Customers and subscriptions are read in batches; memory does not grow with the books. Nothing is changed.
+    """
+    findings = Findings(scope.tx, watch)
+    prove_numbers(findings)
+    prove_entries(findings)
+    prove_given_back(findings)
+    prove_coverage_rows(findings)
+    done = 0
+    for customers in _customers(scope.tx):
+        book = read_book(scope.tx, customers)
+        prove_lines(findings, customers)
+        prove_settlement(findings, book, customers)
+        prove_payments(findings, book, customers)
+        prove_balances(findings, book, customers)
+        done += len(customers)
+        watch("customers", done)
+    done = 0
+    pricing = Pricing(scope)
+    for agreements in read_agreements(scope.tx):
+        prove_periods(findings, agreements, pricing)
+        done += len(agreements)
+        watch("subscriptions", done)
+    return findings.proof()
+
+
+def _customers(tx: Transaction) -> Iterator[list[str]]:
+    last = ""
+    while True:
+        rows = tx.rows("SELECT id FROM billcore_customers WHERE id > ? ORDER BY id LIMIT ?", [last, BATCH])
+        if not rows:
+            return
+        last = rows[-1][0]
+        yield [row[0] for row in rows]
