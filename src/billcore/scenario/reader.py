@@ -1,6 +1,6 @@
 """Reading scenario files strictly: each error is one message with file, key path and remedy."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -222,13 +222,3 @@ def _instant(value: object, zone: str, file: str, path: str) -> datetime:
         return instant(value, zone)
     except InvalidValue as error:
         raise scenario_invalid(file, path, error.message, error.remedy) from None
-
-
-def stories_of(paths: Sequence[Path]) -> Iterator[tuple[Path, list[Story] | FileInvalid]]:
-    """Each file with its scenarios, or with why it cannot be read."""
-    reader = Reader()
-    for path in scenario_files(paths):
-        try:
-            yield path, reader.read(path)
-        except FileInvalid as error:
-            yield path, error

@@ -1,9 +1,11 @@
 """A scenario as values: what was read from a file, and what came of it."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 
 from attrs import field, frozen
+
+UNSUPPORTED = "unsupported: "
 
 
 @frozen
@@ -80,11 +82,23 @@ class Verdict:
             "ok": self.ok,
             "seconds": self.milliseconds / 1000,
             "failures": [
-                {"path": failure.path, "expected": failure.expected, "actual": failure.actual}
+                {"path": failure.path, "expected": plain(failure.expected), "actual": plain(failure.actual)}
                 for failure in self.failures
             ],
             "error": self.error,
         }
 
 
-UNSUPPORTED = "unsupported: "
+def plain(value: object) -> object:
+    """A value of a file as JSON has it: dates are texts."""
+    match value:
+        case date():
+            return value.isoformat()
+        case Mapping():
+            return {str(key): plain(part) for key, part in value.items()}
+        case list() | tuple():
+            return [plain(part) for part in value]
+        case None | bool() | int() | str():
+            return value
+        case _:
+            return str(value)
