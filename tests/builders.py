@@ -8,8 +8,8 @@ from billcore.billing import Billing
 from billcore.clock import SimulatedClock
 from billcore.domain.bill import Site
 from billcore.domain.catalog import Component, Price, Product
-from billcore.domain.customer import Customer
 from billcore.domain.credit import Credit
+from billcore.domain.customer import Customer
 from billcore.domain.draft import DraftLine
 from billcore.domain.durations import Duration
 from billcore.domain.facts import Facts
@@ -301,9 +301,7 @@ CATALOG = {
             "code": "hosting",
             "name": "Hosting",
             "kind": "quantity",
-            "prices": [
-                {"code": "hosting-m", "scheme": "per_unit", "unit_amount": "2.00", "every": "1 month"}
-            ],
+            "prices": [{"code": "hosting-m", "scheme": "per_unit", "unit_amount": "2.00", "every": "1 month"}],
         },
     ],
     "coupons": [

@@ -56,10 +56,7 @@ def test_every_status_is_reached_from_a_draft() -> None:
     found = {"draft"}
     for _ in INVOICE_STATUSES:
         found |= {
-            target
-            for status in found
-            for event in INVOICE_EVENTS
-            for target in EXPECTED.get((status, event), ())
+            target for status in found for event in INVOICE_EVENTS for target in EXPECTED.get((status, event), ())
         }
     assert found == set(INVOICE_STATUSES)
 

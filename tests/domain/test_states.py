@@ -96,7 +96,7 @@ def test_there_are_fourteen_states_each_of_one_sort() -> None:
     others = {"pending", "awaiting_signup", "on_hold"}
     assert set(STATES) == LIVE | PROBLEM | END | others
     assert len(LIVE) + len(PROBLEM) + len(END) + len(others) == 14
-    assert END == {"canceled", "expired", "trial_ended", "failed_to_create"}
+    assert {"canceled", "expired", "trial_ended", "failed_to_create"} == END
 
 
 @pytest.mark.parametrize(("state", "event"), CELLS)
@@ -151,9 +151,7 @@ def test_every_state_can_be_reached_by_a_new_subscription() -> None:
 @pytest.mark.parametrize("state", sorted(END - {"failed_to_create"}))
 def test_an_ended_subscription_comes_back_only_by_reactivation(state) -> None:
     leaving = {
-        event
-        for event in EVENTS
-        if isinstance(cell := TABLE[event][state], Allowed) and cell.targets != (state,)
+        event for event in EVENTS if isinstance(cell := TABLE[event][state], Allowed) and cell.targets != (state,)
     }
     assert leaving == {"reactivate"}
 

@@ -13,12 +13,12 @@ from billcore.domain.catalog import Price
 from billcore.domain.credit import draw
 from billcore.domain.customer import Customer, PaymentMethod
 from billcore.domain.event import StateChange
-from billcore.domain.facts import Facts
+from billcore.domain.facts import Facts, own_interval
 from billcore.domain.periods import Schedule, schedule_from_start
 from billcore.domain.receivable import first_renewal, signup_state
 from billcore.domain.states import State
 from billcore.domain.step import Step, planned
-from billcore.domain.subscription import Subscription
+from billcore.domain.subscription import Item, Subscription
 from billcore.domain.values import evolve
 from billcore.errors import InvalidValue, Refused
 from billcore.store import customer as customers
@@ -41,10 +41,10 @@ class Start:
 
 
 def currency_of(customer: Customer, price: Price, scope: Scope) -> str:
-    """The currency a customer buys a price in: his own, the site's, or the only one the price has."""
-    for wanted in (customer.currency, scope.settings.currency):
-        if wanted is not None and wanted in price.currencies:
-            return wanted
+    """The currency a customer buys a price in: his own; without one the site's, or the only one the price has."""
+    wanted = customer.currency or scope.settings.currency
+    if wanted in price.currencies:
+        return wanted
     if customer.currency is None and len(price.currencies) == 1:
         return price.currencies[0]
     raise Refused(
@@ -100,33 +100,37 @@ def take_over(sub: Subscription, facts: Facts, start: Start, scope: Scope) -> Su
     begun = start.starts_at or scope.now
     schedule = _taken_schedule(sub, facts, begun, start.next_billing_at)
     period_start = max(begun, schedule.boundary_before(start.next_billing_at))
-    return planned(
-        evolve(
-            sub,
-            state="active",
-            anchor=schedule.anchor,
-            activated_at=begun,
-            priced_from=begun,
-            arrears_from=period_start,
-            period_start=period_start,
-            period_end=start.next_billing_at,
-            sequence=1,
-        )
+    running = evolve(
+        sub,
+        state="active",
+        anchor=schedule.anchor,
+        activated_at=begun,
+        priced_from=begun,
+        arrears_from=period_start,
+        period_start=period_start,
+        period_end=start.next_billing_at,
+        sequence=1,
     )
+    return planned(evolve(running, items=tuple(_running(running, item, facts, scope) for item in sub.items)))
+
+
+def _running(sub: Subscription, item: Item, facts: Facts, scope: Scope) -> Item:
+    """A component with its own interval as it is taken over: its period that holds now is paid."""
+    if not own_interval(facts.prices[item.price_id], facts.price):
+        return item
+    schedule = facts.item_schedule(sub, item)
+    end = schedule.boundary_after(scope.now)
+    return evolve(item, period_start=schedule.boundary_before(end), period_end=end)
 
 
 def _taken_schedule(sub: Subscription, facts: Facts, begun: datetime, next_at: datetime) -> Schedule:
     """The original start's boundaries where they meet the next billing date, otherwise that date's own."""
     every, settings = facts.price.every, facts.settings
     assert every is not None
-    own = schedule_from_start(
-        begun, every, facts.zone, sub.billing_day, settings.billing_time, settings.period_policy
-    )
+    own = schedule_from_start(begun, every, facts.zone, sub.billing_day, settings.billing_time, settings.period_policy)
     if own.is_boundary(next_at):
         return own
-    return Schedule(
-        next_at, every, facts.zone, sub.billing_day, settings.billing_time, settings.period_policy
-    )
+    return Schedule(next_at, every, facts.zone, sub.billing_day, settings.billing_time, settings.period_policy)
 
 
 def sign_up(scope: Scope, step: Step, customer: Customer) -> Subscription:
@@ -246,9 +250,7 @@ def start_or_wait(scope: Scope, step: Step, customer: Customer) -> Step | None:
     method = _method(scope, customer, sub)
     if due == 0 or method is None or bill.invoice is None:
         return step
-    pending = evolve(
-        use_coupons(step, bill.used).subscription, state="pending", next_action_at=None, next_action=None
-    )
+    pending = evolve(use_coupons(step, bill.used).subscription, state="pending", next_action_at=None, next_action=None)
     put_subscription(scope, pending, step.before)
     _change(scope, pending, step.before.state, "start_reached")
     payment, draft = attempt(scope, bill.invoice, method, "signup", due)

@@ -20,7 +20,7 @@ PaymentStatus = Literal[
 PAYMENT_STATUSES: tuple[PaymentStatus, ...] = get_args(PaymentStatus)
 
 OutcomeKind = Literal[
-    "approved", "pending", "action_required", "declined", "not_sent", "unknown", "not_found"
+    "approved", "pending", "action_required", "declined", "canceled", "not_sent", "unknown", "not_found"
 ]
 OUTCOME_KINDS: tuple[OutcomeKind, ...] = get_args(OutcomeKind)
 
@@ -91,6 +91,7 @@ TABLE: Mapping[PaymentStatus, Mapping[OutcomeKind, PaymentStatus]] = {
             "pending": "pending",
             "action_required": "requires_action",
             "declined": "failed",
+            "canceled": "canceled",
             "not_sent": "failed",
             "unknown": "unknown" if status == "pending" else status,
             "not_found": status,

@@ -52,7 +52,7 @@ class _Settlement:
         match outcome.kind:
             case "approved":
                 self._approved(outcome.amount)
-            case "declined":
+            case "declined" | "canceled":
                 self._declined(outcome)
             case "not_sent":
                 self._not_sent(before.status == "unknown")
@@ -82,9 +82,7 @@ class _Settlement:
             self.receivable.fail(self.payment.created_at, self.payment.cause, None)
             return
         status = invoice.after("pay", "paid")
-        self.receivable.put(
-            evolve(invoice, paid=paid, status=status, overdue=False, reserved_by=None, collect_at=None)
-        )
+        self.receivable.put(evolve(invoice, paid=paid, status=status, overdue=False, reserved_by=None, collect_at=None))
         self.receivable.paid_up()
 
     def _late_success(self, amount: int) -> None:

@@ -49,10 +49,7 @@ def send(place: Workplace, sends: Sequence[Payment]) -> None:
         try:
             gateway = place.gateway(name)
         except Exception as error:
-            settled = [
-                (payment.id, Outcome("not_sent", message=str(error)[:500]), at[payment.id])
-                for payment in group
-            ]
+            settled = [(payment.id, Outcome("not_sent", message=str(error)[:500]), at[payment.id]) for payment in group]
         else:
             requests = [charge_of(payment) for payment in group]
             for result in deliver(gateway, requests, threads=place.threads, deadline_s=place.deadline_s):
@@ -149,7 +146,7 @@ def record(scope: Scope, settled: Sequence[Settled]) -> list[Settled]:
         affair = affairs[payment.invoice_id]
         settled_payment = settle(payment, outcome, affair)
         if (
-            settled_payment.status == "failed"
+            settled_payment.status in ("failed", "canceled")
             and payment.status in IN_DOUBT
             and payment.cause != "collection"
         ):
@@ -196,9 +193,7 @@ def receivables(
         key = (invoice.customer_id, invoice.currency)
         account = Account(
             zones.get(invoice.customer_id, scope.settings.timezone),
-            tuple(
-                sub for sub in subs.get(invoice.customer_id, {}).values() if sub.currency == invoice.currency
-            ),
+            tuple(sub for sub in subs.get(invoice.customer_id, {}).values() if sub.currency == invoice.currency),
             cases.get(key),
             frozenset(overdue.get(key, ())),
             tuple(credits.get(invoice.customer_id, ())),
@@ -210,11 +205,7 @@ def receivables(
 def _with_lines_where_shared(scope: Scope, ids: "dict[str, datetime] | set[str]") -> dict[str, Invoice]:
     """Invoices by id; their lines only where they are needed: drafts, and those of several subscriptions."""
     found = invoices.by_ids(scope.tx, ids, lines=False)
-    needy = [
-        invoice.id
-        for invoice in found.values()
-        if invoice.subscription_id is None or invoice.status == "draft"
-    ]
+    needy = [invoice.id for invoice in found.values() if invoice.subscription_id is None or invoice.status == "draft"]
     if needy:
         found.update(invoices.by_ids(scope.tx, needy))
     return found

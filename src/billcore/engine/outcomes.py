@@ -3,6 +3,7 @@
 from typing import assert_never
 
 from billcore.domain.payment import Outcome
+from billcore.plugins.decline import DeclineCode
 from billcore.plugins.gateway import (
     ActionRequired,
     Answer,
@@ -30,7 +31,7 @@ def outcome_of(result: Answer | Failure) -> Outcome:
             return Outcome("action_required", gateway_id=result.gateway_id, action_url=result.url)
         case Declined():
             return Outcome(
-                "declined",
+                "canceled" if result.code is DeclineCode.CANCELED else "declined",
                 gateway_id=result.gateway_id or None,
                 decline_kind=result.kind.value,
                 decline_code=result.code.value,

@@ -76,7 +76,7 @@ def _ask(place: Workplace, name: str, group: Sequence[Payment]) -> None:
     again: list[Request] = []
     for payment_id, outcome in answers.items():
         payment = by_id[payment_id]
-        waits = outcome.kind in ("pending", "action_required") and Capability.CANCEL in gateway.capabilities
+        waits = outcome.kind == "action_required" and Capability.CANCEL in gateway.capabilities
         if waits and _expired(place, payment, moments[payment_id]):
             again.append(Cancel(payment_id, Money(payment.amount, payment.currency)))
             continue
@@ -86,7 +86,7 @@ def _ask(place: Workplace, name: str, group: Sequence[Payment]) -> None:
         settled.append((payment_id, outcome, moments[payment_id]))
     for payment_id, outcome in _answers(place, gateway, again).items():
         settled.append((payment_id, outcome, moments[payment_id]))
-    final = [row for row in settled if row[1].kind in ("approved", "declined")]
+    final = [row for row in settled if row[1].kind in ("approved", "declined", "canceled")]
     record_outcomes(place, final)
     _wait(place, [row for row in settled if row not in final])
 
@@ -141,9 +141,7 @@ def _wait(place: Workplace, settled: Sequence[Settled]) -> None:
                 continue
             waiting = _later(scope, payment, outcome, at)
             if waiting is None:
-                failed.append(
-                    (payment_id, Outcome("not_sent", message="not found at the gateway, twice"), at)
-                )
+                failed.append((payment_id, Outcome("not_sent", message="not found at the gateway, twice"), at))
             else:
                 scope.writes.put(waiting)
     record_outcomes(place, failed)
