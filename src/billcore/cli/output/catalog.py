@@ -1,6 +1,7 @@
 """The catalog and settings on the screen."""
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 
 from rich.console import RenderableType
 from rich.text import Text
@@ -26,7 +27,7 @@ def quote_page(quote: Quote) -> RenderableType:
             ("price", quote.price),
             ("quantity", quote.quantity),
             ("part of period", quote.portion if quote.portion != "1/1" else None),
-            ("exact", quote.amount if quote.amount != quote.rounded_text else None),
+            ("exact", quote.amount if _is_rounded(quote) else None),
             ("amount", f"{quote.rounded_text} {quote.currency}"),
         ]
     )
@@ -44,6 +45,11 @@ def setting_text(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _is_rounded(quote: Quote) -> bool:
+    """Whether the exact amount is another one; a fraction has no end as a decimal."""
+    return "/" in quote.amount or Decimal(quote.amount) != Decimal(quote.rounded_text)
 
 
 def _change(one: CatalogChange) -> str:

@@ -12,8 +12,8 @@ from billcore.domain.customer import Customer, PaymentMethod
 def customer_list(view: View, customers: Sequence[Customer]) -> RenderableType:
     """One row for each customer."""
     return table(
-        ("reference", "~name", "~email", "place", "since"),
-        [(one.reference, _name(one), one.email or "", _place(one), view.day(one.created_at)) for one in customers],
+        ("~reference", "~name", "~email", "place", "since"),
+        [(one.reference, _name(one), one.email or "", _place(one), view.date(one.created_at)) for one in customers],
     )
 
 
@@ -48,7 +48,7 @@ def method_list(view: View, methods: Sequence[PaymentMethod]) -> RenderableType:
     """One row for each payment method."""
     defaults = {view.billing.customers.get(id_).default_method_id for id_ in {m.customer_id for m in methods}}
     return table(
-        ("method", "gateway", "kind", "~token", "status", "default", "since"),
+        ("~method", "gateway", "kind", "~token", "status", "default", "since"),
         [
             (
                 one.reference or one.id,
@@ -57,7 +57,7 @@ def method_list(view: View, methods: Sequence[PaymentMethod]) -> RenderableType:
                 one.token,
                 state(one.status),
                 "yes" if one.id in defaults else "",
-                view.day(one.created_at),
+                view.date(one.created_at),
             )
             for one in methods
         ],

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from billcore.cli.output.payments import attempts
 from billcore.cli.output.screen import fields, money, state, table
+from billcore.cli.output.subscriptions import ACTIONS
 from billcore.cli.output.view import View
 from billcore.commands.invoices import InvoicePreview
 from billcore.domain.invoice import CreditNote, Invoice, Line
@@ -18,13 +19,13 @@ def invoice_list(view: View, invoices: Sequence[Invoice]) -> RenderableType:
     """One row for each invoice."""
     customers = view.customers(one.customer_id for one in invoices)
     return table(
-        ("number", "customer", "status", "issued", "for", ">total", ">due"),
+        ("number", "~customer", "status", "issued", "for", ">total", ">due"),
         [
             (
                 one.number_text or "-",
                 customers[one.customer_id],
                 status(one),
-                view.day(one.issued_at),
+                view.date(one.issued_at),
                 one.purpose,
                 money(one.total, one.currency),
                 money(one.due, one.currency) if one.due and one.status == "open" else "",
@@ -60,12 +61,12 @@ def note_list(view: View, notes: Sequence[CreditNote]) -> RenderableType:
     """One row for each credit note."""
     customers = view.customers(one.customer_id for one in notes)
     return table(
-        ("number", "customer", "issued", "to", ">total"),
+        ("number", "~customer", "issued", "to", ">total"),
         [
             (
                 one.number_text or "-",
                 customers[one.customer_id],
-                view.day(one.issued_at),
+                view.date(one.issued_at),
                 one.to,
                 money(one.total, one.currency),
             )
@@ -91,8 +92,8 @@ def note_page(view: View, one: CreditNote) -> RenderableType:
 
 def preview_page(view: View, preview: InvoicePreview) -> RenderableType:
     """What a subscription's next action would bill."""
-    what = "end of trial" if preview.action == "trial_end" else preview.action
-    parts: list[RenderableType] = [Text(f"{preview.subscription}: next {what}, nothing is stored", "bold")]
+    happens = ACTIONS[preview.action]
+    parts: list[RenderableType] = [Text(f"When {preview.subscription} {happens}, nothing of it is stored:", "bold")]
     if preview.invoice is not None:
         parts.append(invoice_page(view, preview.invoice, stored=False))
     if preview.credit_note is not None:

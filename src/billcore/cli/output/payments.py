@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
-from rich.console import RenderableType
+from attrs import evolve
+from rich.console import Group, RenderableType
+from rich.text import Text
 
-from billcore.cli.output.screen import fields, money, state, table
+from billcore.cli.output.screen import counted, fields, money, state, table, wide
 from billcore.cli.output.view import View
 from billcore.domain.payment import Payment
 
@@ -13,21 +15,23 @@ def payment_list(view: View, payments: Sequence[Payment]) -> RenderableType:
     """One row for each attempt."""
     customers = view.customers(one.customer_id for one in payments)
     numbers = {id_: view.billing.invoices.get(id_).number_text for id_ in {one.invoice_id for one in payments}}
-    return table(
-        ("at", "customer", "invoice", "status", ">amount", "~answer", "payment"),
-        [
-            (
-                view.day(one.created_at),
-                customers[one.customer_id],
-                numbers[one.invoice_id] or "-",
-                state(one.status),
-                money(one.amount, one.currency),
-                answer(one),
-                one.id,
-            )
-            for one in payments
-        ],
-    )
+    titles = ("at", "~customer", "invoice", "status", ">amount", "~answer", "payment")
+    rows = [
+        (
+            view.date(one.created_at),
+            customers[one.customer_id],
+            numbers[one.invoice_id] or "-",
+            state(one.status),
+            money(one.amount, one.currency),
+            short_answer(one),
+            one.id,
+        )
+        for one in payments
+    ]
+    if wide():
+        return table(titles, rows)
+    made = table(titles[:-1], [row[:-1] for row in rows])
+    return Group(made, Text("Ids of payments: --json, or a wider window.", "dim"))
 
 
 def attempts(view: View, payments: Sequence[Payment]) -> RenderableType:
@@ -40,7 +44,7 @@ def attempts(view: View, payments: Sequence[Payment]) -> RenderableType:
                 view.day(one.created_at),
                 state(one.status),
                 money(one.amount, one.currency),
-                answer(one),
+                short_answer(one),
             )
             for one in payments
         ],
@@ -59,7 +63,7 @@ def payment_page(view: View, one: Payment) -> RenderableType:
             ("amount", money(one.amount, one.currency)),
             ("captured", money(one.captured, one.currency) if one.captured != one.amount else None),
             ("refunded", money(one.refunded, one.currency) if one.refunded else None),
-            ("attempt", f"{one.attempt} ({one.cause}), sent {one.sends} times"),
+            ("attempt", f"{one.attempt} ({one.cause}), sent {counted(one.sends, 'time')}"),
             ("gateway", one.gateway),
             ("its id there", one.gateway_id),
             ("answer", answer(one)),
@@ -69,6 +73,13 @@ def payment_page(view: View, one: Payment) -> RenderableType:
             ("parked", one.parked_reason),
         ]
     )
+
+
+def short_answer(one: Payment) -> str:
+    """The answer where something is left to do or to know."""
+    if one.status == "failed":
+        return answer(evolve(one, message=None)) or one.message or ""
+    return "" if one.status in ("succeeded", "canceled") else one.message or one.action_url or ""
 
 
 def answer(one: Payment) -> str:

@@ -15,6 +15,7 @@ from billcore.domain.money import format_minor
 
 # Wide enough that no value is cut when nobody watches: output in a pipe is searched, not read.
 PIPE_WIDTH = 400
+WIDE = 120
 
 _STYLES = {
     "green": "active paid succeeded approved current",
@@ -57,23 +58,29 @@ def screen(*, errors: bool = False) -> Screen:
     )
 
 
-def columns(*titles: str) -> Table:
-    """An empty table; a title that begins with > is right-aligned, with ~ it may wrap, others are never cut."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
-    for title in titles:
-        table.add_column(
-            title.lstrip(">~"),
+def wide() -> bool:
+    """Whether there is room for what people seldom need: ids above all."""
+    return screen().width >= WIDE
+
+
+def table(titles: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Table:
+    """A table; a title that begins with > is right-aligned, a column with ~ wraps where there is no room.
+
+    All other columns keep the width of their widest cell: an amount that is cut would be another amount.
+    """
+    cells = [tuple(row) for row in rows]
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False, padding=(0, 1, 0, 0))
+    for index, title in enumerate(titles):
+        name, wraps = title.lstrip(">~"), title.startswith("~")
+        widest = max((len(str(row[index])) for row in cells), default=0)
+        made.add_column(
+            name,
             justify="right" if title.startswith(">") else "left",
-            no_wrap=not title.startswith("~"),
-            overflow="fold" if title.startswith("~") else "ellipsis",
+            no_wrap=not wraps,
+            overflow="fold",
+            min_width=len(name) if wraps else max(len(name), widest),
         )
-    return table
-
-
-def table(titles: Sequence[str], rows: Iterable[Sequence[RenderableType]]) -> Table:
-    """A table of rows."""
-    made = columns(*titles)
-    for row in rows:
+    for row in cells:
         made.add_row(*row)
     return made
 
@@ -105,6 +112,11 @@ def day(at: datetime | None, zone: str) -> str:
         return ""
     local = at.astimezone(ZoneInfo(zone))
     return local.strftime("%Y-%m-%d" if local.hour == local.minute == 0 else "%Y-%m-%d %H:%M")
+
+
+def date(at: datetime | None, zone: str) -> str:
+    """A local date alone, for lists."""
+    return day(at, zone)[:10]
 
 
 def span(start: datetime | None, end: datetime | None, zone: str) -> str:

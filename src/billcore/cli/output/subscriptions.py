@@ -1,15 +1,15 @@
 """Subscriptions and usage on the screen."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import RenderableType
 
 from billcore.cli.output.screen import fields, state, table
 from billcore.cli.output.view import View
 from billcore.domain.money import decimal_text
-from billcore.domain.subscription import Action, Subscription
+from billcore.domain.subscription import Subscription
 
-ACTIONS: dict[Action, str] = {
+ACTIONS: Mapping[str, str] = {
     "resume": "resumes",
     "cancel": "ends",
     "expire": "expires",
@@ -24,7 +24,7 @@ def subscription_list(view: View, subs: Sequence[Subscription]) -> RenderableTyp
     customers = view.customers(sub.customer_id for sub in subs)
     prices = view.prices(sub.price_id for sub in subs)
     return table(
-        ("reference", "customer", "state", "price", "next"),
+        ("~reference", "~customer", "state", "~price", "next"),
         [
             (
                 sub.reference,
@@ -76,6 +76,8 @@ def next_of(view: View, sub: Subscription) -> str:
     """What happens next by itself, "" when nothing does."""
     if sub.parked_at is not None:
         return "parked: billcore doctor"
+    if sub.state == "pending":
+        return "payment without an outcome yet"
     if sub.next_action is None:
         return view.ending(sub)
     return f"{ACTIONS[sub.next_action]} {view.day(sub.next_action_at)}"

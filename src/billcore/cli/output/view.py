@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import cached_property
 
 from billcore.billing import Billing
-from billcore.cli.output.screen import day, span
+from billcore.cli.output.screen import date, day, span
 from billcore.domain.subscription import Subscription
 from billcore.store import catalog
 from billcore.store import customer as customers
@@ -28,6 +28,10 @@ class View:
     def day(self, at: datetime | None) -> str:
         """A date as people of the site read it."""
         return day(at, self.zone)
+
+    def date(self, at: datetime | None) -> str:
+        """A date without its time, for lists."""
+        return date(at, self.zone)
 
     def span(self, start: datetime | None, end: datetime | None) -> str:
         """A period."""
