@@ -7,6 +7,7 @@ from attrs import evolve
 
 from billcore.commands.scope import Scope
 from billcore.domain.bill import issue_note, note_for
+from billcore.domain.compact import compact
 from billcore.domain.draft import DraftLine
 from billcore.domain.facts import Facts
 from billcore.domain.invoice import Coverage, Invoice, Line
@@ -39,7 +40,7 @@ def give_back(scope: Scope, sub: Subscription, facts: Facts, at: datetime) -> tu
         credit = _credit(line, row, earlier.get(line.id, ()), at, facts)
         _end(scope, row, at)
         if credit.amount or credit.tax or credit.discount:
-            made.setdefault(line.invoice_id or "", []).append(_line(line, credit))
+            made.setdefault(line.invoice_id or "", []).append(_line(line, credit, facts))
     rest: list[DraftLine] = []
     for invoice_id, invoice in invoices.by_ids(scope.tx, made).items():
         rest += _first_against_due(scope, invoice, lines, made[invoice_id], at)
@@ -78,7 +79,8 @@ def _end(scope: Scope, row: Coverage, at: datetime) -> None:
         scope.writes.put(evolve(row, end=at))
 
 
-def _line(line: Line, credit: LineCredit) -> DraftLine:
+def _line(line: Line, credit: LineCredit, facts: Facts) -> DraftLine:
+    price = facts.prices.get(line.price_id or "", facts.price)
     return DraftLine(
         line.subscription_id,
         line.item_id,
@@ -93,6 +95,9 @@ def _line(line: Line, credit: LineCredit) -> DraftLine:
             "credits": line.id,
             "billed": [line.amount, line.discount, line.tax],
             "share": [credit.share.numerator, credit.share.denominator],
+            "basis": facts.settings.proration_basis,
+            "zone": facts.zone,
+            "every": str(price.every or facts.price.every),
         },
         credit=credit,
         credits_line_id=line.id,
@@ -143,9 +148,7 @@ def _split(line: DraftLine, part: int) -> tuple[DraftLine, DraftLine]:
     credit, whole = line.credit, _total(line)
     assert credit is not None
     if part == whole:
-        return line, evolve(
-            line, amount=0, credit=evolve(credit, amount=0, discount=0, tax=0, tax_included=0)
-        )
+        return line, evolve(line, amount=0, credit=evolve(credit, amount=0, discount=0, tax=0, tax_included=0))
     discount = share(credit.discount, [part, whole - part])[0]
     tax = share(credit.tax, [part, whole - part])[0]
     included = share(credit.tax_included, [part, whole - part])[0]
@@ -174,6 +177,6 @@ def _as_line(scope: Scope, line: DraftLine, lines: dict[str, Line]) -> Line:
         discount=credit.discount,
         tax=credit.tax,
         tax_included=credit.tax_included,
-        basis=f'{{"credits":"{billed.id}","share":[{credit.share.numerator},{credit.share.denominator}]}}',
+        basis=compact(line.basis),
         credits_line_id=billed.id,
     )

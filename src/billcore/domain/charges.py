@@ -64,9 +64,7 @@ def product_line(sub: Subscription, facts: Facts, period: Period, span: Period) 
         facts.product.tax_code,
         facts.product.taxable,
         price.tax == "inclusive",
-        basis=basis(
-            price, sub.quantity, part, span, facts, amounts if amounts is not price.amounts else None
-        ),
+        basis=basis(price, sub.quantity, part, span, facts, amounts if amounts is not price.amounts else None),
     )
 
 
@@ -140,9 +138,7 @@ def fee_line(
     ]
 
 
-def minimum_line(
-    sub: Subscription, facts: Facts, billed: int, part: Portion, period: Period
-) -> list[DraftLine]:
+def minimum_line(sub: Subscription, facts: Facts, billed: int, part: Portion, period: Period) -> list[DraftLine]:
     """What is missing to the price's minimum for the period, prorated with it (behaviour 4.2)."""
     price = facts.price
     if price.minimum is None:
@@ -226,6 +222,9 @@ def basis(
     if span is not None:
         made["span"] = [instant_text(span.start), instant_text(span.end)]
         made["basis"] = facts.settings.proration_basis
+        if part.numerator != part.denominator:
+            made["zone"] = facts.zone
+            made["every"] = str(price.every or facts.price.every)
     if amounts is not None:
         made["amounts"] = {currency: str(amount) for currency, amount in amounts.items()}
     return made

@@ -85,7 +85,7 @@ def draft(
 ) -> Drafted:
     """Apply discounts and tax to `lines` and add them up. `coupons` are by subscription id (behaviour 8.1, 8.2)."""
     charges = [line for line in lines if line.credit is None]
-    discounts, used = _discounts(charges, coupons, currency, at)
+    discounts, used, taken = _discounts(charges, coupons, currency, at)
     taxes = tax_lines(
         [
             TaxableLine(line.amount - discount, line.tax_code, line.inclusive, line.taxable)
@@ -110,7 +110,7 @@ def draft(
                     credit.discount,
                     credit.tax,
                     credit.tax_included,
-                    None,
+                    dict(line.basis),
                     new_id,
                 )
             )
@@ -124,7 +124,7 @@ def draft(
                     discount,
                     line_tax.amount,
                     line_tax.included,
-                    line_tax,
+                    _basis(line, line_tax, settings, taken.get(line.subscription_id) if discount else None),
                     new_id,
                 )
             )
@@ -143,18 +143,17 @@ def _discounts(
     coupons: Mapping[str, Sequence[AppliedCoupon]],
     currency: str,
     at: datetime,
-) -> tuple[list[int], frozenset[str]]:
+) -> tuple[list[int], frozenset[str], dict[str | None, list[list[str | int]]]]:
+    """Each line's discount, the applied coupons that are used up, and what each coupon took of a subscription."""
     discounts = [0] * len(charges)
     used: frozenset[str] = frozenset()
+    taken: dict[str | None, list[list[str | int]]] = {}
     for subscription_id, applied in coupons.items():
         if not applied:
             continue
         places = [i for i, line in enumerate(charges) if line.subscription_id == subscription_id]
         result = discount_lines(
-            [
-                Discountable(subscription_id, charges[i].codes, charges[i].amount, charges[i].mid_period)
-                for i in places
-            ],
+            [Discountable(subscription_id, charges[i].codes, charges[i].amount, charges[i].mid_period) for i in places],
             applied,
             currency,
             at,
@@ -162,7 +161,29 @@ def _discounts(
         for i, discount in zip(places, result.per_line, strict=True):
             discounts[i] = discount
         used |= result.used
-    return discounts, used
+        ids = {held.id: held.coupon.id for held in applied}
+        taken[subscription_id] = [[ids[place], amount] for place, amount in result.by_coupon.items()]
+    return discounts, used, taken
+
+
+def _basis(
+    line: DraftLine, taxed: LineTax, settings: Settings, coupons: list[list[str | int]] | None
+) -> dict[str, object]:
+    """The line's basis with what discounts and tax it: enough to derive both again (behaviour 3.7)."""
+    basis: dict[str, object] = dict(line.basis)
+    if coupons:
+        basis["coupons"] = coupons
+    if line.mid_period:
+        basis["mid_period"] = True
+    if taxed.rates:
+        basis["rates"] = [[rate.name, str(rate.rate), rate.amount, rate.row_id] for rate in taxed.rates]
+        if settings.tax_rounding != "group":
+            basis["rounding"] = settings.tax_rounding
+    if taxed.reason:
+        basis["untaxed"] = taxed.reason
+    if line.inclusive:
+        basis["inclusive"] = True
+    return basis
 
 
 def _line(
@@ -172,17 +193,9 @@ def _line(
     discount: int,
     tax: int,
     included: int,
-    taxed: LineTax | None,
+    basis: dict[str, object],
     new_id: NewId,
 ) -> Line:
-    basis: dict[str, object] = dict(line.basis)
-    if taxed is not None:
-        if taxed.rates:
-            basis["rates"] = [[rate.name, str(rate.rate), rate.amount, rate.row_id] for rate in taxed.rates]
-        if taxed.reason:
-            basis["untaxed"] = taxed.reason
-        if line.inclusive:
-            basis["inclusive"] = True
     return Line(
         new_id("lin"),
         invoice_id,
