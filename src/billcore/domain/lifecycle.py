@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from billcore.domain.charges import product_line
+from billcore.domain.charges import advance_items, item_line, product_line
 from billcore.domain.draft import DraftLine
 from billcore.domain.event import StateChange
 from billcore.domain.facts import Facts, NewId
@@ -13,7 +13,7 @@ from billcore.domain.states import Event, State, check
 from billcore.domain.step import Step, changed, planned
 from billcore.domain.subscription import Action, Item, Subscription, Unused
 from billcore.domain.values import evolve
-from billcore.errors import InvalidValue
+from billcore.errors import Refused
 
 
 def enter(
@@ -48,9 +48,7 @@ def enter(
     return Step(after, sub, purpose, tuple(lines), renewal)
 
 
-def activate(
-    sub: Subscription, facts: Facts, at: datetime, new_id: NewId, purpose: Purpose = "activation"
-) -> Step:
+def activate(sub: Subscription, facts: Facts, at: datetime, new_id: NewId, purpose: Purpose = "activation") -> Step:
     """End the trial, or do not wait for the start date: a new period begins at `at` and is charged."""
     check(sub.state, "activate", sub.reference)
     fee = sub.state == "awaiting_signup" or facts.price.setup_fee_at == "trial_end"
@@ -64,6 +62,10 @@ def trial_ran_out(sub: Subscription, facts: Facts, at: datetime, new_id: NewId) 
     """The trial is over: the paid period begins, or without a method what the price says (behaviour 5.2)."""
     fee = facts.price.setup_fee_at == "trial_end"
     after, lines, renewal = begin(sub, facts, sub.trial_until or at, new_id, fee=fee)
+    if sub.state != "trialing":  # Something of the trial is unpaid: the period begins all the same.
+        after = planned(evolve(after, state=sub.state))
+        changes = changed(sub, after, "renewal_due", at, facts.actor, new_id)
+        return Step(after, sub, "trial_end", tuple(lines), renewal, changes, collects=sub.state != "unpaid")
     needed = sum(line.amount for line in lines)
     payable = facts.has_method or sub.collection == "remittance" or needed <= facts.credit_available
     if not payable and facts.price.trial_end != "activate":
@@ -89,9 +91,7 @@ def close(
     return evolve(step, lines=(*lines, *credits), usage=usage, usage_until=ended_at)
 
 
-def schedule_cancel(
-    sub: Subscription, at: datetime, now: datetime, reason: str | None, credit: str
-) -> Subscription:
+def schedule_cancel(sub: Subscription, at: datetime, now: datetime, reason: str | None, credit: str) -> Subscription:
     """Remember that the subscription ends at `at`; nothing else changes before."""
     check(sub.state, "schedule_cancel", sub.reference)
     return planned(
@@ -109,14 +109,13 @@ def uncancel(sub: Subscription) -> Subscription:
     """Forget a planned cancellation."""
     check(sub.state, "uncancel", sub.reference)
     if sub.cancel_at is None:
-        raise InvalidValue(
-            f"Subscription {sub.reference} has no planned cancellation.",
+        raise Refused(
+            "transition_not_allowed",
+            f"Subscription {sub.reference} is {sub.state} and has no planned cancellation.",
             remedy="Only a cancellation at the period's end or at a date can be undone.",
             state=sub.state,
         )
-    return planned(
-        evolve(sub, cancel_at=None, cancel_requested_at=None, cancel_reason=None, cancel_credit=None)
-    )
+    return planned(evolve(sub, cancel_at=None, cancel_requested_at=None, cancel_reason=None, cancel_credit=None))
 
 
 def hold(
@@ -146,9 +145,7 @@ def hold(
     return Step(after, sub, "final", (*lines, *credits), None, changes, usage, at)
 
 
-def resume(
-    sub: Subscription, facts: Facts, at: datetime, keep: bool, new_id: NewId, event: Event = "resume"
-) -> Step:
+def resume(sub: Subscription, facts: Facts, at: datetime, keep: bool, new_id: NewId, event: Event = "resume") -> Step:
     """Go on: before the old period's end nothing is charged; after it a new period begins (behaviour 5.2)."""
     check(sub.state, event, sub.reference)
     assert sub.held_at is not None
@@ -158,15 +155,15 @@ def resume(
         until = sub.trial_until or at
         if sub.unused == "extend" and until > sub.held_at:
             until = at + (until - sub.held_at)
+        # A trial that ran out meanwhile ends now: the time on hold is not charged.
+        until = max(until, at)
         after = planned(evolve(free, trial_until=until, period_end=until))
         return Step(after, sub, "resume", changes=changed(sub, after, event, at, facts.actor, new_id))
     assert sub.period_end is not None and sub.period_start is not None
     if sub.unused == "extend":
         end = at + (sub.period_end - sub.held_at)
         items = tuple(_shifted(item, at - sub.held_at) for item in free.items)
-        after = planned(
-            evolve(free, anchor=end, billing_day=None, period_end=end, arrears_from=at, items=items)
-        )
+        after = planned(evolve(free, anchor=end, billing_day=None, period_end=end, arrears_from=at, items=items))
         return Step(after, sub, "resume", changes=changed(sub, after, event, at, facts.actor, new_id))
     if at < sub.period_end and sub.unused != "credit":
         awake, lines = wake_items(evolve(free, arrears_from=at), facts, at)
@@ -216,12 +213,12 @@ def _rest_of_period(
     end = schedule.boundary_after(at)
     whole = Period(schedule.boundary_before(end), end)
     entered = evolve(sub, period_start=at, period_end=end, sequence=sub.sequence + 1, arrears_from=at)
-    lines: list[DraftLine] = []
+    rest, span = Period(at, end), span_of(whole, schedule)
+    lines = [item_line(entered, item, facts, rest, span) for item in advance_items(entered, facts)]
     if facts.price.bill == "advance":
-        line = product_line(entered, facts, Period(at, end), span_of(whole, schedule))
-        lines = [line] if line is not None else []
+        lines.insert(0, product_line(entered, facts, rest, span))
     renewal = Renewal(new_id("ren"), sub.customer_id, sub.id, entered.sequence, at, end, at, None)
-    return planned(entered), lines, renewal
+    return planned(entered), [line for line in lines if line is not None], renewal
 
 
 def _ended(
