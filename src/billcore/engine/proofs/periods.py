@@ -156,18 +156,17 @@ def _in_periods(agreement: Agreement, part: Part, rows: list[Covered], bill: str
     """The time of billed periods that a part of the subscription should be covered for and is not."""
     spans = [(row.start, row.end) for row in rows]
     exact = set(spans)
-    before = ""
+    stated = list(agreement.off)
     for period in agreement.periods:
-        begins, before = period.start != before, period.end
+        if period.sequence == 1 and (period.invoice_id is None or agreement.first_charge == "none"):
+            # Free by agreement, or billed by the system that the subscription was taken over from.
+            stated.append((period.start, period.end))
         start, end = max(period.start, part.added), min(period.end, part.ended)
         if bill == "arrears" and agreement.state in RUNNING:
             end = min(end, agreement.arrears_from or end)
         if start >= end or (start, end) in exact:
             continue
-        if (begins and agreement.first_charge == "none") or (period.sequence == 1 and period.invoice_id is None):
-            # Free by agreement, or billed by the system that the subscription was taken over from.
-            continue
-        left = subtract(subtract([(start, end)], spans), agreement.off)
+        left = subtract(subtract([(start, end)], spans), stated)
         if left:
             left = subtract(left, pricing.given_back(part, start, end, period.invoice_id))
         if left and not pricing.is_free(agreement, part, (period.start, period.end), left):
