@@ -138,14 +138,21 @@ class Subscriptions(Noun):
         return sign_up(scope, enter(sub, facts, scope.now, scope.new_id, "signup", based), buyer)
 
     @verb(collects=True)
-    def activate(
-        self, scope: Scope, subscription: SubscriptionRef, **options: Unpack[Options]
-    ) -> Subscription:
+    def activate(self, scope: Scope, subscription: SubscriptionRef, **options: Unpack[Options]) -> Subscription:
         """End the trial now, or do not wait for the start date: a new period begins and is charged.
 
-        A decline leaves the subscription as it was (setting activation_decline) and raises payment_declined.
+        A decline leaves the subscription as it was (setting activation_decline) and raises payment_declined;
+        payment_in_doubt while an earlier activation's attempt is open.
         """
         sub = scope.subscription(subscription)
+        waiting = invoices.draft_in_doubt(scope.tx, sub.customer_id, sub.id)
+        if waiting is not None:
+            raise Refused(
+                "payment_in_doubt",
+                f"An activation of subscription {sub.reference} has an attempt without an outcome.",
+                remedy="Wait for the next check of the payment.",
+                payment=waiting,
+            )
         customer = scope.customer(sub.customer_id)
         facts = facts_for(scope, sub, customer, scope.now)
         step = activate(sub, facts, scope.now, scope.new_id)
@@ -187,9 +194,7 @@ class Subscriptions(Noun):
         return sub
 
     @verb()
-    def uncancel(
-        self, scope: Scope, subscription: SubscriptionRef, **options: Unpack[Options]
-    ) -> Subscription:
+    def uncancel(self, scope: Scope, subscription: SubscriptionRef, **options: Unpack[Options]) -> Subscription:
         """Undo a cancellation that has not come into effect yet."""
         sub = scope.subscription(subscription)
         after = uncancel(sub)

@@ -12,7 +12,7 @@ from billcore.domain.facts import NewId
 from billcore.domain.invoice import Invoice, Renewal
 from billcore.domain.payment import Cause
 from billcore.domain.states import Event, State, move
-from billcore.domain.step import planned
+from billcore.domain.step import Step, planned
 from billcore.domain.subscription import Subscription
 from billcore.domain.values import evolve
 from billcore.domain.writes import Writes
@@ -23,7 +23,8 @@ class Account:
     """One payer's money matters in one currency.
 
     `subscriptions` are the payer's that stand on the invoice or are past due, unpaid or in soft failure;
-    `overdue` are the ids of all overdue invoices; `terms` are the invoice's net terms in days.
+    `overdue` are the ids of all overdue invoices; `terms` are the invoice's net terms in days; `activation` is
+    the step that a draft's payment brings about for a subscription that is there already.
     """
 
     zone: str
@@ -32,6 +33,7 @@ class Account:
     overdue: frozenset[str] = frozenset()
     credits: tuple[Credit, ...] = ()
     terms: int = 0
+    activation: Step | None = None
 
 
 class Receivable:
@@ -71,9 +73,7 @@ class Receivable:
         self._subscriptions[sub.id] = moved
         self.writes.put(moved)
         if state != before:
-            change = StateChange(
-                self.new_id("chg"), sub.customer_id, sub.id, before, state, self.at, event, "engine"
-            )
+            change = StateChange(self.new_id("chg"), sub.customer_id, sub.id, before, state, self.at, event, "engine")
             self.writes.add(change)
             record(self.writes, self.new_id, sub.customer_id, self.at, f"subscription.{state}", sub.id)
 
@@ -91,6 +91,8 @@ class Receivable:
             self.new_id,
         )
         self.writes.put(self.invoice)
+        if self.account.activation is not None:
+            self._activate(self.account.activation)
         for sub in self.on_invoice():
             if sub.state != "pending":
                 continue
@@ -101,6 +103,25 @@ class Receivable:
                 self.move(sub, "signup_left_unpaid", "past_due")
             else:
                 self.move(sub, "signup_settled", signup_state(sub))
+
+    def _activate(self, step: Step) -> None:
+        after: Subscription = step.subscription
+        self._subscriptions[after.id] = after
+        self.writes.put(after)
+        for now, before in ((after.items, step.before.items), (after.coupons, step.before.coupons)):
+            self.writes.put(*(record for record in now if record not in before))
+        if step.renewal is not None:
+            self.writes.add(evolve(step.renewal, invoice_id=self.invoice.id))
+        for change in step.changes:
+            self.writes.add(change)
+            kind = f"subscription.{change.state}"
+            record(self.writes, self.new_id, after.customer_id, self.at, kind, after.id)
+
+    def is_wanted(self) -> bool:
+        """Whether a payment still has something to pay: not for a draft whose subscription went another way."""
+        if self.invoice.status == "draft" and self.invoice.purpose == "activation":
+            return self.invoice.discarded_at is None and self.account.activation is not None
+        return self.invoice.discarded_at is None and self.invoice.status in ("draft", "open")
 
     def discard(self) -> None:
         """Drop the draft; what was waiting for it has failed to be created (behaviour 5.1)."""
@@ -119,9 +140,7 @@ class Receivable:
             self.put(evolve(self.invoice, reserved_by=None, collect_at=None))
             return
         policy = self.site.settings.dunning
-        cancels = (
-            policy is None and self.invoice.purpose == "renewal" and self.invoice.collection == "automatic"
-        )
+        cancels = policy is None and self.invoice.purpose == "renewal" and self.invoice.collection == "automatic"
         self.put(evolve(self.invoice, overdue=not cancels, reserved_by=None, collect_at=None))
         for sub in self.on_invoice():
             if cancels and sub.state in ("active", "soft_failure"):
@@ -149,9 +168,7 @@ class Receivable:
         if self.account.overdue - {self.invoice.id}:
             return
         if self.case is not None and self.case.status == "open":
-            self.case = evolve(
-                self.case, status="closed", next_step_at=None, closed_at=self.at, closed_by="paid"
-            )
+            self.case = evolve(self.case, status="closed", next_step_at=None, closed_at=self.at, closed_by="paid")
             self.writes.put(self.case)
         for sub in list(self._subscriptions.values()):
             if sub.state in ("past_due", "unpaid"):

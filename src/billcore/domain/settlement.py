@@ -66,8 +66,7 @@ class _Settlement:
 
     def _approved(self, amount: int) -> None:
         invoice = self.receivable.invoice
-        wanted = invoice.discarded_at is None and invoice.status in ("draft", "open")
-        if not wanted or amount > invoice.due:
+        if not self.receivable.is_wanted() or amount > invoice.due:
             self._late_success(amount)
             return
         self.payment = evolve(self.payment, captured=amount, settled_at=self.at, next_check_at=None)
@@ -149,13 +148,15 @@ class _Settlement:
         self._event(kind, url=self.payment.action_url)
         receivable = self.receivable
         trusted = receivable.site.settings.async_signup == "trust"
-        if asynchronous and trusted and receivable.invoice.status == "draft":
+        if asynchronous and trusted and receivable.invoice.status == "draft" and receivable.is_wanted():
             receivable.begin()
             receivable.put(evolve(receivable.invoice, reserved_by=self.payment.id))
 
     def _unknown(self) -> None:
         self._check_later()
         self._event("payment.unknown")
+        if self.receivable.invoice.status == "draft":  # Nothing is owed yet: the state waits with the command.
+            return
         for sub in self.receivable.on_invoice():
             if sub.state in ("active", "trialing"):
                 self.receivable.move(evolve(sub, previous_state=sub.state), "payment_unknown", "soft_failure")

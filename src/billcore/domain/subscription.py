@@ -119,7 +119,8 @@ def next_action(sub: Subscription) -> tuple[datetime, Action] | None:
             add(sub.cancel_at, "cancel")
             add(sub.ends_at, "expire")
             add(sub.expires_at, "expire")
-            add(sub.period_end, "renew")
+            # Without a boundary there was no paid period yet: what went wrong did so during the trial.
+            add(sub.period_end, "renew" if sub.anchor is not None else "trial_end")
             for item in sub.items:
                 if item.ended_at is None:
                     add(item.period_end, "renew")

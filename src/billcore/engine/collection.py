@@ -6,12 +6,17 @@ from datetime import datetime
 
 from billcore.commands.attempts import attempt, usable_method
 from billcore.commands.billing import number_issued
+from billcore.commands.facts import facts_for
 from billcore.commands.scope import Scope
+from billcore.domain.bill import make_bill, use_coupons
 from billcore.domain.invoice import Invoice
+from billcore.domain.lifecycle import activate
 from billcore.domain.money import Money
 from billcore.domain.payment import IN_DOUBT, Outcome, Payment
 from billcore.domain.receivable import Account, Receivable
 from billcore.domain.settlement import settle
+from billcore.domain.states import TABLE, Refusal
+from billcore.domain.step import Step
 from billcore.domain.subscription import Subscription
 from billcore.domain.values import evolve
 from billcore.engine.agenda import Due
@@ -197,9 +202,23 @@ def receivables(
             cases.get(key),
             frozenset(overdue.get(key, ())),
             tuple(credits.get(invoice.customer_id, ())),
+            activation=_activation(scope, invoice, subs),
         )
         made[invoice.id] = Receivable(invoice, account, scope.site, at, scope.writes, scope.new_id)
     return made
+
+
+def _activation(scope: Scope, invoice: Invoice, subs: dict[str, dict[str, Subscription]]) -> Step | None:
+    """What a paid activation makes of its subscription, counted from the command; None when it went another way."""
+    if invoice.purpose != "activation" or invoice.status != "draft":
+        return None
+    sub = subs.get(invoice.customer_id, {}).get(invoice.subscription_id or "")
+    if sub is None or isinstance(TABLE["activate"][sub.state], Refusal):
+        return None
+    customer = scope.customer(invoice.customer_id)
+    step = activate(sub, facts_for(scope, sub, customer, invoice.created_at), invoice.created_at, scope.new_id)
+    bill = make_bill([step], customer, scope.site, invoice.created_at, scope.new_id)
+    return use_coupons(step, bill.used)
 
 
 def _with_lines_where_shared(scope: Scope, ids: "dict[str, datetime] | set[str]") -> dict[str, Invoice]:

@@ -17,8 +17,7 @@ _COVERAGE = BY_CLASS[Coverage]
 def by_ids(tx: Transaction, ids: Iterable[str], *, lines: bool = True) -> dict[str, Invoice]:
     """Invoices by id."""
     return {
-        invoice.id: invoice
-        for invoice in _load(tx, tx.rows(f"{_INVOICE.select} WHERE id IN ??", [list(ids)]), lines)
+        invoice.id: invoice for invoice in _load(tx, tx.rows(f"{_INVOICE.select} WHERE id IN ??", [list(ids)]), lines)
     }
 
 
@@ -59,15 +58,11 @@ def page(
         where.append("status = ?")
         parameters.append(status)
     order = "id DESC" if newest else "id"
-    rows = tx.rows(
-        f"{_INVOICE.select} WHERE {' AND '.join(where)} ORDER BY {order} LIMIT ?", [*parameters, limit]
-    )
+    rows = tx.rows(f"{_INVOICE.select} WHERE {' AND '.join(where)} ORDER BY {order} LIMIT ?", [*parameters, limit])
     return _load(tx, rows, True)
 
 
-def due(
-    tx: Transaction, until: datetime, limit: int, customers: Collection[str] | None = None
-) -> list[Row]:
+def due(tx: Transaction, until: datetime, limit: int, customers: Collection[str] | None = None) -> list[Row]:
     """(collect_at, customer_id, id) of invoices to collect up to `until`, earliest first."""
     return tx.due("billcore_invoices", "collect_at", until, limit, customers)
 
@@ -88,6 +83,16 @@ def stop_retries(tx: Transaction, customer_id: str, currency: str, but: str) -> 
         "WHERE customer_id = ? AND currency = ? AND overdue = 1 AND collect_at IS NOT NULL AND id <> ?",
         [customer_id, currency, but],
     )
+
+
+def draft_in_doubt(tx: Transaction, customer_id: str, subscription_id: str) -> str | None:
+    """The payment without an outcome on a subscription's draft, if there is one."""
+    row = tx.one(
+        "SELECT reserved_by FROM billcore_invoices WHERE customer_id = ? AND subscription_id = ? "
+        "AND status = 'draft' AND discarded_at IS NULL AND reserved_by IS NOT NULL",
+        [customer_id, subscription_id],
+    )
+    return row[0] if row else None
 
 
 def lines_of(tx: Transaction, line_ids: Iterable[str]) -> dict[str, Line]:
