@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -154,6 +154,10 @@ class Billing:
             on_reject=on_reject,
             watch=watch,
         )
+
+    def unit(self) -> AbstractContextManager[Scope]:
+        """One transaction for the own functions of many verbs; what they made is saved at its end."""
+        return self._workplace().unit()
 
     def gateway(self, name: str) -> Gateway:
         """The gateway with this name, built once from its configuration; raises PluginError."""

@@ -21,11 +21,14 @@ from billcore.store.types import instant_to_text
 
 Observer = Callable[[str, Sequence[Row]], None]
 
+COMMIT = "COMMIT"
+
 
 class Transaction:
     """One unit of work on one connection. Statements use `?`; `IN ??` takes a list of texts.
 
-    `observe`, when given, sees every statement that writes, with its rows: the benchmark replays them.
+    `observe`, when given, sees every statement that writes, with its rows, and COMMIT once they are kept: the
+    benchmark replays them.
     """
 
     def __init__(self, driver: sqlite3.Connection, observe: Observer | None = None) -> None:
@@ -34,16 +37,16 @@ class Transaction:
 
     def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
         """Run a query and return its rows as the database has them."""
-        return self._driver.execute(_expand(sql), [_bind(value) for value in parameters]).fetchall()
+        return self._driver.execute(expanded(sql), [_bind(value) for value in parameters]).fetchall()
 
     def stream(self, sql: str, parameters: Sequence[object] = ()) -> Iterator[Row]:
         """Run a query and yield its rows one by one, for reading more than memory holds."""
-        yield from self._driver.execute(_expand(sql), [_bind(value) for value in parameters])
+        yield from self._driver.execute(expanded(sql), [_bind(value) for value in parameters])
 
     def one(self, sql: str, parameters: Sequence[object] = ()) -> Row | None:
         """The first row of a query, or None."""
         found: Row | None = self._driver.execute(
-            _expand(sql), [_bind(value) for value in parameters]
+            expanded(sql), [_bind(value) for value in parameters]
         ).fetchone()
         return found
 
@@ -73,7 +76,7 @@ class Transaction:
         row = tuple([_bind(value) for value in parameters])
         if self._observe is not None:
             self._observe(sql, [row])
-        return self._driver.execute(_expand(sql), row).rowcount
+        return self._driver.execute(expanded(sql), row).rowcount
 
     def execute_many(self, sql: str, rows: Sequence[Row]) -> int:
         """Run one writing statement for many rows; returns how many it touched."""
@@ -131,6 +134,8 @@ class Database:
                 driver = connection.connection.driver_connection
                 assert isinstance(driver, sqlite3.Connection)
                 yield Transaction(driver, self.observe)
+            if self.observe is not None and not reads:
+                self.observe(COMMIT, ())
 
     @contextmanager
     def raw(self) -> Iterator[Connection]:
@@ -243,7 +248,8 @@ def _json_list(values: Any) -> str:
     return json.dumps(list(values))
 
 
-def _expand(sql: str) -> str:
+def expanded(sql: str) -> str:
+    """A statement as SQLite takes it: `IN ??` reads a JSON list."""
     return sql.replace("IN ??", "IN (SELECT value FROM json_each(?))") if "??" in sql else sql
 
 

@@ -1,0 +1,83 @@
+"""The book of business that is measured: subscriptions with a product, a component, a discount and a tax each."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from billcore.billing import Billing
+from billcore.commands.customers import Customers
+from billcore.commands.payment_methods import PaymentMethods
+from billcore.commands.scope import Scope
+from billcore.commands.subscriptions import Subscriptions
+from billcore.commands.verb import Noun, Verb
+from billcore.domain.customer import Customer
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+"""When the book is made; every subscription has run for a month by its renewal."""
+
+UNTIL = START + timedelta(days=28)
+"""By then each subscription has been renewed once."""
+
+SETTINGS: Mapping[str, object] = {"require_customer_name": False, "require_customer_email": False}
+
+CATALOG: Mapping[str, object] = {
+    "products": [{"code": "pro", "name": "Pro", "prices": [{"code": "pro-m", "amount": "49.00", "every": "1 month"}]}],
+    "components": [
+        {
+            "code": "seats",
+            "name": "Seats",
+            "kind": "quantity",
+            "prices": [{"code": "seats-m", "scheme": "per_unit", "unit_amount": "5.00"}],
+        }
+    ],
+    "coupons": [{"code": "TEN", "percent_off": "10", "duration": "forever"}],
+    "taxes": [{"country": "DE", "code": "*", "name": "VAT", "rate": "19", "from": "2007-01-01"}],
+}
+
+_BATCH = 1000
+_SPREAD_S = 27 * 86_400
+_STRIDE = 7919  # A prime, so that neighbours by age do not fall due side by side.
+
+
+def make_book(billing: Billing, subscriptions: int, watch: Callable[[int], None]) -> None:
+    """Make the subscriptions with the verbs' own functions, a thousand in a transaction; `watch` hears how many."""
+    billing.catalog.apply(CATALOG)
+    for first in range(0, subscriptions, _BATCH):
+        last = min(first + _BATCH, subscriptions)
+        with billing.unit() as scope:
+            for number in range(first, last):
+                _subscribe(billing, scope, number, subscriptions)
+        watch(last)
+
+
+def _due(number: int, subscriptions: int) -> datetime:
+    """When a subscription renews: every one at a second of its own, in no order, over four weeks."""
+    return START + timedelta(seconds=1 + number * _STRIDE % subscriptions * _SPREAD_S // subscriptions)
+
+
+def _subscribe(billing: Billing, scope: Scope, number: int, subscriptions: int) -> None:
+    due = _due(number, subscriptions)
+    customer = _call(scope, billing.customers, Customers.create, {"reference": f"customer-{number}", "country": "DE"})
+    assert isinstance(customer, Customer)
+    _call(scope, billing.payment_methods, PaymentMethods.add, {"customer": customer.id, "token": "approve"})
+    _call(
+        scope,
+        billing.subscriptions,
+        Subscriptions.create,
+        {
+            "reference": f"subscription-{number}",
+            "customer": customer.id,
+            "price": "pro-m",
+            "components": {"seats": "3"},
+            "coupons": ["TEN"],
+            "starts_at": due.replace(year=2025, month=12),
+            "next_billing_at": due,
+        },
+    )
+
+
+def _call(scope: Scope, noun: Noun, verb: Verb[Any, Any], given: Mapping[str, object]) -> object:
+    definition = verb.define()
+    arguments = definition.convert(definition.bind((), given), scope.settings.timezone)
+    made: object = definition.function(noun, scope, **arguments)
+    return made

@@ -1,0 +1,236 @@
+"""Measures renewals: the whole engine, and the bare database writing the same rows."""
+
+import os
+import platform
+import shutil
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+from statistics import median_low
+from time import perf_counter_ns
+
+from attrs import define, frozen
+
+from billcore import __version__
+from billcore.bench.book import SETTINGS, START, UNTIL, make_book
+from billcore.bench.recorder import Recorder, connection, replay
+from billcore.billing import Billing
+from billcore.clock import SimulatedClock
+from billcore.engine.run import Progress, Watcher
+from billcore.errors import InvalidValue
+
+SAMPLE = 20_000
+"""At most about so many renewals are written again for the floor; the engine's time is that of the same ones."""
+
+FLOORS = 3
+"""How often the floor is measured; the one in the middle counts."""
+
+_REMEMBER = 10_000
+_PRAGMAS = ("journal_mode", "synchronous", "foreign_keys", "cache_size", "page_size", "wal_autocheckpoint")
+_SECOND = 1_000_000_000
+
+
+@frozen
+class Measured:
+    """What came out. Times are nanoseconds, memory is bytes (None where the system does not tell).
+
+    `sample` renewals took the engine `sample_ns` and the bare database `floor_ns`; `rows` counts what the engine
+    wrote for them, by (table, inserted or updated). `problems` are what is wrong with the books: nothing.
+    """
+
+    subscriptions: int
+    engine_ns: int
+    sample: int
+    sample_ns: int
+    floor_ns: int
+    rows: Mapping[tuple[str, str], int]
+    transactions: int
+    memory_10: int | None
+    memory_100: int | None
+    pragmas: Mapping[str, object]
+    problems: tuple[str, ...]
+
+    @property
+    def rows_per_renewal(self) -> int:
+        """Rows inserted or updated per renewal, rounded down."""
+        return sum(self.rows.values()) // max(self.sample, 1)
+
+    @property
+    def per_second(self) -> int:
+        """Renewals per second of the whole engine, settlement included."""
+        return self.subscriptions * _SECOND // max(self.engine_ns, 1)
+
+    @property
+    def sample_per_second(self) -> int:
+        """The same for the sample alone."""
+        return self.sample * _SECOND // max(self.sample_ns, 1)
+
+    @property
+    def floor_per_second(self) -> int:
+        """Renewals per second of the bare database."""
+        return self.sample * _SECOND // max(self.floor_ns, 1)
+
+    @property
+    def ratio_permille(self) -> int:
+        """Engine to floor, in thousandths."""
+        return self.floor_ns * 1000 // max(self.sample_ns, 1)
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """What it ran on."""
+        return {
+            "billcore": __version__,
+            "python": platform.python_version(),
+            "sqlite": sqlite3.sqlite_version,
+            "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        }
+
+
+Say = Callable[[str], None]
+
+
+def measure_renewals(
+    subscriptions: int,
+    *,
+    database: Path | None = None,
+    say: Say = lambda _text: None,
+    watch: Watcher = lambda _progress: None,
+) -> Measured:
+    """Make `subscriptions`, renew and settle them all, and let the bare database write the same rows.
+
+    `database` is where the file is made and stays; without it a temporary one is used. `say` hears what happens,
+    `watch` follows the engine. Raises InvalidValue when the file exists already.
+    """
+    if database is not None and database.exists():
+        raise InvalidValue(
+            f"{database} exists already; a benchmark makes a store of its own.",
+            remedy="Name a file that does not exist, or leave --database out.",
+        )
+    with tempfile.TemporaryDirectory(prefix="billcore-bench-", dir=database.parent if database else None) as folder:
+        made = database or Path(folder) / "bench.db"
+        return _Bench(subscriptions, made, Path(folder), say, watch).run()
+
+
+@define
+class _Bench:
+    subscriptions: int
+    database: Path
+    folder: Path
+    say: Say
+    watch: Watcher
+    sample: int = 0
+    sample_ns: int = 0
+    memory_10: int | None = None
+
+    def run(self) -> Measured:
+        with self._open() as billing:
+            make_book(billing, self.subscriptions, lambda made: self.say(f"{made:,} subscriptions made"))
+        # Closed, the store has no log any more: its file is the whole book as it was before.
+        before = self.folder / "before.db"
+        shutil.copyfile(self.database, before)
+        recorder = Recorder(self.folder / "statements")
+        with self._open() as billing:
+            engine_ns = self._renew(billing, recorder)
+            memory_100 = resident()
+        self.say("writing the same rows with the bare database")
+        floors = [self._floor(before, self.folder / f"floor-{turn}.db") for turn in range(FLOORS)]
+        self.say("checking the books")
+        with closing(connection(self.database)) as driver:
+            pragmas = {name: driver.execute(f"PRAGMA {name}").fetchone()[0] for name in _PRAGMAS}
+            problems = tuple(problems_of(driver, self.subscriptions))
+        return Measured(
+            self.subscriptions,
+            engine_ns,
+            self.sample,
+            self.sample_ns,
+            median_low(floors),
+            dict(recorder.rows),
+            recorder.transactions,
+            self.memory_10,
+            memory_100,
+            pragmas,
+            problems,
+        )
+
+    def _open(self) -> Billing:
+        return Billing(
+            f"sqlite:///{self.database}",
+            clock=SimulatedClock(START),
+            settings=SETTINGS,
+            gateways={"test": {"remember": _REMEMBER}},
+            seed=1,
+            actor="bench",
+        )
+
+    def _renew(self, billing: Billing, recorder: Recorder) -> int:
+        """Renew and settle all; the nanoseconds it took, the recording aside."""
+        billing.gateway("test")
+        billing.database.observe = recorder
+        begun = perf_counter_ns()
+
+        def step(progress: Progress) -> None:
+            # A renewal is two pieces of work: the invoice and its collection.
+            renewed = progress.done // 2
+            if self.memory_10 is None and renewed >= self.subscriptions // 10:
+                self.memory_10 = resident()
+            if not self.sample and recorder.rows["billcore_renewals", "inserted"] >= SAMPLE:
+                self._end_sample(recorder, perf_counter_ns() - begun)
+                billing.database.observe = None
+            self.watch(progress)
+
+        billing.run(UNTIL, watch=step)
+        spent = perf_counter_ns() - begun
+        if not self.sample:
+            self._end_sample(recorder, spent)
+            billing.database.observe = None
+        recorder.close()
+        return spent - recorder.spent_ns
+
+    def _end_sample(self, recorder: Recorder, spent_ns: int) -> None:
+        self.sample = recorder.rows["billcore_renewals", "inserted"]
+        self.sample_ns = spent_ns - recorder.spent_ns
+
+    def _floor(self, before: Path, copy: Path) -> int:
+        shutil.copyfile(before, copy)
+        spent = replay(self.folder / "statements", copy)
+        copy.unlink()
+        return spent
+
+
+def problems_of(driver: sqlite3.Connection, subscriptions: int) -> list[str]:
+    """What is wrong with the books after all were renewed once: every sum twice, by different tables."""
+    checks = (
+        ("renewals", "SELECT count(*) FROM billcore_renewals WHERE sequence = 2", subscriptions),
+        ("paid invoices", "SELECT count(*) FROM billcore_invoices WHERE status = 'paid'", subscriptions),
+        ("invoices in all", "SELECT count(*) FROM billcore_invoices", subscriptions),
+        ("successful payments", "SELECT count(*) FROM billcore_payments WHERE status = 'succeeded'", subscriptions),
+    )
+    problems = [
+        f"{found} {name} instead of {wanted}"
+        for name, query, wanted in checks
+        if (found := driver.execute(query).fetchone()[0]) != wanted
+    ]
+    sums = {
+        name: driver.execute(query).fetchone()[0]
+        for name, query in (
+            ("invoices", "SELECT sum(total) FROM billcore_invoices"),
+            ("lines", "SELECT sum(amount - discount + tax - tax_included) FROM billcore_lines"),
+            ("payments", "SELECT sum(captured) FROM billcore_payments"),
+            ("charged", "SELECT sum(amount) FROM billcore_ledger_entries WHERE debit = 'receivable'"),
+            ("collected", "SELECT sum(amount) FROM billcore_ledger_entries WHERE credit = 'receivable'"),
+        )
+    }
+    if len(set(sums.values())) != 1:
+        problems.append("sums differ: " + ", ".join(f"{name} {total}" for name, total in sums.items()))
+    return problems
+
+
+def resident() -> int | None:
+    """The memory that this process has now, in bytes; None where the system does not tell (it does on Linux)."""
+    if sys.platform != "linux":
+        return None
+    pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")

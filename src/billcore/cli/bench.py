@@ -1,0 +1,138 @@
+"""`billcore bench`: how fast this machine renews, against what its database could do at best."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from billcore.cli.context import App, json_option, pass_app
+
+if TYPE_CHECKING:
+    from billcore.bench.renewals import Measured, Say
+    from billcore.engine.run import Watcher
+
+
+@click.group("bench", short_help="Measure renewals against the raw database.")
+def bench() -> None:
+    """Measure on this machine; every benchmark makes a store of its own."""
+
+
+@bench.command()
+@click.option(
+    "--subscriptions",
+    "-n",
+    type=click.IntRange(1, 10_000_000),
+    default=20_000,
+    show_default=True,
+    help="How many are made and renewed.",
+)
+@click.option(
+    "--database",
+    "file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Keep the store in this new file.  [default: a temporary one]",
+)
+@json_option
+@pass_app
+def renewals(app: App, subscriptions: int, file: Path | None) -> None:
+    """Renew and settle subscriptions, and write the same rows with nothing but the database.
+
+    Each has a product, a component, a discount and a tax, and is charged at the test gateway in this process.
+    The floor is what Python's sqlite3 needs for the same rows in the same transactions, tables, indexes,
+    constraints and PRAGMAs. Exit code 1 when the books do not add up.
+    """
+    from billcore.bench.renewals import measure_renewals
+
+    with _watched() as (say, watch):
+        measured = measure_renewals(subscriptions, database=file, say=say, watch=watch)
+    if app.json:
+        click.echo(json.dumps(as_data(measured), indent=2))
+    else:
+        _print(measured)
+    if measured.problems:
+        click.get_current_context().exit(1)
+
+
+def as_data(measured: "Measured") -> dict[str, object]:
+    """What was measured, for programs."""
+    from billcore.engine.work import BATCH
+
+    return {
+        "subscriptions": measured.subscriptions,
+        "milliseconds": measured.engine_ns // 1_000_000,
+        "renewals_per_second": measured.per_second,
+        "sample": {
+            "renewals": measured.sample,
+            "transactions": measured.transactions,
+            "renewals_per_second": measured.sample_per_second,
+            "floor_per_second": measured.floor_per_second,
+        },
+        "floor_per_second": measured.floor_per_second,
+        "ratio": measured.ratio_permille / 1000,
+        "rows_per_renewal": measured.rows_per_renewal,
+        "rows": {f"{table} {verb}": count for (table, verb), count in sorted(measured.rows.items())},
+        "batch": BATCH,
+        "memory_mib": {"at_10_percent": _mib(measured.memory_10), "at_100_percent": _mib(measured.memory_100)},
+        "pragmas": dict(measured.pragmas),
+        "versions": dict(measured.versions),
+        "books": "ok" if not measured.problems else list(measured.problems),
+    }
+
+
+@contextmanager
+def _watched() -> Iterator[tuple["Say", "Watcher"]]:
+    """What a person sees meanwhile: the stages, and the progress bar of the run."""
+    from billcore.bench.book import START, UNTIL
+    from billcore.cli.output.progress import watched
+    from billcore.cli.output.screen import screen
+
+    console = screen(errors=True)
+
+    def say(text: str) -> None:
+        if console.is_terminal:
+            console.print(text, style="dim")
+
+    with watched(START, UNTIL, "UTC") as watch:
+        yield say, watch
+
+
+def _print(measured: "Measured") -> None:
+    from billcore.cli.output.screen import fields, screen, table
+    from billcore.engine.work import BATCH
+
+    rows = (
+        (name.removeprefix("billcore_"), verb, f"{count / max(measured.sample, 1):.2f}")
+        for (name, verb), count in sorted(measured.rows.items())
+        if count >= measured.sample
+    )
+    sampled = "" if measured.sample == measured.subscriptions else f" (first {measured.sample:,} renewals)"
+    screen().show(
+        table(("table", "", ">rows per renewal"), rows),
+        "",
+        fields(
+            (
+                ("rows per renewal", str(measured.rows_per_renewal)),
+                ("renewals per second", f"{measured.per_second:,}  ({measured.subscriptions:,} renewed and settled)"),
+                ("the same, sampled", f"{measured.sample_per_second:,}{sampled}" if sampled else None),
+                ("raw floor per second", f"{measured.floor_per_second:,}{sampled}"),
+                ("ratio", f"{measured.ratio_permille / 1000:.2f}"),
+                ("batch", f"{BATCH:,} renewals, {measured.transactions:,} transactions"),
+                ("memory at 10 %", _shown(measured.memory_10)),
+                ("memory at 100 %", _shown(measured.memory_100)),
+                ("pragmas", ", ".join(f"{name} {value}" for name, value in measured.pragmas.items())),
+                ("on", ", ".join(f"{name} {version}" for name, version in measured.versions.items())),
+                ("books", "; ".join(measured.problems) or "ok"),
+            )
+        ),
+    )
+
+
+def _mib(size: int | None) -> int | None:
+    return None if size is None else size >> 20
+
+
+def _shown(size: int | None) -> str | None:
+    return None if size is None else f"{size >> 20} MiB"

@@ -1,0 +1,101 @@
+"""The benchmark measures what it says: the same rows, all of them, and books that add up."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from billcore.bench.book import SETTINGS, START, make_book
+from billcore.bench.recorder import Recorder, connection, replay
+from billcore.bench.renewals import measure_renewals, problems_of
+from billcore.billing import Billing
+from billcore.cli.bench import bench
+from billcore.clock import SimulatedClock
+from billcore.errors import InvalidValue
+
+
+def test_two_hundred_subscriptions_are_renewed_settled_and_written_again(tmp_path):
+    """At least a dozen rows each: invoice, lines, coverage, payment, ledger, events, and what they change."""
+    measured = measure_renewals(200, database=tmp_path / "kept.db")
+    assert measured.problems == ()
+    assert measured.sample == measured.subscriptions == 200
+    assert measured.rows_per_renewal >= 12
+    assert measured.rows["billcore_renewals", "inserted"] == 200
+    assert measured.rows["billcore_lines", "inserted"] == 400
+    assert measured.rows["billcore_payments", "updated"] == 200
+    assert measured.pragmas["journal_mode"] == "wal" and measured.pragmas["synchronous"] == 2
+    assert 0 < measured.floor_ns < measured.sample_ns
+    assert (tmp_path / "kept.db").exists() and len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_floor_writes_exactly_what_the_engine_wrote(tmp_path):
+    """Every table of the replayed file is equal to the engine's, row by row."""
+    engine, floor = tmp_path / "engine.db", tmp_path / "floor.db"
+    with Billing(f"sqlite:///{engine}", clock=SimulatedClock(START), settings=SETTINGS, seed=1) as billing:
+        make_book(billing, 20, lambda _made: None)
+    floor.write_bytes(engine.read_bytes())
+    recorder = Recorder(tmp_path / "statements")
+    with Billing(f"sqlite:///{engine}", clock=SimulatedClock(START), settings=SETTINGS, seed=1) as billing:
+        billing.database.observe = recorder
+        billing.run(START.replace(day=29))
+    recorder.close()
+    replay(tmp_path / "statements", floor)
+    one, two = connection(engine), connection(floor)
+    try:
+        names = [row[0] for row in one.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        assert "billcore_ledger_entries" in names
+        for name in names:
+            query = f"SELECT * FROM {name} ORDER BY 1"
+            assert one.execute(query).fetchall() == two.execute(query).fetchall(), name
+    finally:
+        one.close()
+        two.close()
+
+
+def test_books_that_do_not_add_up_are_told(tmp_path):
+    measure_renewals(5, database=tmp_path / "kept.db")
+    driver = connection(tmp_path / "kept.db")
+    try:
+        driver.execute("UPDATE billcore_ledger_entries SET amount = amount + 1 WHERE credit = 'receivable'")
+        (problem,) = problems_of(driver, 5)
+        assert "sums differ" in problem
+        assert problems_of(driver, 6)[0] == "5 renewals instead of 6"
+    finally:
+        driver.close()
+
+
+def test_a_store_that_exists_is_never_touched(tmp_path):
+    (tmp_path / "books.db").write_bytes(b"dear")
+    with pytest.raises(InvalidValue, match="exists already"):
+        measure_renewals(1, database=tmp_path / "books.db")
+    assert (tmp_path / "books.db").read_bytes() == b"dear"
+
+
+def test_programs_get_json():
+    result = CliRunner().invoke(bench, ["renewals", "--subscriptions", "30", "--json"])
+    assert result.exit_code == 0, result.output
+    data = json.loads(result.stdout)
+    assert set(data) == {
+        "subscriptions",
+        "milliseconds",
+        "renewals_per_second",
+        "sample",
+        "floor_per_second",
+        "ratio",
+        "rows_per_renewal",
+        "rows",
+        "batch",
+        "memory_mib",
+        "pragmas",
+        "versions",
+        "books",
+    }
+    assert data["books"] == "ok" and data["subscriptions"] == 30 and data["rows_per_renewal"] >= 12
+    assert 0 < data["ratio"] < 1
+
+
+def test_people_get_a_page():
+    result = CliRunner().invoke(bench, ["renewals", "-n", "30"])
+    assert result.exit_code == 0, result.output
+    for part in ("rows per renewal", "renewals per second", "raw floor per second", "ratio", "books", "ledger_entries"):
+        assert part in result.stdout
