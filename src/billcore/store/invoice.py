@@ -139,6 +139,21 @@ def notes(tx: Transaction, *, customer_id: str | None, limit: int) -> list[Credi
     return [_NOTE.load(row, tuple(lines.get(row[0], ()))) for row in rows]
 
 
+def note(tx: Transaction, ref: str) -> CreditNote | None:
+    """The credit note with this id, or with this number."""
+    column = "id" if ref.startswith("crn_") else "number_text"
+    row = tx.one(f"{_NOTE.select} WHERE {column} = ?", [ref])
+    return _NOTE.load(row, tuple(_lines(tx, "credit_note_id", [row[0]]).get(row[0], ()))) if row else None
+
+
+def names(tx: Transaction, ids: Iterable[str]) -> dict[str, str]:
+    """How documents are called, by id: "invoice 17", "credit note CN-3"."""
+    wanted = list(ids)
+    rows = tx.rows("SELECT id, 'invoice ' || coalesce(number_text, id) FROM billcore_invoices WHERE id IN ??", [wanted])
+    rows += tx.rows("SELECT id, 'credit note ' || number_text FROM billcore_credit_notes WHERE id IN ??", [wanted])
+    return {row[0]: row[1] for row in rows}
+
+
 def take_numbers(tx: Transaction, series: str, count: int) -> int:
     """Take `count` numbers of a series in one statement; returns the first. Taken right before the write."""
     tx.execute(
