@@ -55,5 +55,9 @@ class Workplace:
             tx.save(scope.writes)
 
     def moment(self, due: datetime) -> datetime:
-        """When work that was due at an instant happens: right then on a simulated clock, otherwise now."""
-        return due if self.clock.simulated else self.clock.now()
+        """When work that was due at an instant happens: now; a simulated clock has time for what is still to come.
+
+        What is due before now was planned too late (a step of dunning after a slow answer): it happens now.
+        """
+        now = self.clock.now()
+        return max(due, now) if self.clock.simulated else now
