@@ -20,9 +20,13 @@ from billcore.commands.settings import SiteSettings
 from billcore.commands.subscriptions import Subscriptions
 from billcore.commands.usage import Usage
 from billcore.commands.verb import Definition, Noun
-from billcore.domain.payment import Outcome
+from billcore.domain.payment import Outcome, Payment
+from billcore.domain.subscription import Subscription
 from billcore.engine import collection
+from billcore.engine.doctor import Checkup, examine, unpark
+from billcore.engine.explain import DocumentExplanation, explain
 from billcore.engine.run import Progress, RunReport, Watcher, deliver_sends, run
+from billcore.engine.verify import Proof, ProofWatcher, verify
 from billcore.engine.work import BATCH, Workplace
 from billcore.errors import Refused
 from billcore.ids import Ids
@@ -126,6 +130,26 @@ class Billing:
         self._deliver_events()
         return report
 
+    def verify(self, watch: ProofWatcher = lambda _what, _done: None) -> Proof:
+        """Prove everything that must hold of the books (behaviour 10); changes nothing, memory stays flat."""
+        with self._reading() as scope:
+            return verify(scope, watch)
+
+    def explain(self, document: str, line: str | None = None) -> DocumentExplanation:
+        """Every amount of an invoice or credit note derived again; `line` is its place, id or code. NotFound."""
+        with self._reading() as scope:
+            return explain(scope, document, line)
+
+    def doctor(self) -> Checkup:
+        """Everything that is stuck or waits for somebody, with what to do about it."""
+        with self._reading() as scope:
+            return examine(scope, self.database, self.registry, simulated=self.clock.simulated)
+
+    def unpark(self, ref: str) -> Subscription | Payment:
+        """Let the next run try a parked subscription again, or ask for a payment in doubt; NotFound, Refused."""
+        with self.unit() as scope:
+            return unpark(scope, ref, self.actor)
+
     def import_customers(
         self,
         file: str | Path,
@@ -135,6 +159,7 @@ class Billing:
         dry_run: bool = False,
         on_reject: "Callable[[Reject], None]" = lambda _reject: None,
         watch: "Callable[[ImportReport], None]" = lambda _report: None,
+        batch: int | None = None,
     ) -> "ImportReport":
         """Customers, methods and running subscriptions from a CSV file; `mapping` is that of `name` as tables.
 
@@ -153,6 +178,7 @@ class Billing:
             dry_run=dry_run,
             on_reject=on_reject,
             watch=watch,
+            batch=batch or self._batch,
         )
 
     def unit(self) -> AbstractContextManager[Scope]:
@@ -172,8 +198,7 @@ class Billing:
         options = {name: given.pop(name) for name in ("idempotency_key", "dry_run", "actor") if name in given}
         bound = definition.bind(args, given)
         if definition.reads:
-            with self.database.transaction(reads=True) as tx:
-                scope = self._scope(tx, self.clock.now())
+            with self._reading() as scope:
                 converted = definition.convert(bound, scope.settings.timezone)
                 return definition.function(noun, scope, **converted)
         call = Call(definition, noun, bound, options.get("idempotency_key"), options.get("actor") or self.actor)
@@ -300,6 +325,11 @@ class Billing:
             journal.save_settings(tx, wanted.to_mapping())
             self._bump(tx)
         return meta
+
+    @contextmanager
+    def _reading(self) -> Iterator[Scope]:
+        with self.database.transaction(reads=True) as tx:
+            yield self._scope(tx, self.clock.now())
 
     def _scope(self, tx: Transaction, now: datetime, actor: str = "engine") -> Scope:
         site = self._read_site(tx)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from billcore.commands.scope import Scope
 from billcore.engine.proofs.agreement import read_agreements
 from billcore.engine.proofs.documents import prove_given_back, prove_lines, prove_settlement
-from billcore.engine.proofs.law import BATCH, Finding, Findings, Law, Proof, Verdict, Watcher
+from billcore.engine.proofs.law import BATCH, Finding, Findings, Law, Proof, ProofWatcher, Verdict
 from billcore.engine.proofs.ledger import prove_balances, prove_entries, read_book
 from billcore.engine.proofs.numbers import prove_numbers
 from billcore.engine.proofs.payments import prove_payments
@@ -13,10 +13,10 @@ from billcore.engine.proofs.periods import prove_coverage_rows, prove_periods
 from billcore.engine.proofs.price import Pricing
 from billcore.store.database import Transaction
 
-__all__ = ["Finding", "Law", "Proof", "Verdict", "Watcher", "verify"]
+__all__ = ["Finding", "Law", "Proof", "ProofWatcher", "Verdict", "verify"]
 
 
-def verify(scope: Scope, watch: Watcher = lambda _what, _done: None) -> Proof:
+def verify(scope: Scope, watch: ProofWatcher = lambda _what, _done: None) -> Proof:
     """Prove everything in one reading transaction, so that others may go on writing.
 
     Customers and subscriptions are read in batches; memory does not grow with the books. Nothing is changed.

@@ -80,7 +80,7 @@ class SchemaState:
 def check(database: Database) -> SchemaState:
     """Compare the tables in `database` with what this program needs. Reads only."""
     with database.transaction(reads=True) as transaction:
-        return _state(transaction)
+        return state_of(transaction)
 
 
 def require(database: Database) -> None:
@@ -96,7 +96,7 @@ def create(database: Database) -> None:
     Raises StoreError schema_outdated or schema_newer for others: those are for `upgrade`.
     """
     with database.transaction() as transaction:
-        state = _state(transaction)
+        state = state_of(transaction)
         if state.status == "current":
             return
         if state.status != "missing":
@@ -121,7 +121,7 @@ def upgrade(database: Database) -> tuple[str, ...]:
     done: list[str] = []
     while True:
         with database.transaction() as transaction:
-            state = _state(transaction)
+            state = state_of(transaction)
             if state.status == "current":
                 return tuple(done)
             if state.error is not None and state.status not in ("missing", "outdated"):
@@ -132,7 +132,8 @@ def upgrade(database: Database) -> tuple[str, ...]:
             done.append(step)
 
 
-def _state(transaction: Transaction) -> SchemaState:
+def state_of(transaction: Transaction) -> SchemaState:
+    """What stands in the database of an open transaction. Reads only."""
     ours = "SELECT name FROM sqlite_master WHERE type = 'table' AND substr(name, 1, 9) = 'billcore_'"
     found = {name for (name,) in transaction.rows(ours)}
     revision: str | None = None

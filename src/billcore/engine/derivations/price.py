@@ -91,7 +91,8 @@ def _scheme(price: Price, currency: str, units: Decimal, amounts: Mapping[str, D
             yield step(f"{_n(units)} units, the bracket{_up_to(tier)}", tier.flat_amount)
         case "package" if price.package_size and price.package_amount is not None:
             packages = -(-Fraction(units) // Fraction(price.package_size))
-            text = f"{_n(units)} units are {packages} packages of {_n(price.package_size)} {TIMES} {_n(price.package_amount)}"
+            each = f"{_n(price.package_size)} {TIMES} {_n(price.package_amount)}"
+            text = f"{_n(units)} units are {packages} packages of {each}"
             yield step(text, packages * Fraction(price.package_amount))
         case "percentage" | "graduated_percentage":
             rate = f"{_n(price.rate)} %" if price.rate is not None else "the rates of its tiers"

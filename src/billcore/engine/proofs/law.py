@@ -76,14 +76,14 @@ class Proof:
         return f"verify: {self.violated} findings ({len(self.verdicts)} laws, {self.checked} facts)"
 
 
-Watcher = Callable[[str, int], None]
+ProofWatcher = Callable[[str, int], None]
 """Told what is being proved and how many customers or subscriptions are done."""
 
 
 class Findings:
     """Collects what the proofs find: the first of each law in full, the others counted."""
 
-    def __init__(self, tx: Transaction, watch: Watcher) -> None:
+    def __init__(self, tx: Transaction, watch: ProofWatcher) -> None:
         self.tx = tx
         self.watch = watch
         self._kept: dict[str, list[Finding]] = {}

@@ -1,0 +1,222 @@
+"""Lists what is stuck and how to free it, and lets it be tried again (behaviour 5.1, 9.3)."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Literal
+
+from attrs import evolve, frozen
+
+from billcore.commands.payments import find_payment
+from billcore.commands.scope import Scope
+from billcore.domain.event import AuditRecord
+from billcore.domain.money import format_minor
+from billcore.domain.payment import IN_DOUBT, Payment
+from billcore.domain.subscription import Subscription
+from billcore.errors import Refused
+from billcore.plugins.registry import Registry
+from billcore.store import health
+from billcore.store import payment as payments
+from billcore.store import subscription as subscriptions
+from billcore.store.database import Database
+from billcore.store.types import text_to_instant
+
+LISTED = 100
+"""How many cases of one kind are listed."""
+
+LATE = timedelta(hours=1)
+"""Due work that waits longer than this on a real clock has no worker."""
+
+TroubleKind = Literal[
+    "parked subscription",
+    "parked payment",
+    "payment in doubt",
+    "overdue invoice",
+    "reserved invoice",
+    "waiting work",
+    "undelivered events",
+    "database",
+    "plugin",
+]
+
+
+@frozen
+class Trouble:
+    """Something that does not go on by itself, or waits: what, since when, why, and what to do about it."""
+
+    kind: TroubleKind
+    subject: str
+    since: datetime | None
+    reason: str
+    remedy: str
+
+
+@frozen
+class Checkup:
+    """Everything that was found, at most `LISTED` of each kind."""
+
+    at: datetime
+    troubles: tuple[Trouble, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is stuck."""
+        return not self.troubles
+
+
+def examine(scope: Scope, database: Database, registry: Registry, *, simulated: bool) -> Checkup:
+    """Look for everything that is stuck; changes nothing and calls no gateway."""
+    found = [
+        *_parked_subscriptions(scope),
+        *_parked_payments(scope),
+        *_in_doubt(scope),
+        *_left_overdue(scope),
+        *_left_reserved(scope),
+        *(() if simulated else _waiting_work(scope)),
+        *_undelivered(scope, registry),
+        *(Trouble("database", what, None, why, remedy) for what, why, remedy in health.warnings(database, scope.tx)),
+        *_plugins(registry),
+    ]
+    return Checkup(scope.now, tuple(found))
+
+
+def unpark(scope: Scope, ref: str, actor: str) -> Subscription | Payment:
+    """Let the engine try again at its next run: a parked subscription, or a payment whose outcome is open.
+
+    `ref` is a subscription's reference or id, a payment's id or CUSTOMER/pay/N. Raises NotFound, and parked for a
+    payment that came too late: its money has to be given back first.
+    """
+    result = _payment(scope, ref) if ref.startswith("pay_") or "/pay/" in ref else _subscription(scope, ref)
+    scope.writes.add(
+        AuditRecord(scope.new_id("aud"), scope.now, actor, "doctor.unpark", f'{{"id":"{result.id}"}}', "{}")
+    )
+    return result
+
+
+def _subscription(scope: Scope, ref: str) -> Subscription:
+    sub = scope.subscription(ref)
+    if sub.parked_at is None:
+        raise Refused(
+            "transition_not_allowed",
+            f"Subscription {sub.reference} is {sub.state} and not parked.",
+            remedy="Only what billcore doctor lists as parked is tried again.",
+            state=sub.state,
+        )
+    freed = evolve(sub, parked_at=None, parked_reason=None)
+    scope.writes.put(freed)
+    return freed
+
+
+def _payment(scope: Scope, ref: str) -> Payment:
+    payment = find_payment(scope, ref)
+    if payment.parked_reason is not None:
+        raise Refused(
+            "parked",
+            f"Payment {payment.id} is {payment.status}: {payment.parked_reason}.",
+            remedy=f"Refund {payment.gateway_id or payment.id} at gateway {payment.gateway}.",
+            payment=payment.id,
+        )
+    if payment.status not in IN_DOUBT:
+        raise Refused(
+            "transition_not_allowed",
+            f"Payment {payment.id} is {payment.status}; nothing is left to ask for.",
+            remedy="Only payments in doubt are asked for again.",
+            state=payment.status,
+        )
+    asked = evolve(payment, next_check_at=scope.now)
+    scope.writes.put(asked)
+    return asked
+
+
+def _parked_subscriptions(scope: Scope) -> Iterator[Trouble]:
+    for reference, since, reason in subscriptions.parked(scope.tx, LISTED):
+        remedy = f"Remove the cause, then: billcore doctor --retry {reference}"
+        yield Trouble("parked subscription", reference, text_to_instant(since), reason, remedy)
+
+
+def _parked_payments(scope: Scope) -> Iterator[Trouble]:
+    for payment in payments.parked(scope.tx, LISTED):
+        remedy = f"Refund {payment.gateway_id or payment.id} at gateway {payment.gateway}."
+        yield Trouble("parked payment", payment.id, payment.settled_at, payment.parked_reason or "", remedy)
+
+
+def _in_doubt(scope: Scope) -> Iterator[Trouble]:
+    for payment in payments.in_doubt(scope.tx, LISTED):
+        amount = f"{format_minor(payment.amount, payment.currency)} {payment.currency}"
+        reason = f"{payment.status}, {amount} at {payment.gateway}, asked for {payment.checks} times"
+        if payment.message:
+            reason += f": {payment.message}"
+        when = payment.next_check_at
+        if payment.status == "requires_action" and payment.action_url:
+            remedy = f"Send the customer to {payment.action_url}."
+        elif when is not None:
+            remedy = f"Asked for again at {when:%Y-%m-%dT%H:%M:%S}Z; sooner: billcore doctor --retry {payment.id}"
+        else:
+            remedy = f"Nothing more is planned; ask now: billcore doctor --retry {payment.id}"
+        yield Trouble("payment in doubt", payment.id, payment.created_at, reason, remedy)
+
+
+_LEFT_OVERDUE = """
+    SELECT i.number_text, i.due_at, c.reference, i.total - i.credited - i.paid, i.currency
+    FROM billcore_invoices i
+    JOIN billcore_customers c ON c.id = i.customer_id
+    LEFT JOIN billcore_dunning_cases d
+        ON d.customer_id = i.customer_id AND d.currency = i.currency AND d.status = 'open'
+    WHERE i.overdue = 1 AND i.collection = 'automatic' AND i.collect_at IS NULL AND i.reserved_by IS NULL
+        AND d.next_step_at IS NULL
+    ORDER BY i.due_at, i.number LIMIT ?
+"""
+
+
+def _left_overdue(scope: Scope) -> Iterator[Trouble]:
+    """Overdue invoices that no dunning step and no attempt will touch again."""
+    for number, due_at, customer, due, currency in scope.tx.rows(_LEFT_OVERDUE, [LISTED]):
+        reason = f"{format_minor(due, currency)} {currency} of {customer} are overdue and nothing more is planned"
+        remedy = "Add another payment method, or try again: billcore subscriptions retry REFERENCE"
+        since = text_to_instant(due_at) if due_at else None
+        yield Trouble("overdue invoice", str(number), since, reason, remedy)
+
+
+_LEFT_RESERVED = """
+    SELECT coalesce(i.number_text, i.id), p.id, p.status, p.settled_at
+    FROM billcore_invoices i LEFT JOIN billcore_payments p ON p.id = i.reserved_by
+    WHERE i.reserved_by IS NOT NULL AND i.discarded_at IS NULL
+        AND (p.id IS NULL OR p.status NOT IN ('pending', 'requires_action', 'unknown'))
+    ORDER BY i.id LIMIT ?
+"""
+
+
+def _left_reserved(scope: Scope) -> Iterator[Trouble]:
+    """Invoices that wait for an attempt which is over."""
+    for invoice, payment, status, settled in scope.tx.rows(_LEFT_RESERVED, [LISTED]):
+        reason = f"It is reserved by payment {payment}, which is {status or 'not stored'}"
+        since = text_to_instant(settled) if settled else None
+        yield Trouble("reserved invoice", invoice, since, reason, "Restore a backup, then run billcore verify.")
+
+
+def _waiting_work(scope: Scope) -> Iterator[Trouble]:
+    due = subscriptions.due(scope.tx, scope.now - LATE, 1)
+    if due:
+        since = text_to_instant(due[0][0])
+        reason = f"Work has been due since {since:%Y-%m-%dT%H:%M:%S}Z"
+        yield Trouble("waiting work", "the worker", since, reason, "Run it: billcore run, or for ever: billcore worker")
+
+
+def _undelivered(scope: Scope, registry: Registry) -> Iterator[Trouble]:
+    """Events that a plugin listens for and has not taken; without listeners they just stay in the outbox."""
+    listening = registry.listening("on_events")
+    if not listening:
+        return
+    row = scope.tx.one("SELECT count(*), min(at) FROM billcore_events WHERE delivered_at IS NULL")
+    if row is not None and row[0]:
+        reason = f"{row[0]} events wait for {', '.join(listening)}"
+        remedy = "They are delivered by the next billcore run; see plugins below, or billcore plugins."
+        yield Trouble("undelivered events", "events", text_to_instant(row[1]), reason, remedy)
+
+
+def _plugins(registry: Registry) -> Iterator[Trouble]:
+    for row in registry.report():
+        if row.status == "disabled":
+            yield Trouble("plugin", row.name, None, "It is disabled.", "Take it out of BILLCORE_DISABLED_PLUGINS.")
+        elif row.status == "failed":
+            remedy = f"Upgrade {row.distribution or 'it'}, or report this to its author."
+            yield Trouble("plugin", row.name, None, "; ".join(row.problems), remedy)
