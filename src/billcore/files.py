@@ -71,7 +71,8 @@ def _toml(text: str, name: str) -> dict[str, object]:
         # Decimal, so that a float can be told and named as it was written.
         return tomllib.loads(text, parse_float=Decimal)
     except ValueError as error:
-        raise _unreadable(name, f"is not valid TOML: {error}", "Correct it there.") from error
+        reason = str(error).replace("at end of document", f"at the end, line {text.count(chr(10)) + 1}")
+        raise _unreadable(name, f"is not valid TOML: {reason}", "Correct it there.") from error
 
 
 def _json(text: str, name: str) -> dict[str, object]:
@@ -154,9 +155,13 @@ def _inline(value: object) -> str:
             return f"[{', '.join(_inline(part) for part in value)}]"
         case date():
             return value.isoformat()
-    # JSON's escapes are TOML's too, but for DEL, which TOML wants escaped.
-    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+    return _quoted(str(value))
+
+
+def _quoted(text: str) -> str:
+    """A JSON text is a TOML text too, but for DEL, which TOML wants escaped."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _quoted(name)

@@ -28,7 +28,7 @@ class Named(click.Group):
         """The command that the arguments name."""
         given = args[0]
         if not given.startswith("-") and self.get_command(ctx, given) is None:
-            near = get_close_matches(given.replace("-", "_"), self.list_commands(ctx), 3, cutoff=0.5)
+            near = get_close_matches(given.replace("-", "_"), self.list_commands(ctx), 3, cutoff=0.6)
             hint = f" Did you mean {' or '.join(near)}?" if near else ""
             raise click.UsageError(f"There is no command {given!r}.{hint}", ctx)
         return super().resolve_command(ctx, args)
@@ -67,6 +67,14 @@ class Root(Named):
         for title, entries in (("Nouns", NOUNS), ("Commands", COMMANDS)):
             with formatter.section(title):
                 formatter.write_dl([(name, entry.help) for name, entry in entries.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own
+        """Run the command; where nobody reads its output any more it ends quietly, before click sees it."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            trouble.forget_output()
+            raise SystemExit(trouble.BROKEN_PIPE) from None
 
     def main(  # type: ignore[override]  # click overloads it by standalone_mode, which is ours to choose
         self,

@@ -35,7 +35,7 @@ def report(error: BaseException, *, debug: bool, as_json: bool = False) -> int:
             _say("interrupted", fg="yellow")
             return INTERRUPTED
         case BrokenPipeError():
-            _forget_output()
+            forget_output()
             return BROKEN_PIPE
     if debug:
         _traceback(error)
@@ -129,7 +129,7 @@ def _traceback(error: BaseException) -> None:
     traceback.print_exception(error, file=sys.stderr)
 
 
-def _forget_output() -> None:
+def forget_output() -> None:
     """Point standard output at nothing, so that the interpreter's last flush does not complain."""
     try:
         nothing = os.open(os.devnull, os.O_WRONLY)

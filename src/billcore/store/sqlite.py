@@ -37,10 +37,13 @@ def sqlite_engine(
 
     Hosts that join billcore to their own SQLite transaction use this engine: the driver's default begins a
     transaction only at the first write, and not at all around DDL and savepoints. A transaction waits
-    `busy_timeout_s` seconds for another writer. Without a `poolclass`, a database in memory has one
+    `busy_timeout_s` seconds for another writer, or as many as the URL's `?timeout=` says. Without a `poolclass`, a database in memory has one
     connection for everybody (StaticPool), a file SQLAlchemy's default pool.
     """
     memory = file_of(url) is None
+    asked = make_url(url).query.get("timeout")
+    if isinstance(asked, str) and asked.isdecimal():
+        busy_timeout_s = int(asked)
     if poolclass is None and memory:
         poolclass = StaticPool
     arguments = {"check_same_thread": False, "timeout": busy_timeout_s}

@@ -1,0 +1,60 @@
+"""`billcore doctor`: what is stuck, why, what to do about it; and letting it be tried again."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from billcore.cli import trouble
+from billcore.cli.context import App, json_option, pass_app, store_options
+
+if TYPE_CHECKING:
+    from billcore.engine.doctor import Checkup
+
+
+@click.command(short_help="List what is stuck, and try it again.")
+@click.option("--retry", metavar="REF", help="Let the next run try this subscription or payment again.")
+@click.option("--actor", metavar="NAME", envvar="BILLCORE_ACTOR", help="Who does it, for the audit log.")
+@json_option
+@store_options
+@pass_app
+def doctor(app: App, retry: str | None, actor: str | None) -> None:
+    """List what does not go on by itself: parked subscriptions and payments, payments in doubt, overdue invoices.
+
+    Exit code 1 while something is listed. --retry takes the reference of a parked subscription, or the id of a
+    payment without an outcome; the next run tries it.
+    """
+    from billcore.cli.nouns import print_json
+
+    app.actor = actor or app.actor
+    with app.billing() as billing:
+        if retry is not None:
+            freed = billing.unpark(retry)
+            if app.json:
+                print_json(freed)
+            else:
+                click.echo(f"{getattr(freed, 'reference', freed.id)} is tried again by the next billcore run.")
+            return
+        found = billing.doctor()
+        zone = str(billing.settings.list()["timezone"])
+    if app.json:
+        print_json({"ok": found.ok, "troubles": found.troubles})
+    else:
+        _print(found, zone)
+    if not found.ok:
+        raise SystemExit(trouble.REFUSED)
+
+
+def _print(found: "Checkup", zone: str) -> None:
+    from rich.text import Text
+
+    from billcore.cli.output.screen import counted, day, fields, screen
+
+    output = screen()
+    for one in found.troubles:
+        since = f" since {day(one.since, zone)}" if one.since is not None else ""
+        output.show(Text(f"{one.kind}: {one.subject}{since}", "bold yellow"))
+        output.show(fields([("  why", one.reason), ("  do", one.remedy)]), Text())
+    if found.ok:
+        output.show(Text("Nothing is stuck.", "green"))
+    else:
+        output.show(Text(f"{counted(len(found.troubles), 'trouble')}.", "bold"))

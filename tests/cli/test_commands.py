@@ -1,0 +1,72 @@
+"""The commands that are no verbs: init, db, plugins, states."""
+
+import pytest
+
+from billcore.domain import payment, states
+
+
+def test_a_new_store_has_what_was_asked_for(shell):
+    said = shell.json("init", "--clock", "2026-01-01", "--timezone", "Europe/Berlin", "--currency", "EUR")
+    assert (said["timezone"], said["currency"], said["now"]) == ("Europe/Berlin", "EUR", "2025-12-31T23:00:00+00:00")
+    settings = shell.json("settings", "list")
+    assert (settings["timezone"], settings["currency"]) == ("Europe/Berlin", "EUR")
+
+
+def test_a_bare_path_and_a_url_are_the_same_store(shell):
+    shell.with_customer()
+    url = f"sqlite:///{shell.folder / 'books.db'}"
+    path = str(shell.folder / "books.db")
+    for args in (["-d", url, "customers", "list"], ["customers", "list", "-d", path], ["customers", "list"]):
+        assert "acme" in shell.ok(*args).out
+
+
+def test_who_acted_is_in_the_audit_log(shell):
+    """P11: every change says who."""
+    shell.with_catalog()
+    shell.ok("customers", "create", "--reference", "a", "--name", "A", "--email", "a@a.example", "--actor", "ada")
+    from billcore import Billing
+
+    url = f"sqlite:///{shell.folder / 'books.db'}"
+    with Billing(url) as billing, billing.database.transaction(reads=True) as tx:
+        actors = [row[0] for row in tx.rows("SELECT actor FROM billcore_audit_log ORDER BY id")]
+    assert "ada" in actors and any(actor.startswith("cli:") for actor in actors)
+
+
+def test_tables_are_made_and_checked(shell):
+    assert "Upgraded" in shell.ok("db", "upgrade").out
+    assert "Nothing to do" in shell.ok("db", "upgrade").out
+    assert "current" in shell.ok("db", "check").out
+    assert shell.json("db", "check")["status"] == "current"
+
+
+def test_plugins_are_listed(shell):
+    assert "gateway test" in shell.ok("plugins").out
+    assert "billcore-gateway-test" in shell.ok("plugins", "-v").out
+    assert [row["name"] for row in shell.json("plugins")] == ["test"]
+
+
+def test_states_are_the_tables_that_decide(shell):
+    rows = shell.json("states", "subscription")
+    allowed = {
+        (state, event)
+        for event, row in states.TABLE.items()
+        for state, cell in row.items()
+        if isinstance(cell, states.Allowed)
+    }
+    assert {(row["state"], row["event"]) for row in rows} == allowed
+    assert len(shell.json("states", "payment")) == sum(len(row) for row in payment.TABLE.values())
+
+
+@pytest.mark.parametrize("kind", ["subscription", "payment"])
+def test_states_as_table_and_diagram(shell, kind):
+    assert "pending" in shell.ok("states", kind).out
+    diagram = shell.ok("states", kind, "--diagram").out
+    assert diagram.startswith("stateDiagram-v2\n    [*] --> pending\n")
+
+
+def test_one_state(shell):
+    rows = shell.json("states", "subscription", "--state", "on_hold")
+    assert {row["state"] for row in rows} == {"on_hold"}
+    assert "resume" in {row["event"] for row in rows}
+    said = shell("states", "subscription", "--state", "asleep")
+    assert said.code == 1 and "Possible:" in said.err

@@ -1,0 +1,79 @@
+"""`billcore run` and `billcore worker`: due work from a terminal, stopped cleanly, gone on with later."""
+
+import signal
+import time
+
+import pytest
+
+from billcore.cli.run import _seconds
+
+
+def test_a_run_moves_a_simulated_clock_and_says_what_it_did(shell):
+    shell.with_subscription()
+    said = shell.ok("run", "--until", "2026-05-01")
+    assert said.out == "Done up to 2026-05-01: 3 subscription dates, 3 collections.\n"
+    assert shell.ok("run", "--until", "2026-05-01").out == "Done up to 2026-05-01: nothing was due.\n"
+    assert len(shell.json("invoices", "list")) == 4
+
+
+def test_a_run_tells_programs_what_it_did(shell):
+    shell.with_subscription()
+    report = shell.json("run", "--until", "2026-03-01")
+    assert (report["actions"], report["collections"], report["stopped"]) == (1, 1, False)
+
+
+def test_a_system_clock_is_not_moved(shell):
+    shell.ok("init")
+    said = shell("run", "--until", "2999-01-01")
+    assert said.code == 1 and "billcore init --clock" in said.err
+
+
+def test_an_attempt_without_an_answer_is_asked_for_by_the_next_process(shell):
+    """The test gateway keeps its book beside the store: a charge whose reply was lost is found again (9.3)."""
+    shell.with_customer("timeout_after_charge")
+    create = ["subscriptions", "create", "--reference", "s1", "--customer", "acme", "--price", "pro-monthly"]
+    assert "pending" in shell.process(*create).out
+    assert shell.json("payments", "list")[0]["status"] == "unknown"
+    assert shell.process("run", "--until", "2026-02-01").code == 0
+    payments = shell.json("payments", "list")
+    assert [(one["status"], one["captured"]) for one in payments] == [("succeeded", 4900)]
+    assert shell.json("subscriptions", "get", "s1")["state"] == "active"
+
+
+def test_ctrl_c_stops_cleanly_and_the_next_run_goes_on(shell):
+    shell.with_customer()
+    shell.ok("subscriptions", "create", "--reference", "s1", "--customer", "acme", "--price", "pro-daily")
+    process = shell.start("run", "--until", "2046-01-31")
+    deadline = time.monotonic() + 30
+    while not shell.json("invoices", "list", "--newest", "--limit", "1")[0]["number"] > 3:
+        assert time.monotonic() < deadline
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, (out, err)
+    assert "Stopped cleanly" in out and "Traceback" not in err
+    billed = shell.json("subscriptions", "get", "s1")
+    until = billed["period_end"]
+    shell.ok("run", "--until", until)
+    assert shell.json("subscriptions", "get", "s1")["sequence"] == billed["sequence"] + 1
+
+
+def test_a_worker_works_until_it_is_told_to_stop(shell):
+    shell.ok("init")
+    process = shell.start("worker", "--every", "1s", "--json")
+    assert process.stdout is not None
+    assert '"total": 0' in process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "stopped cleanly" in err
+
+
+def test_a_worker_does_not_wait_for_a_clock_that_stands_still(shell):
+    shell.with_catalog()
+    said = shell("worker")
+    assert said.code == 1 and "run --until" in said.err
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("10s", 10), ("90", 90), ("5m", 300), ("1 h", 3600)])
+def test_pauses(text, seconds):
+    assert _seconds(text) == seconds
