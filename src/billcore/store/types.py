@@ -22,13 +22,13 @@ def instant_to_text(value: datetime) -> str:
     return _utc_to_text(value)
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=16_384)
 def _utc_to_text(value: datetime) -> str:
     """Cached, as a batch writes the same few; in UTC only, as both 1:30 of a long night are equal keys."""
     return value.isoformat()[:19] + "Z"
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=16_384)
 def text_to_instant(text: str) -> datetime:
     """The instant of such a text."""
     return datetime.fromisoformat(text)
