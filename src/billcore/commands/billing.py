@@ -142,9 +142,7 @@ def _number_series(scope: Scope, documents: Sequence[Invoice]) -> None:
             )
 
 
-def _issue(
-    scope: Scope, bill: Bill, first: Step, customer: Customer, credits: Credits, at: datetime
-) -> Invoice | None:
+def _issue(scope: Scope, bill: Bill, first: Step, customer: Customer, credits: Credits, at: datetime) -> Invoice | None:
     if bill.note is not None:
         issue_note(bill.note, at, scope.writes, scope.new_id)
         return None
@@ -160,6 +158,10 @@ def _issue(
         scope.writes,
         scope.new_id,
     )
+    if not first.collects and issued.due > 0:
+        # Dunning is over: the invoice is owed like the others, but nothing is charged for it (behaviour 5).
+        now = issued.due_at == at
+        issued = evolve(issued, overdue=now, collect_at=None if now else issued.due_at)
     if issued.credited and customer.id in credits:
         drawn = {credit.id: credit for credit in scope.writes.changed(Credit) if isinstance(credit, Credit)}
         credits[customer.id] = [drawn.get(credit.id, credit) for credit in credits[customer.id]]

@@ -1,19 +1,23 @@
 """Payment methods: tokens that a gateway keeps, never card numbers."""
 
 import re
+from collections.abc import Callable
 from typing import Literal, Unpack
 
 from attrs import evolve
 
+from billcore.commands.attempts import usable_method
 from billcore.commands.parameters import CustomerRef, MethodRef, Options, Reference, Text
 from billcore.commands.scope import Scope, not_found
 from billcore.commands.verb import Noun, verb
 from billcore.domain.bill import record
 from billcore.domain.customer import Customer, PaymentMethod
+from billcore.domain.invoice import Invoice
 from billcore.errors import InvalidValue, Refused
 from billcore.store import customer as store
 from billcore.store import invoice as invoices
 from billcore.store import payment as payments
+from billcore.store import subscription as subscriptions
 
 CARD_NUMBER = re.compile(r"(?:\d[ -]?){13,19}")
 
@@ -122,20 +126,40 @@ def _make_default(scope: Scope, owner: Customer, method: PaymentMethod) -> None:
     cases = payments.open_cases(scope.tx, [owner.id])
     for case in cases.values():
         scope.writes.put(evolve(case, refused_method_id=None))
-    retry_overdue(scope, owner.id, "new_method", {currency for _, currency in cases})
+    retry_overdue(scope, owner.id, "new_method")
 
 
 def retry_overdue(
-    scope: Scope, customer_id: str, cause: Literal["retry", "new_method", "dunning"], currencies: set[str]
+    scope: Scope,
+    customer_id: str,
+    cause: Literal["retry", "new_method", "dunning"],
+    currency: str | None = None,
+    usable: Callable[[PaymentMethod], bool] | None = None,
 ) -> int:
-    """Plan an attempt now for every overdue invoice that no attempt is open on; returns how many there are."""
-    ids = [row[2] for row in invoices.overdue(scope.tx, [customer_id]) if row[1] in currencies and row[3] is None]
-    for invoice in invoices.by_ids(scope.tx, ids, lines=False).values():
-        if invoice.collection == "automatic":
-            scope.writes.put(evolve(invoice, collect_at=scope.now, collect_for=cause))
-    if ids:
+    """Plan an attempt now for every overdue invoice that no attempt is open on; returns how many there are.
+
+    So too for one whose attempt did not reach the gateway. In one `currency` only where it is given; with
+    `usable` only those that have a method for which it holds.
+    """
+    rows = [(row[1], row[2]) for row in invoices.overdue(scope.tx, [customer_id]) if row[3] is None]
+    if cause != "dunning":
+        rows += [(row[0], row[1]) for row in invoices.not_sent(scope.tx, customer_id)]
+    ids = [invoice_id for its_currency, invoice_id in rows if currency in (None, its_currency)]
+    found = [one for one in invoices.by_ids(scope.tx, ids, lines=False).values() if one.collection == "automatic"]
+    if usable is not None:
+        found = [one for one in found if _has_usable(scope, one, usable)]
+    for invoice in found:
+        scope.writes.put(evolve(invoice, collect_at=scope.now, collect_for=cause))
+    if found:
         scope.collects.add(customer_id)
-    return len(ids)
+    return len(found)
+
+
+def _has_usable(scope: Scope, invoice: Invoice, usable: Callable[[PaymentMethod], bool]) -> bool:
+    own = subscriptions.own_methods(scope.tx, [invoice.subscription_id or ""])
+    methods = store.methods(scope.tx, [invoice.customer_id]).get(invoice.customer_id, [])
+    method = usable_method(methods, scope.customer(invoice.customer_id), own.get(invoice.subscription_id or ""))
+    return method is not None and usable(method)
 
 
 def _refuse_card_number(token: str) -> None:

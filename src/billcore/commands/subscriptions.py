@@ -270,13 +270,8 @@ class Subscriptions(Noun):
         """
         sub = scope.subscription(subscription)
         check(sub.state, "retry", sub.reference)
-        planned_attempts = retry_overdue(scope, sub.customer_id, "retry", {sub.currency})
-        if not planned_attempts:
-            raise Refused(
-                "payment_in_doubt",
-                f"Every overdue invoice of subscription {sub.reference} has an attempt without an outcome.",
-                remedy="Wait for the next check of the payment.",
-            )
+        if not retry_overdue(scope, sub.customer_id, "retry", sub.currency):
+            raise _nothing_to_retry(sub)
         return sub
 
     @verb(reads=True)
@@ -312,6 +307,21 @@ class Subscriptions(Noun):
             if invoice.discarded_at is not None:
                 raise _declined(sub, payment)
         return sub
+
+
+def _nothing_to_retry(sub: Subscription) -> Refused:
+    if sub.collection != "automatic":
+        return Refused(
+            "transition_not_allowed",
+            f"Subscription {sub.reference} is paid by remittance; nothing of it is ever charged.",
+            remedy="Record the payment when it arrives.",
+            state=sub.state,
+        )
+    return Refused(
+        "payment_in_doubt",
+        f"Every overdue invoice of subscription {sub.reference} has an attempt without an outcome.",
+        remedy="Wait for the next check of the payment.",
+    )
 
 
 def _declined(sub: Subscription, payment: Payment) -> Refused:

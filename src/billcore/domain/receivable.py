@@ -139,7 +139,7 @@ class Receivable:
         if self.invoice.purpose == "final":
             self.put(evolve(self.invoice, reserved_by=None, collect_at=None))
             return
-        policy = self.site.settings.dunning
+        policy, known = self.site.settings.dunning, self.invoice.overdue
         cancels = policy is None and self.invoice.purpose == "renewal" and self.invoice.collection == "automatic"
         self.put(evolve(self.invoice, overdue=not cancels, reserved_by=None, collect_at=None))
         for sub in self.on_invoice():
@@ -151,6 +151,8 @@ class Receivable:
             return
         case = self.case
         if case is None or case.status != "open":
+            if known:  # Its dunning is over: an attempt by hand opens no other.
+                return
             case = DunningCase(self.new_id("dun"), self.invoice.customer_id, self.invoice.currency, failed_at)
             self.case = evolve(first_step(case, policy, self.account.zone), refused_method_id=refused_method)
             self.writes.add(self.case)
@@ -173,7 +175,7 @@ class Receivable:
         for sub in list(self._subscriptions.values()):
             if sub.state in ("past_due", "unpaid"):
                 self.move(sub, "debt_paid", "active")
-            elif sub.state == "soft_failure":
+            elif sub.state == "soft_failure" and sub.id in self._on_invoice:
                 self.move(sub, "debt_paid", sub.previous_state or "active")
 
 

@@ -8,6 +8,7 @@ from billcore.commands.attempts import attempt, usable_method
 from billcore.commands.billing import number_issued
 from billcore.commands.facts import facts_for
 from billcore.commands.scope import Scope
+from billcore.commands.subscriptions import cancel_now
 from billcore.domain.bill import make_bill, use_coupons
 from billcore.domain.invoice import Invoice
 from billcore.domain.lifecycle import activate
@@ -103,6 +104,9 @@ def plan_attempts(place: Workplace, scope: Scope, due: Sequence[Due]) -> list[Pa
         customer = owners[invoice.customer_id]
         preferred = own.get(invoice.subscription_id or "")
         method = usable_method(methods.get(customer.id, []), customer, preferred)
+        if invoice.collect_for == "collection" and _is_unpaid(scope, invoice):
+            scope.writes.put(evolve(invoice, overdue=True, collect_at=None))
+            continue
         if invoice.collection != "automatic" or method is None:
             without.append(invoice)
             continue
@@ -160,7 +164,27 @@ def record(scope: Scope, settled: Sequence[Settled]) -> list[Settled]:
         assert isinstance(invoice, Invoice)
         if invoice.number is None and invoice.status != "draft":
             scope.writes.put(number_issued(scope, invoice))
+    for sub in scope.writes.changed(Subscription):
+        assert isinstance(sub, Subscription)
+        if sub.state == "canceled":
+            end_addons(scope, [sub])
     return later
+
+
+def end_addons(scope: Scope, bases: Sequence[Subscription]) -> None:
+    """Add-ons end with their base (behaviour 6.6), also where dunning ended it."""
+    for addon in subscriptions.addons(scope.tx, [base.id for base in bases], scope.catalog.coupons):
+        if addon.ended_at is None and addon.id not in {base.id for base in bases}:
+            cancel_now(scope, addon, "none", None)
+
+
+def _is_unpaid(scope: Scope, invoice: Invoice) -> bool:
+    """Whether the invoice came while its subscriptions were unpaid: they are billed, but nothing is charged."""
+    if invoice.issued_at == invoice.due_at:
+        return False  # Those are overdue from the start and never planned.
+    named = {line.subscription_id for line in invoice.lines} | {invoice.subscription_id}
+    ids = [sub_id for sub_id in named if sub_id is not None]
+    return bool(ids) and len(subscriptions.unpaid(scope.tx, ids)) == len(ids)
 
 
 def receivables(

@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 
 from attrs import evolve
 
-from billcore.commands.attempts import usable_method
 from billcore.commands.billing import bill_steps, number, number_notes
 from billcore.commands.facts import load_facts
 from billcore.commands.payment_methods import retry_overdue
 from billcore.commands.scope import Scope
+from billcore.domain.bill import record
 from billcore.domain.dunning import DunningCase, is_over, next_step
 from billcore.domain.event import StateChange
 from billcore.domain.invoice import Invoice
@@ -17,6 +17,7 @@ from billcore.domain.lifecycle import close
 from billcore.domain.step import planned
 from billcore.domain.subscription import Subscription
 from billcore.engine.agenda import Due
+from billcore.engine.collection import end_addons
 from billcore.engine.work import Workplace
 from billcore.store import customer as customers
 from billcore.store import invoice as invoices
@@ -47,10 +48,9 @@ def _step(scope: Scope, case: DunningCase, at: datetime) -> DunningCase:
         return _final(scope, case, policy.final, at)
     customer = customers.by_ids(scope.tx, [case.customer_id])[case.customer_id]
     advanced = next_step(case, policy, scope.zone(customer))
-    method = usable_method(customers.methods(scope.tx, [customer.id]).get(customer.id, []), customer, None)
-    planned_attempts = 0
-    if method is not None and method.id != case.refused_method_id:
-        planned_attempts = retry_overdue(scope, customer.id, "dunning", {case.currency})
+    planned_attempts = retry_overdue(
+        scope, customer.id, "dunning", case.currency, usable=lambda method: method.id != case.refused_method_id
+    )
     if not planned_attempts and is_over(advanced, policy):
         # The last step made no attempt whose failure could bring the final action.
         return evolve(advanced, next_step_at=at)
@@ -82,14 +82,13 @@ def _cancel(scope: Scope, subs: Sequence[Subscription], overdue: Sequence[Invoic
     """Cancel the subscriptions; their invoices stay open and payable by hand, but are not collected any more."""
     owners = customers.by_ids(scope.tx, {sub.customer_id for sub in subs})
     facts = load_facts(scope, subs, {sub.id: at for sub in subs}, owners)
-    steps = [
-        (close(sub, "canceled", "dunning_ended", at, at, facts[sub.id], scope.new_id), at) for sub in subs
-    ]
+    steps = [(close(sub, "canceled", "dunning_ended", at, at, facts[sub.id], scope.new_id), at) for sub in subs]
     documents = bill_steps(scope, steps, owners, {}, {sub.id: at for sub in subs})
     number(scope, documents)
     number_notes(scope)
     for invoice in overdue:
         scope.writes.put(evolve(invoice, overdue=False, collect_at=None))
+    end_addons(scope, subs)
 
 
 def _leave_unpaid(scope: Scope, sub: Subscription, at: datetime) -> None:
@@ -97,7 +96,6 @@ def _leave_unpaid(scope: Scope, sub: Subscription, at: datetime) -> None:
         return
     scope.writes.put(planned(evolve(sub, state="unpaid", previous_state=None)))
     scope.writes.add(
-        StateChange(
-            scope.new_id("chg"), sub.customer_id, sub.id, sub.state, "unpaid", at, "dunning_ended", "engine"
-        )
+        StateChange(scope.new_id("chg"), sub.customer_id, sub.id, sub.state, "unpaid", at, "dunning_ended", "engine")
     )
+    record(scope.writes, scope.new_id, sub.customer_id, at, "subscription.unpaid", sub.id)

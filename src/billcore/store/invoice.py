@@ -76,6 +76,15 @@ def overdue(tx: Transaction, customer_ids: Iterable[str]) -> list[Row]:
     )
 
 
+def not_sent(tx: Transaction, customer_id: str) -> list[Row]:
+    """(currency, id) of a customer's invoices whose attempt did not reach the gateway and is made again later."""
+    return tx.rows(
+        "SELECT currency, id FROM billcore_invoices WHERE customer_id = ? AND status = 'open' AND overdue = 0 "
+        "AND attempts > 0 AND collect_at IS NOT NULL AND reserved_by IS NULL ORDER BY due_at, number",
+        [customer_id],
+    )
+
+
 def stop_retries(tx: Transaction, customer_id: str, currency: str, but: str) -> None:
     """Plan no more attempts on a customer's overdue invoices: a retry stops at the first decline (behaviour 9.5)."""
     tx.execute(

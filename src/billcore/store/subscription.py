@@ -59,9 +59,7 @@ def due(tx: Transaction, until: datetime, limit: int, customers: Collection[str]
 
 def references(tx: Transaction) -> list[str]:
     """All references, for naming the nearest ones of an unknown one."""
-    return [
-        row[0] for row in tx.rows("SELECT reference FROM billcore_subscriptions ORDER BY id LIMIT 100000")
-    ]
+    return [row[0] for row in tx.rows("SELECT reference FROM billcore_subscriptions ORDER BY id LIMIT 100000")]
 
 
 def page(
@@ -81,9 +79,7 @@ def page(
     if state is not None:
         where.append("state = ?")
         parameters.append(state)
-    rows = tx.rows(
-        f"{_SUBSCRIPTION.select} WHERE {' AND '.join(where)} ORDER BY id LIMIT ?", [*parameters, limit]
-    )
+    rows = tx.rows(f"{_SUBSCRIPTION.select} WHERE {' AND '.join(where)} ORDER BY id LIMIT ?", [*parameters, limit])
     return _load(tx, rows, coupons)
 
 
@@ -94,6 +90,15 @@ def own_methods(tx: Transaction, ids: Iterable[str]) -> dict[str, str]:
         [list(ids)],
     )
     return {row[0]: row[1] for row in rows}
+
+
+def unpaid(tx: Transaction, ids: Iterable[str]) -> set[str]:
+    """Those of these subscriptions that are unpaid, by id."""
+    wanted = list(ids)
+    if not wanted:
+        return set()
+    rows = tx.rows("SELECT id FROM billcore_subscriptions WHERE id IN ?? AND state = 'unpaid'", [wanted])
+    return {row[0] for row in rows}
 
 
 def redemptions(tx: Transaction, coupon_ids: Iterable[str]) -> int:
@@ -148,6 +153,4 @@ def _load(tx: Transaction, rows: Sequence[Row], coupons: Coupons) -> list[Subscr
         coupon = AppliedCoupon(*values)
         assert coupon.subscription_id is not None
         applied.setdefault(coupon.subscription_id, []).append(coupon)
-    return [
-        _SUBSCRIPTION.load(row, tuple(items.get(row[0], ())), tuple(applied.get(row[0], ()))) for row in rows
-    ]
+    return [_SUBSCRIPTION.load(row, tuple(items.get(row[0], ())), tuple(applied.get(row[0], ()))) for row in rows]
