@@ -2,10 +2,9 @@
 
 import csv
 import json
-import os
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,12 +68,9 @@ class _Rejects(AbstractContextManager["_Rejects"]):
     _kept: "list[Reject]" = field(factory=list)
 
     def __attrs_post_init__(self) -> None:
-        if (
-            self.path is not None
-            and self.path.exists()
-            and self.source.exists()
-            and os.path.samefile(self.path, self.source)
-        ):
+        if self.path is None or not self.path.exists() or not self.source.exists():
+            return
+        if self.path.samefile(self.source):
             raise click.BadOptionUsage("--rejects", "--rejects names the file that is imported. Name another one.")
 
     def __call__(self, reject: "Reject") -> None:
@@ -101,19 +97,14 @@ class _Rejects(AbstractContextManager["_Rejects"]):
 def _progress(file: Path, app: App) -> "Iterator[Callable[[ImportReport], None]]":
     """A line that counts, where a person watches."""
     if app.json or not sys.stderr.isatty():
-        with nullcontext():
-            yield lambda _report: None
+        yield lambda _report: None
         return
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from billcore.cli.output.progress import counting
 
-    from billcore.cli.output.screen import screen
-
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=screen(errors=True), transient=True) as bar:
-        task = bar.add_task(f"importing {file.name}", total=None)
+    with counting(f"importing {file.name}") as count:
 
         def watch(report: "ImportReport") -> None:
-            bar.update(task, description=f"importing {file.name}: {report.lines:,} lines, {report.rejected:,} rejected")
+            count(f"{report.lines:,} lines, {report.rejected:,} rejected")
 
         yield watch
 

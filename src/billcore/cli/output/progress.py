@@ -1,10 +1,10 @@
 """The progress bar of a run: shown while a person watches standard error, silent otherwise."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
-from rich.progress import BarColumn, Task, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
 from billcore.cli.output.screen import day, screen
@@ -32,6 +32,19 @@ def watched(start: datetime, end: datetime, zone: str) -> Iterator[Watcher]:
         task = bar.add_task(day(start, zone), total=None, count="looking for work", rate="")
         yield _Drawn(bar, bar.tasks[0], end, zone)
         bar.remove_task(task)
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[str], None]]:
+    """A line with a spinner for work without a known end: it is told how far that is."""
+    console = screen(errors=True)
+    if not console.is_terminal:
+        yield lambda _told: None
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Bar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda told: bar.update(task, description=f"{what}: {told}")
 
 
 class _Drawn:
