@@ -57,7 +57,7 @@ def check_story(story: Story, database: str = IN_MEMORY) -> Verdict:
         error = str(refused)
     except Exception as broken:  # noqa: BLE001  one broken story must not hide the others' verdicts
         error = f"internal: {type(broken).__name__}: {broken}"
-    return Verdict(story.file, story.title, monotonic_ms() - began, failures, error, invalid)
+    return Verdict(story.file, story.title, monotonic_ms() - began, tuple(failures), error, invalid)
 
 
 def play_story(story: Story, database: str = IN_MEMORY) -> dict[str, object]:
@@ -198,7 +198,7 @@ class _Play:
         gateway.script(given.get("outcomes", ()), owner, given.get("default", "approve"))
 
     def _settle(self, given: Mapping[str, Any]) -> None:
-        """The gateway ends the attempt and says so at once, as a webhook would: its outcome is asked for now."""
+        """The gateway ends the attempt and says so at once, as a webhook would: it is asked for its outcome."""
         payment = self.billing.payments.get(given["payment"])
         gateway: Any = self.billing.gateway("test")
         gateway.settle(payment.id, given["outcome"])

@@ -60,7 +60,7 @@ class Verdict:
     file: str
     title: str
     milliseconds: int = 0
-    failures: Sequence[Failure] = ()
+    failures: tuple[Failure, ...] = ()
     error: str | None = None
     invalid: bool = False
 
