@@ -102,32 +102,13 @@ def draft(
     for line in lines:
         if line.credit is not None:
             credit = line.credit
-            made.append(
-                _line(
-                    invoice_id,
-                    customer_id,
-                    line,
-                    credit.discount,
-                    credit.tax,
-                    credit.tax_included,
-                    dict(line.basis),
-                    new_id,
-                )
-            )
+            figures = credit.discount, credit.tax, credit.tax_included
+            basis: dict[str, object] = dict(line.basis)
         else:
             discount, line_tax = next(charged)
-            made.append(
-                _line(
-                    invoice_id,
-                    customer_id,
-                    line,
-                    discount,
-                    line_tax.amount,
-                    line_tax.included,
-                    _basis(line, line_tax, settings, taken.get(line.subscription_id) if discount else None),
-                    new_id,
-                )
-            )
+            figures = discount, line_tax.amount, line_tax.included
+            basis = _basis(line, line_tax, settings, taken.get(line.subscription_id) if discount else None)
+        made.append(_line(invoice_id, customer_id, line, *figures, basis, new_id))
     return Drafted(
         tuple(made),
         sum(line.amount for line in made),
