@@ -62,20 +62,14 @@ class Mapper:
         )
         guard = ' AND "version" = ?' if self.versioned else ""
         self.update = f'UPDATE {table.name} SET {assignments} WHERE "id" = ?{guard}'
-        order = [self.columns.index(name) for name in changing if name != "version"]
-        order.append(self.columns.index("id"))
-        if self.versioned:
-            order.append(self.columns.index("version"))
-        self._update_order = order
+        order = [*(name for name in changing if name != "version"), "id", *(["version"] if self.versioned else [])]
+        self._get_update = attrgetter(*(renamed.get(name, name) for name in order))
+        writer_of = {self.columns[place]: write for place, write in self._writers}
+        self._update_writers = [(place, writer_of[name]) for place, name in enumerate(order) if name in writer_of]
 
     def row(self, record: object) -> Row:
         """The record as an inserted row."""
-        values = list(self._get(record))
-        for place, write in self._writers:
-            value = values[place]
-            if value is not None:
-                values[place] = write(value)
-        return tuple(values)
+        return _written(self._get(record), self._writers)
 
     def rows(self, records: Sequence[object]) -> list[Row]:
         """Many records as inserted rows."""
@@ -83,12 +77,7 @@ class Mapper:
 
     def update_rows(self, records: Sequence[object]) -> list[Row]:
         """Many records as the parameters of `update`."""
-        order = self._update_order
-        made = []
-        for record in records:
-            row = self.row(record)
-            made.append(tuple([row[place] for place in order]))
-        return made
+        return [_written(self._get_update(record), self._update_writers) for record in records]
 
     def values(self, row: Sequence[Any]) -> list[Any]:
         """A stored row as the values of its columns, in their order."""
@@ -109,6 +98,16 @@ JSON_CODEC: tuple[Callable[[Any], Any], Callable[[Any], Any]] = (
     # Most objects of custom fields are empty.
     lambda text: {} if text == "{}" else json.loads(text),
 )
+
+
+def _written(values: Row, writers: Sequence[tuple[int, Callable[[Any], Any]]]) -> Row:
+    """Values as the database takes them."""
+    row = list(values)
+    for place, write in writers:
+        value = row[place]
+        if value is not None:
+            row[place] = write(value)
+    return tuple(row)
 
 
 def _codec(kind: object) -> tuple[Callable[[Any], Any] | None, Callable[[Any], Any] | None]:
