@@ -1,5 +1,8 @@
 """The commands that are no verbs: init, db, plugins, states."""
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 from billcore.domain import payment, states
@@ -70,3 +73,50 @@ def test_one_state(shell):
     assert "resume" in {row["event"] for row in rows}
     said = shell("states", "subscription", "--state", "asleep")
     assert said.code == 1 and "Possible:" in said.err
+
+
+def test_the_books_are_proved(shell):
+    shell.with_subscription()
+    assert shell.ok("verify").out.startswith("verify: ok")
+    assert "Invoices equal the sums of their lines." in " ".join(shell.ok("verify", "-v").out.split())
+    assert shell.json("verify")["ok"] is True
+
+
+def test_books_that_were_changed_from_outside_are_found(shell):
+    shell.with_subscription()
+    with closing(sqlite3.connect(shell.folder / "books.db")) as connection, connection:
+        connection.execute("UPDATE billcore_invoices SET subtotal = subtotal + 1, total = total + 1")
+    said = shell("verify")
+    assert said.code == 1
+    assert "invoice 1" in said.out and "verify: ok" not in said.out
+    assert shell("verify", "--json").json["findings"]
+
+
+def test_an_invoice_explains_itself(shell):
+    shell.with_subscription()
+    assert "= 49.00, as billed" in shell.ok("explain", "acme/1").out
+    assert "sum of the lines" not in shell.ok("explain", "1", "1").out
+    assert shell.json("explain", "1")["agrees"] is True
+    assert shell("explain", "99").code == 1
+
+
+def test_what_is_stuck_is_listed_and_tried_again(shell):
+    shell.with_customer("timeout_before")
+    shell.ok("subscriptions", "create", "--reference", "s1", "--customer", "acme", "--price", "pro-monthly")
+    said = shell("doctor")
+    assert said.code == 1 and "payment in doubt" in said.out
+    assert shell("doctor", "--json").json["troubles"][0]["remedy"]
+    assert "tried again" in shell.ok("doctor", "--retry", "acme/pay/1").out
+    assert "not parked" in shell("doctor", "--retry", "s1").err
+
+
+def test_nothing_stuck(shell):
+    shell.with_subscription()
+    assert shell.ok("doctor").out == "Nothing is stuck.\n"
+
+
+@pytest.mark.parametrize("args", [[], ["customers"], ["db"]])
+def test_a_group_alone_shows_its_commands(shell, args):
+    said = shell(*args)
+    assert said.code == 2
+    assert said.err.startswith("Usage: billcore") and "error" not in said.err

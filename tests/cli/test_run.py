@@ -1,6 +1,11 @@
 """`billcore run` and `billcore worker`: due work from a terminal, stopped cleanly, gone on with later."""
 
+import contextlib
+import os
+import pty
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -77,3 +82,22 @@ def test_a_worker_does_not_wait_for_a_clock_that_stands_still(shell):
 @pytest.mark.parametrize(("text", "seconds"), [("10s", 10), ("90", 90), ("5m", 300), ("1 h", 3600)])
 def test_pauses(text, seconds):
     assert _seconds(text) == seconds
+
+
+def test_a_person_who_watches_sees_time_pass(shell):
+    """The bar and colours are for terminals only."""
+    shell.with_customer()
+    shell.ok("subscriptions", "create", "--reference", "s1", "--customer", "acme", "--price", "pro-daily")
+    ours, theirs = pty.openpty()
+    arguments = [sys.executable, "-m", "billcore", "run", "--until", "2026-06-01"]
+    environment = {**os.environ, **shell.environment, "TERM": "xterm-256color"}
+    with subprocess.Popen(arguments, stdout=theirs, stderr=theirs, env=environment) as process:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # The terminal is closed at the end.
+            while part := os.read(ours, 4096):
+                shown += part
+        os.close(ours)
+    assert process.returncode == 0
+    assert b"2026-0" in shown and b" done" in shown and b"\x1b[" in shown
+    assert "Done up to 2026-06-01: 121 subscription dates" in shown.decode()

@@ -18,6 +18,10 @@ from billcore.cli.table import COMMANDS, NOUNS
 class Named(click.Group):
     """A group whose commands may be written with - or _, and that proposes the nearest ones of an unknown name."""
 
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """The names in the order of their definition."""
+        return list(self.commands)
+
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of this name."""
         return super().get_command(ctx, cmd_name.replace("-", "_")) or super().get_command(ctx, cmd_name)

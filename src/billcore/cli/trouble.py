@@ -79,6 +79,9 @@ def _refused(error: BillcoreError) -> int:
 
 
 def _misused(error: click.ClickException) -> int:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        _say(error.format_message())
+        return USAGE
     _say(f"error [usage]: {error.format_message()}", fg="red")
     context = error.ctx if isinstance(error, click.UsageError) else None
     if context is not None:
