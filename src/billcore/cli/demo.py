@@ -99,8 +99,8 @@ if TYPE_CHECKING:
 def _tell_import(canvas: "Canvas", report: "ImportReport") -> None:
     idle = report.customers - report.subscriptions
     canvas.line(
-        f"{report.customers:,} customers, {report.subscriptions:,} of them with a subscription at an amount of their "
-        f"own; {idle:,} have none."
+        f"{report.customers:,} customers, {report.subscriptions:,} with a subscription at their own amount, "
+        f"{idle:,} without one."
     )
     if report.rejected:
         canvas.line(f"{report.rejected:,} lines were rejected: billcore import customers tells why.")
@@ -133,7 +133,7 @@ def _bill(canvas: "Canvas", billing: "Billing") -> None:
 
 
 def _show(canvas: "Canvas", billing: "Billing") -> None:
-    from billcore.cli.output.demo import customer_table, money_table, state_table
+    from billcore.cli.output.demo import customer_table, money_table, state_table, totals
     from billcore.store import reports
 
     with billing.database.transaction(reads=True) as tx:
@@ -143,8 +143,10 @@ def _show(canvas: "Canvas", billing: "Billing") -> None:
     currency = months[0].currency if months else "USD"
     canvas.heading(f"Invoiced by month, {currency} (still open in red)")
     canvas.chart(months)
-    canvas.heading(f"Invoiced, collected, declined ({currency})")
+    canvas.heading(f"Invoiced, collected, declined, in whole {currency}")
     canvas.screen.show(money_table(canvas, months))
+    for line in totals(months):
+        canvas.line(line)
     canvas.heading("Subscriptions by state")
     canvas.screen.show(state_table(canvas, states))
     canvas.heading("Customers by lifetime value")

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from billcore.cli.output.screen import Screen, state
-from billcore.domain.money import exponent, format_minor
+from billcore.domain.money import exponent, format_minor, round_ratio
 from billcore.store.reports import LifetimeValue, Month
 
 WIDTH = 80
@@ -38,7 +38,11 @@ class Canvas:
 
     def line(self, text: str | Text = "") -> None:
         """One line of text."""
-        self.screen.show(text if isinstance(text, Text) else Text(text))
+        if isinstance(text, str):
+            text = Text(
+                text.replace("\N{MULTIPLICATION SIGN}", "x").replace("\N{MINUS SIGN}", "-") if self.plain else text
+            )
+        self.screen.show(text)
 
     def table(self, *titles: str) -> Table:
         """An empty table; titles that begin with > are right-aligned."""
@@ -94,7 +98,7 @@ def short(amount: int) -> str:
 
 
 def money_table(canvas: Canvas, months: Sequence[Month]) -> Table:
-    """Years, and the months of the last twelve: invoiced, collected, declined, still open."""
+    """Years, and the months of the last twelve: invoiced, collected, declined, still open; in whole units."""
     table = canvas.table("", ">invoices", ">invoiced", ">collected", ">declined", ">still open", "")
     years: dict[str, Month] = {}
     for each in months:
@@ -103,31 +107,21 @@ def money_table(canvas: Canvas, months: Sequence[Month]) -> Table:
     for group in (list(years.values()), list(months)[-12:]):
         most = max((each.invoiced for each in group), default=0)
         for each in group:
-            table.add_row(
-                each.month,
-                f"{each.invoices:,}",
-                _amount(each.invoiced, each.currency),
-                _amount(each.collected, each.currency),
-                _amount(each.failed, each.currency),
-                _amount(each.due, each.currency),
-                canvas.bar(each.invoiced, most, 8),
-            )
+            table.add_row(*_figures(each), canvas.bar(each.invoiced, most, 12))
         table.add_section()
-    total = _sum("all", months)
-    table.add_row(
-        *(
-            Text(text, "bold")
-            for text in (
-                "all",
-                f"{total.invoices:,}",
-                *(
-                    _amount(amount, total.currency)
-                    for amount in (total.invoiced, total.collected, total.failed, total.due)
-                ),
-            )
-        )
-    )
     return table
+
+
+def totals(months: Sequence[Month]) -> list[str]:
+    """Everything in exact amounts."""
+    total = _sum("", months)
+    told = (
+        (f"{total.invoices:,} invoices", total.invoiced),
+        ("collected", total.collected),
+        (f"declined, {total.failures:,} attempts", total.failed),
+        ("still open", total.due),
+    )
+    return [f"{name:<28}{_amount(amount, total.currency):>18} {total.currency}" for name, amount in told]
 
 
 def state_table(canvas: Canvas, states: Mapping[str, int]) -> Table:
@@ -152,6 +146,12 @@ def customer_table(canvas: Canvas, customers: Iterable[LifetimeValue]) -> Table:
             canvas.bar(each.amount, most, 30, "magenta"),
         )
     return table
+
+
+def _figures(month: Month) -> list[str]:
+    unit = 10 ** exponent(month.currency)
+    amounts = (month.invoiced, month.collected, month.failed, month.due)
+    return [month.month, f"{month.invoices:,}", *(f"{round_ratio(amount, unit):,}" for amount in amounts)]
 
 
 def _sum(name: str, months: Sequence[Month]) -> Month:
