@@ -4,7 +4,7 @@ import pytest
 
 from billcore.errors import InvalidValue
 from billcore.scenario.checking import check_paths
-from billcore.scenario.runner import check_story, play_story
+from billcore.scenario.runner import _billing, _Play, check_story, play_story
 from tests.scenarios.stories import CUSTOMER, PLAN, SIGNUP, read, table, written
 
 
@@ -107,6 +107,20 @@ def test_quotes_are_rounded_where_the_expectation_has_the_currencys_decimals(tmp
     quotes[1]["amount"] = "0.0016"
     assert failed(tmp_path, catalog=catalog, expect={"quotes": quotes}) == ("quotes[1].amount", "0.0016", "0.0015")
     assert failed(tmp_path, expect={"quotes": [{"price": "gone", "amount": "1"}]})[2].startswith("[not_found]")
+
+
+def test_a_story_that_leaves_wrong_books_or_parked_work_is_never_ok(tmp_path):
+    story = read(tmp_path)
+    with _billing(story, "sqlite://") as billing:
+        play = _Play(story, billing)
+        play.run()
+        assert play.unsound() == []
+        with billing.database.transaction() as tx:
+            tx.execute("UPDATE billcore_invoices SET paid = 1, status = 'open'")
+            tx.execute("UPDATE billcore_subscriptions SET parked_at = '2026-01-01T00:00:00Z', parked_reason = 'why'")
+        parked, *wrong = play.unsound()
+    assert (parked.path, parked.actual) == ("subscriptions.s1", "why")
+    assert {failure.path for failure in wrong} == {"verify"}
 
 
 def test_the_world_is_printed_in_the_shape_of_an_expectation(tmp_path):

@@ -48,7 +48,7 @@ def check_story(story: Story, database: str = IN_MEMORY) -> Verdict:
             play = _Play(story, billing)
             play.run()
             play.check(story.expect, "")
-            failures = [*play.failures, *play.parked()]
+            failures = [*play.failures, *play.unsound()]
     except StepFailed as stopped:
         failures = [stopped.failure]
     except FileInvalid as refused:
@@ -124,11 +124,12 @@ class _Play:
         prefix = f"{place}." if place else ""
         self.failures += [Failure(f"{prefix}{one.path}", one.expected, one.actual) for one in found]
 
-    def parked(self) -> list[Failure]:
-        """Subscriptions and payments that the engine had to put aside."""
+    def unsound(self) -> list[Failure]:
+        """What must hold of every story: nothing had to be put aside, and the books are right."""
         with self.billing.database.transaction(reads=True) as tx:
             subs = subscriptions.parked(tx, 10)
-        return [Failure(f"subscriptions.{ref}", "not parked", reason) for ref, _, reason in subs]
+        found = [Failure(f"subscriptions.{ref}", "not parked", reason) for ref, _, reason in subs]
+        return found + [Failure("verify", "ok", str(finding)) for finding in self.billing.verify().findings]
 
     def _do(self, step: Step) -> None:
         if step.do == "expect":
