@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import lru_cache
 
 from attrs import field, frozen
 
 from billcore.domain.catalog import Component, Price, Product
-from billcore.domain.periods import Schedule
+from billcore.domain.periods import Duration, PeriodPolicy, Schedule
 from billcore.domain.subscription import Item, Subscription
 from billcore.domain.usage import UsageTotal
 from billcore.settings import Settings
@@ -38,7 +39,7 @@ class Facts:
     def schedule(self, sub: Subscription) -> Schedule:
         """The boundaries of the subscription's product price."""
         assert sub.anchor is not None and self.price.every is not None
-        return Schedule(
+        return _schedule(
             sub.anchor,
             self.price.every,
             self.zone,
@@ -53,7 +54,7 @@ class Facts:
         if every is None:
             return self.schedule(sub)
         assert sub.anchor is not None
-        return Schedule(
+        return _schedule(
             sub.anchor,
             every,
             self.zone,
@@ -61,6 +62,14 @@ class Facts:
             self.settings.billing_time,
             self.settings.period_policy,
         )
+
+
+@lru_cache(maxsize=1024)
+def _schedule(
+    anchor: datetime, every: Duration, zone: str, billing_day: int | None, billing_time: str, policy: PeriodPolicy
+) -> Schedule:
+    """Kept, as one decision asks for its schedule several times, and many subscriptions share theirs."""
+    return Schedule(anchor, every, zone, billing_day, billing_time, policy)
 
 
 def own_interval(price: Price, product_price: Price) -> bool:

@@ -65,7 +65,6 @@ def begin(
         anchor=schedule.anchor,
         activated_at=sub.activated_at or at,
         priced_from=sub.priced_from or at,
-        arrears_from=at,
     )
     sub = evolve(sub, items=tuple(_started(sub, item, facts, at) for item in sub.items))
     sub = with_expiry(sub, facts, whole)
@@ -94,8 +93,7 @@ def renew(sub: Subscription, facts: Facts, due: datetime, at: datetime, new_id: 
         lines, usage = _arrears(sub, facts, sub.period_end)
         schedule = facts.schedule(sub)
         whole = Period(sub.period_end, schedule.boundary_after(sub.period_end))
-        after = evolve(sub, arrears_from=sub.period_end)
-        after, period = _enter(after, whole)
+        after, period = _enter(sub, whole)
         lines += _advance(after, facts, whole, period)
     else:
         after = evolve(sub, sequence=sub.sequence + 1)
@@ -185,13 +183,11 @@ def _enter(sub: Subscription, whole: Period) -> tuple[Subscription, Period]:
     for known in (sub.ends_at, sub.cancel_at):
         if known is not None and whole.start < known < end:
             end = known
-    entered = evolve(sub, period_start=whole.start, period_end=end, sequence=sub.sequence + 1)
+    entered = evolve(sub, period_start=whole.start, period_end=end, arrears_from=whole.start, sequence=sub.sequence + 1)
     return entered, Period(whole.start, end)
 
 
-def _advance(
-    sub: Subscription, facts: Facts, whole: Period, period: Period, *, first: bool = False
-) -> list[DraftLine]:
+def _advance(sub: Subscription, facts: Facts, whole: Period, period: Period, *, first: bool = False) -> list[DraftLine]:
     if _is_free(sub, facts, whole):
         return []
     span = _span(sub, facts, whole)
@@ -257,9 +253,7 @@ def _arrears(sub: Subscription, facts: Facts, until: datetime) -> tuple[list[Dra
     return made, metered
 
 
-def _own_intervals(
-    sub: Subscription, facts: Facts, due: datetime
-) -> tuple[Subscription, list[DraftLine], list[str]]:
+def _own_intervals(sub: Subscription, facts: Facts, due: datetime) -> tuple[Subscription, list[DraftLine], list[str]]:
     """Components with their own interval whose period ends by `due`: bill and move them on (behaviour 4.3)."""
     lines: list[DraftLine] = []
     used: list[str] = []
@@ -280,9 +274,7 @@ def _own_intervals(
         items.append(moved)
     if not lines and not used:
         return (
-            sub
-            if all(a is b for a, b in zip(items, sub.items, strict=True))
-            else evolve(sub, items=tuple(items)),
+            sub if all(a is b for a, b in zip(items, sub.items, strict=True)) else evolve(sub, items=tuple(items)),
             [],
             [],
         )
