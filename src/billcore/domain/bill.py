@@ -70,15 +70,9 @@ def make_bill(steps: Sequence[Step], customer: Customer, site: Site, at: datetim
     )
     subscription_id = sub.id if all(step.subscription.id == sub.id for step in steps) else None
     if drafted.total < 0:
-        note = _note(
-            drafted.lines, customer.id, subscription_id, None, sub.currency, "credit", None, at, new_id
-        )
+        note = _note(drafted.lines, customer.id, subscription_id, None, sub.currency, "credit", None, at, new_id)
         return Bill(None, note, drafted.used)
-    if (
-        drafted.total == 0
-        and not site.settings.issue_zero_invoices
-        and not any(line.amount for line in drafted.lines)
-    ):
+    if drafted.total == 0 and not site.settings.issue_zero_invoices and not any(line.amount for line in drafted.lines):
         return NOTHING
     invoice = Invoice(
         invoice_id,
@@ -146,9 +140,7 @@ def issue(
     return issued
 
 
-def apply_credits(
-    invoice: Invoice, credits: Sequence[Credit], at: datetime, writes: Writes, new_id: NewId
-) -> Invoice:
+def apply_credits(invoice: Invoice, credits: Sequence[Credit], at: datetime, writes: Writes, new_id: NewId) -> Invoice:
     """Pay what is due from the customer's credits in their fixed order (behaviour 8)."""
     mine = [credit for credit in credits if credit.currency == invoice.currency]
     for drawing in draw(invoice.due, mine, at):
@@ -194,6 +186,9 @@ def issue_note(note: CreditNote, at: datetime, writes: Writes, new_id: NewId) ->
             )
         )
     writes.add(note, *note.lines)
+    for line in note.lines:
+        # A document that gives back more than it charges has charges for time all the same (behaviour 6.2).
+        _cover(line, writes, new_id)
     record(writes, new_id, note.customer_id, at, "credit_note.issued", note.id, total=note.total)
 
 
@@ -251,9 +246,7 @@ def post(
         sides = ledger.sides(debit, credit, amount)
         if sides is not None:
             writes.add(
-                ledger.Entry(
-                    new_id("ent"), customer_id, at, currency, *sides, invoice_id, payment_id, credit_note_id
-                )
+                ledger.Entry(new_id("ent"), customer_id, at, currency, *sides, invoice_id, payment_id, credit_note_id)
             )
 
 
@@ -278,12 +271,7 @@ def _revenue(invoice: Invoice) -> list[tuple[str, str, int]]:
 
 
 def _cover(line: Line, writes: Writes, new_id: NewId) -> None:
-    if (
-        line.item_id is None
-        or line.start is None
-        or line.end is None
-        or line.kind not in ("product", "component")
-    ):
+    if line.item_id is None or line.start is None or line.end is None or line.kind not in ("product", "component"):
         return
     writes.add(Coverage(new_id("cov"), line.customer_id, line.item_id, line.start, line.end, line.id))
 

@@ -29,10 +29,10 @@ _BEYOND = """
 """
 _UNCOVERED = """
     SELECT l.id FROM billcore_lines l
-    JOIN billcore_invoices i ON i.id = l.invoice_id
+    LEFT JOIN billcore_invoices i ON i.id = l.invoice_id
     LEFT JOIN billcore_coverage c ON c.line_id = l.id
     WHERE l.kind IN ('product', 'component') AND l.item_id IS NOT NULL AND l.start IS NOT NULL
-        AND i.number IS NOT NULL AND c.id IS NULL
+        AND (i.number IS NOT NULL OR l.credit_note_id IS NOT NULL) AND c.id IS NULL
 """
 
 
