@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from attrs import frozen
@@ -42,8 +41,6 @@ from billcore.store.database import Database, JoinedDatabase, Transaction
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
-
-    from billcore.importing.run import ImportReport, Reject
 
 LEASE_S = 60
 """How long an attempt belongs to the process that makes it; longer than the deadline of its call."""
@@ -150,37 +147,6 @@ class Billing:
         with self.unit() as scope:
             return unpark(scope, ref, self.actor)
 
-    def import_customers(
-        self,
-        file: str | Path,
-        mapping: Mapping[str, object],
-        *,
-        name: str = "mapping",
-        dry_run: bool = False,
-        on_reject: "Callable[[Reject], None]" = lambda _reject: None,
-        watch: "Callable[[ImportReport], None]" = lambda _report: None,
-        batch: int | None = None,
-    ) -> "ImportReport":
-        """Customers, methods and running subscriptions from a CSV file; `mapping` is that of `name` as tables.
-
-        Bad lines are handed to `on_reject` and do not stop the others; the same file is imported once however
-        often it is run. Raises FileInvalid import_invalid.
-        """
-        from billcore.importing.mapping_reader import read_mapping
-        from billcore.importing.run import Nouns, import_customers
-
-        return import_customers(
-            self._workplace(),
-            Nouns(self.customers, self.payment_methods, self.subscriptions),
-            Path(file),
-            read_mapping(mapping, name),
-            actor=self.actor,
-            dry_run=dry_run,
-            on_reject=on_reject,
-            watch=watch,
-            batch=batch or self._batch,
-        )
-
     def unit(self) -> AbstractContextManager[Scope]:
         """One transaction for the own functions of many verbs; what they made is saved at its end."""
         return self._workplace().unit()
@@ -249,7 +215,7 @@ class Billing:
                 scope = self._scope(tx, self.clock.now(), call.actor)
                 call = call.converted(scope)
                 result = call.run(scope)
-                made = [scope.writes]
+                made = [*scope.saved, scope.writes]
                 tx.save(scope.writes)
                 sends = scope.sends
                 if sends:

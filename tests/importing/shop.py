@@ -6,6 +6,7 @@ from pathlib import Path
 from billcore.billing import Billing
 from billcore.clock import SimulatedClock
 from billcore.files import parse_tables
+from billcore.importing.run import import_customers
 
 CATALOG = {
     "products": [
@@ -68,7 +69,7 @@ def tables(text=MAPPING, **replaced):
 def run(billing, path, mapping=None, **options):
     """Import; returns the report and the rejects."""
     rejects = []
-    report = billing.import_customers(
-        path, mapping or tables(), name="mapping.toml", on_reject=rejects.append, **options
+    report = import_customers(
+        billing, path, mapping or tables(), name="mapping.toml", on_reject=rejects.append, **options
     )
     return report, rejects

@@ -7,6 +7,7 @@ from attrs import asdict
 
 from billcore.billing import Billing
 from billcore.errors import BillcoreError, FileInvalid
+from billcore.importing.run import import_customers
 from tests.importing.shop import ADA, BOB, CAS, CATALOG, csv_file, run, shop, tables
 
 
@@ -221,7 +222,7 @@ def test_a_killed_import_goes_on_and_makes_nothing_twice(tmp_path):
             raise Killed
 
     with pytest.raises(Killed):
-        billing.import_customers(path, tables(), watch=killed, batch=3)
+        import_customers(billing, path, tables(), watch=killed, batch=3)
     assert len(billing.customers.list()) == 6
     billing.close()
     with Billing(f"sqlite:///{tmp_path / 'books.db'}") as again:
@@ -239,7 +240,7 @@ def test_a_batch_that_fails_leaves_no_part_of_itself(tmp_path):
         raise Killed
 
     with pytest.raises(Killed):
-        billing.import_customers(path, tables(), watch=fails, batch=1)
+        import_customers(billing, path, tables(), watch=fails, batch=1)
     made = len(billing.customers.list())
     with billing.database.transaction(reads=True) as tx:
         assert tx.one("SELECT count(*) FROM billcore_imports")[0] == made == 1
@@ -290,6 +291,6 @@ def test_lines_before_a_broken_one_are_in_and_the_next_run_goes_on(tmp_path):
     billing = shop()
     path = csv_file(tmp_path, ADA, '"bob,Bob')
     with pytest.raises(BillcoreError) as caught:
-        billing.import_customers(path, tables(), batch=1)
+        import_customers(billing, path, tables(), batch=1)
     assert caught.value.facts["line"] == 3
     assert [customer.reference for customer in billing.customers.list()] == ["ada"]

@@ -44,12 +44,14 @@ def customers(app: App, file: Path, mapping: str, dry_run: bool, rejects: Path |
     The mapping says which column is what. A line with an error is rejected with its reason and does not stop the
     others; the exit code is 1 then. Killed or run again, the same file goes on where it was: no line comes in twice.
     """
+    from billcore.importing.run import import_customers
+
     tables = read_table_file(mapping, "import_invalid")
     app.actor = actor or app.actor
     with app.billing() as billing, _Rejects(rejects, file) as rejected:
         with _progress(file, app) as watch:
-            report = billing.import_customers(
-                file, tables, name=mapping, dry_run=dry_run, on_reject=rejected, watch=watch
+            report = import_customers(
+                billing, file, tables, name=mapping, dry_run=dry_run, on_reject=rejected, watch=watch
             )
         rejected.header = report.header
     _tell(app, report, rejected)

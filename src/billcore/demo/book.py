@@ -18,7 +18,7 @@ from billcore.engine.explain import explain
 from billcore.engine.verify import Proof, verify
 from billcore.errors import FileInvalid
 from billcore.files import parse_tables
-from billcore.importing.run import ImportReport
+from billcore.importing.run import ImportReport, import_customers
 from billcore.store import reports
 from billcore.store.sqlite import file_of
 
@@ -82,7 +82,7 @@ def import_book(
         method = mapping["payment_method"]
         assert isinstance(method, dict)
         mapping["payment_method"] = {key: value for key, value in method.items() if key != "share"}
-    return billing.import_customers(path, mapping, name="mapping.toml", watch=watch)
+    return import_customers(billing, path, mapping, name="mapping.toml", watch=watch)
 
 
 def explain_one(billing: Billing) -> tuple[str, list[str]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from attrs import define, evolve, field, frozen
 
+from billcore.billing import Billing
 from billcore.commands.customers import Customers
 from billcore.commands.payment_methods import PaymentMethods
 from billcore.commands.scope import Scope
@@ -20,9 +21,9 @@ from billcore.domain.event import AuditRecord
 from billcore.domain.periods import schedule_from_start
 from billcore.domain.subscription import Subscription
 from billcore.domain.writes import Writes
-from billcore.engine.work import Workplace
 from billcore.errors import BillcoreError, InvalidValue, Refused, StoreError
 from billcore.importing.mapping import ImportMapping
+from billcore.importing.mapping_reader import read_mapping
 from billcore.importing.rows import Wanted, wanted
 from billcore.importing.table import Line, SourceFile, open_source
 from billcore.store import customer as customers
@@ -64,26 +65,15 @@ class ImportReport:
     rejected: int = 0
 
 
-@frozen
-class Nouns:
-    """The nouns whose verbs make what is imported."""
-
-    customers: Customers
-    methods: PaymentMethods
-    subscriptions: Subscriptions
-
-
 class _RolledBack(Exception):
     """Ends the transaction of a dry run."""
 
 
 @define
 class _Import:
-    place: Workplace
-    nouns: Nouns
+    billing: Billing
     mapping: ImportMapping
     source: SourceFile
-    actor: str
     on_reject: Callable[[Reject], None]
     report: ImportReport
     seen: dict[str, int] = field(factory=dict)
@@ -95,8 +85,8 @@ class _Import:
         if not self.report.dry_run:
             self.seen.clear()
         try:
-            with self.place.unit() as scope:
-                scope.actor = self.actor
+            with self.billing.unit() as scope:
+                scope.actor = self.billing.actor
                 self._lines(scope, lines, rejects)
                 if self.report.dry_run:
                     scope.flush()
@@ -151,10 +141,10 @@ class _Import:
         if asked is None:
             return None
         self._check_reference(scope, asked.reference)
-        customer = _call(scope, self.nouns.customers, Customers.create, asked.customer)
+        customer = _call(scope, self.billing.customers, Customers.create, asked.customer)
         assert isinstance(customer, Customer)
         if asked.method is not None:
-            _call(scope, self.nouns.methods, PaymentMethods.add, {"customer": customer.id, **asked.method})
+            _call(scope, self.billing.payment_methods, PaymentMethods.add, {"customer": customer.id, **asked.method})
         subscribed = asked.subscription is not None and self._subscribe(scope, customer, asked)
         report = self.report
         report.customers += 1
@@ -180,11 +170,11 @@ class _Import:
         }
         if asked.start <= scope.now:
             given["next_billing_at"] = asked.next_billing or _next_billing(scope, customer, given, asked.start)
-        sub = _call(scope, self.nouns.subscriptions, Subscriptions.create, given)
+        sub = _call(scope, self.billing.subscriptions, Subscriptions.create, given)
         assert isinstance(sub, Subscription)
         if asked.ends is not None:
             cancel = {"subscription": sub.id, "when": asked.ends}
-            _call(scope, self.nouns.subscriptions, Subscriptions.cancel, cancel)
+            _call(scope, self.billing.subscriptions, Subscriptions.cancel, cancel)
         return True
 
     def _check_reference(self, scope: Scope, reference: str) -> None:
@@ -217,7 +207,7 @@ class _Import:
             AuditRecord(
                 scope.new_id("aud"),
                 scope.now,
-                self.actor,
+                self.billing.actor,
                 "import.customers",
                 json.dumps(shown),
                 json.dumps({"customers": len(made)}),
@@ -226,12 +216,11 @@ class _Import:
 
 
 def import_customers(
-    place: Workplace,
-    nouns: Nouns,
-    file: Path,
-    mapping: ImportMapping,
+    billing: Billing,
+    file: str | Path,
+    mapping: Mapping[str, object],
     *,
-    actor: str,
+    name: str = "mapping",
     dry_run: bool = False,
     on_reject: Callable[[Reject], None] = lambda _reject: None,
     watch: Callable[[ImportReport], None] = lambda _report: None,
@@ -239,13 +228,15 @@ def import_customers(
 ) -> ImportReport:
     """Import every line of `file` that is not in yet; bad ones go to `on_reject` and do not stop the others.
 
-    A line is imported whole or not at all, a batch in one transaction. Killed and run again with the same
-    file it goes on where it was: lines are known by the file's contents and their number. A start by now takes the
-    subscription over, billed up to its next boundary elsewhere; a later start waits for its day. Raises
-    FileInvalid where file and mapping do not fit each other; nothing is imported then.
+    `mapping` is that of the file `name` as tables. A line is imported whole or not at all, a batch in one
+    transaction. Killed and run again with the same file it goes on where it was: lines are known by the file's
+    contents and their number. A start by now takes the subscription over, billed up to its next boundary elsewhere;
+    a later start waits for its day. Raises FileInvalid where file and mapping do not fit each other; nothing is
+    imported then.
     """
-    source = open_source(file, mapping)
-    run = _Import(place, nouns, mapping, source, actor, on_reject, ImportReport(file.name, source.header, dry_run))
+    read = read_mapping(mapping, name)
+    source = open_source(Path(file), read)
+    run = _Import(billing, read, source, on_reject, ImportReport(source.path.name, source.header, dry_run))
     for lines in _batches(source.lines(), batch):
         run.batch(lines)
         watch(run.report)
