@@ -161,7 +161,17 @@ def test_a_store_that_is_not_there_is_not_made_by_the_way(shell):
 
 def test_a_store_is_not_made_twice(shell):
     shell.with_catalog()
-    assert "exists already" in refused(shell("init"), "database_unreachable", 3)
+    assert "holds books already" in refused(shell("init"), "invalid_value")
+
+
+def test_a_store_may_stand_in_the_hosts_own_database(shell):
+    with closing(sqlite3.connect(shell.folder / "books.db")) as host, host:
+        host.execute("CREATE TABLE users (id INTEGER PRIMARY KEY)")
+    refused(shell("customers", "list"), "schema_missing", 3)
+    shell.ok("init")
+    assert shell.json("customers", "list") == []
+    with closing(sqlite3.connect(shell.folder / "books.db")) as host:
+        assert host.execute("SELECT count(*) FROM users").fetchone() == (0,)
 
 
 def test_a_wrong_setting_of_init_leaves_no_half_store(shell):

@@ -3,9 +3,12 @@
 import sqlite3
 from contextlib import closing
 
+import click
 import pytest
 
+from billcore import hookimpl
 from billcore.domain import payment, states
+from billcore.plugins.registry import Registry
 
 
 def test_a_new_store_has_what_was_asked_for(shell):
@@ -120,3 +123,16 @@ def test_a_group_alone_shows_its_commands(shell, args):
     said = shell(*args)
     assert said.code == 2
     assert said.err.startswith("Usage: billcore") and "error" not in said.err
+
+
+def test_plugins_bring_their_commands_along(shell, monkeypatch):
+    class Acme:
+        @hookimpl
+        def register_commands(self, cli):
+            cli.add_command(click.Command("hello", callback=lambda: click.echo("hello from acme")))
+
+    registry = Registry({"acme": Acme()}, installed=False)
+    monkeypatch.setattr("billcore.cli.extra.Registry", lambda: registry)
+    assert shell.ok("x", "acme", "hello").out == "hello from acme\n"
+    said = shell("x", "acne", "hello")
+    assert said.code == 2 and "Did you mean acme?" in said.err

@@ -101,3 +101,42 @@ def test_a_person_who_watches_sees_time_pass(shell):
     assert process.returncode == 0
     assert b"2026-0" in shown and b" done" in shown and b"\x1b[" in shown
     assert "Done up to 2026-06-01: 121 subscription dates" in shown.decode()
+
+
+def test_a_worker_whose_file_is_replaced_stops(shell):
+    """F12: what it wrote would be seen by nobody."""
+    shell.ok("init")
+    process = shell.start("worker", "--every", "1s", "--json")
+    assert process.stdout is not None
+    process.stdout.readline()
+    (shell.folder / "books.db").rename(shell.folder / "elsewhere.db")
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 3
+    assert "database_replaced" in err and "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("token", "code", "status"),
+    [
+        ("approve", 0, "succeeded"),
+        ("decline:expired_card", 1, "failed"),
+        ("pending", 0, "pending"),
+        ("action", 0, "requires_action"),
+        ("timeout_before", 0, "unknown"),
+        ("timeout_after_charge", 0, "unknown"),
+        ("error_500_after_charge", 0, "unknown"),
+        ("garbage", 0, "unknown"),
+        ("unreachable", 1, "failed"),
+        ("no_such_method", 1, "failed"),
+    ],
+)
+def test_every_answer_of_a_gateway_is_told_without_a_traceback(shell, token, code, status):
+    shell.with_customer(token)
+    create = ["subscriptions", "create", "--reference", "s1", "--customer", "acme", "--price", "pro-monthly"]
+    said = shell(*create)
+    assert said.code == code, said
+    assert "Traceback" not in said.err
+    assert ("https://" in said.out) is (token == "action")
+    assert shell.json("payments", "get", "acme/pay/1")["status"] == status
+    assert status in shell.ok("payments", "list").out
+    assert shell("run", "--until", "2026-02-02").code == 0

@@ -3,7 +3,7 @@
 import click
 
 from billcore.cli.context import App, json_option, pass_app, store_options
-from billcore.errors import StoreError
+from billcore.errors import InvalidValue
 
 
 @click.command(short_help="Make a store.")
@@ -20,17 +20,13 @@ from billcore.errors import StoreError
 def init(app: App, clock: str | None, timezone: str | None, currency: str | None) -> None:
     """Make a store: a database with all tables, its time zone, currency and clock.
 
-    A store that is there already is left as it is.
+    The file may be new or hold tables of your own, which stay untouched. Books that are there already are refused.
     """
     from billcore.clock import SimulatedClock
     from billcore.commands.parameters import instant
 
     if app.file is not None and app.exists():
-        raise StoreError(
-            "database_unreachable",
-            f"{app.file} exists already.",
-            remedy="Name another file, or set it up with: billcore db upgrade, billcore settings set.",
-        )
+        _refuse_books(app)
     given = {"timezone": timezone, "currency": currency}
     settings = {name: value for name, value in given.items() if value is not None}
     simulated = SimulatedClock(instant(clock, timezone or "UTC")) if clock is not None else None
@@ -48,6 +44,23 @@ def init(app: App, clock: str | None, timezone: str | None, currency: str | None
     if simulated is not None:
         click.echo(f"Its clock is simulated and stands at {now}; billcore run --until DATE moves it.")
     click.echo("Next: billcore catalog apply FILE")
+
+
+def _refuse_books(app: App) -> None:
+    """Books are not made twice in one database; tables of the host's own may be there."""
+    from billcore.store import schema
+    from billcore.store.database import Database
+
+    database = Database(app.url)
+    try:
+        state = schema.check(database)
+    finally:
+        database.close()
+    if state.status != "missing":
+        raise InvalidValue(
+            f"{app.file} holds books already.",
+            remedy="Name another file, or go on with: billcore db upgrade, billcore settings set.",
+        )
 
 
 def _checked(settings: dict[str, str]) -> dict[str, object]:

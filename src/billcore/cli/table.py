@@ -41,6 +41,7 @@ COMMANDS: Mapping[str, Entry] = {
     "scenario": Entry("Check or run scenario files.", "billcore.cli.scenario:scenario"),
     "states": Entry("What can become of a subscription or payment.", "billcore.cli.states:states"),
     "plugins": Entry("What is installed, and what is wrong with it.", "billcore.cli.plugins:plugins"),
+    "x": Entry("Commands of plugins.", "billcore.cli.extra:extra"),
     "db": Entry("Upgrade or check the tables.", "billcore.cli.db:db"),
     "demo": Entry("Bill a book of business for years and look at it.", "billcore.cli.demo:demo"),
     "bench": Entry("Measure renewals against the raw database.", "billcore.cli.bench:bench"),

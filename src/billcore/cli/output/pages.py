@@ -81,6 +81,10 @@ def _subscription_line(view: View, sub: Subscription, done: str, verb: str) -> s
     if verb == "cancel" and sub.ended_at is None and sub.cancel_at is not None:
         return f"Subscription {sub.reference} {view.ending(sub)}; until then it is {sub.state}."
     coming = subscriptions.next_of(view, sub)
+    if sub.state == "pending":
+        newest = view.billing.payments.list(customer=sub.customer_id, newest=True, limit=1)
+        link = next((f"; the customer has to open {one.action_url}" for one in newest if one.action_url), "")
+        coming += link
     return f"Subscription {sub.reference} {done}: {sub.state}{', ' + coming if coming else ''}."
 
 
