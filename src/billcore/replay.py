@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any, get_type_hints
 
 from attrs import evolve, field, frozen
@@ -12,6 +13,9 @@ from billcore.commands.verb import Definition, Noun
 from billcore.domain.event import AuditRecord
 from billcore.errors import Refused
 from billcore.store import journal
+
+KEPT_FOR = timedelta(days=90)
+"""How long a key stands for its call (behaviour 15)."""
 
 
 @frozen
@@ -96,7 +100,7 @@ def remembered_result(scope: Scope, call: Call) -> Remembered | None:
     """What is kept under the call's key; raises idempotency_conflict when it was called with other parameters."""
     if call.key is None:
         return None
-    kept = journal.remembered(scope.tx, call.definition.full_name, call.key)
+    kept = journal.remembered(scope.tx, call.definition.full_name, call.key, scope.now - KEPT_FOR)
     if kept is None:
         return None
     parameters, result = kept

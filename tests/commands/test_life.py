@@ -567,3 +567,45 @@ def test_a_decline_inside_a_trial_does_not_stop_the_paid_period() -> None:
     billing.payment_methods.set_default("acme", billing.payment_methods.add("acme", "approve").id)
     billing.run(day("01-20"))
     assert state(billing) == "active"
+
+
+def test_a_planned_credit_waits_for_the_payment_in_doubt() -> None:
+    """Whether the time was paid is not known yet, so the cancellation waits; it still ends on its date."""
+    billing = signed_up("pro-m", "01-20")
+    billing.gateway("test").script(["pending"], default="approve")
+    billing.run(day("02-05"))
+    billing.subscriptions.cancel("s1", "2026-02-11", credit="unused")
+    billing.run(day("02-12"))
+    assert state(billing) == "active"
+    billing.gateway("test").settle(billing.payments.list()[1].id, "approve")
+    billing.run(day("02-13"))
+    sub = billing.subscriptions.get("s1")
+    assert (sub.state, sub.ended_at, sub.parked_at) == ("canceled", day("02-11"), None)
+
+
+def test_a_base_and_its_add_on_share_one_credit_and_one_unpaid_invoice() -> None:
+    billing = signed_up("pro-m")
+    billing.subscriptions.create("s2", "acme", "support-m", base="s1")
+    billing.gateway("test").script([], default="decline:insufficient_funds")
+    billing.run(day("02-15"))
+    billing.subscriptions.cancel("s1", credit="unused")
+    invoice = billing.invoices.get("acme/3")
+    notes = billing.invoices.credit_notes()
+    # half of February is left, of 30.00 and of 5.00
+    assert sorted(note.total for note in notes) == [250, 1500]
+    assert (invoice.credited, invoice.due) == (1750, 1750)
+
+
+def test_a_base_and_its_add_on_do_not_spend_the_same_credit_twice() -> None:
+    billing = signed_up("pro-m")
+    billing.subscriptions.create("s2", "acme", "support-m", base="s1")
+    billing.subscriptions.create("gone", "acme", "pro-w")
+    billing.subscriptions.cancel("gone", credit="unused")
+    billing.subscriptions.hold("s1")
+    billing.run(day("03-01"))
+    billing.subscriptions.resume("s1")
+    later = billing.invoices.list()[3:]
+    assert sum(one.credited for one in later) == 700
+    with billing.database.transaction(reads=True) as tx:
+        (row,) = tx.rows("SELECT sum(amount) FROM billcore_ledger_entries WHERE debit = 'credits'")
+    assert row[0] == 700

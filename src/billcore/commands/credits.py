@@ -11,14 +11,25 @@ from billcore.domain.compact import compact
 from billcore.domain.draft import DraftLine
 from billcore.domain.facts import Facts
 from billcore.domain.invoice import Coverage, Invoice, Line
+from billcore.domain.lifecycle import act
 from billcore.domain.money import share
 from billcore.domain.periods import Period
 from billcore.domain.proration import BilledLine, LineCredit, prorate_credit
+from billcore.domain.step import Step
 from billcore.domain.subscription import Subscription
 from billcore.errors import Refused
 from billcore.store import invoice as invoices
 
 BY_SHARE = '"share":'
+
+
+def act_with_credit(scope: Scope, sub: Subscription, facts: Facts, at: datetime) -> Step:
+    """What the next action of `sub` makes of it at `at`; a cancellation gives back as it was asked."""
+    assert sub.next_action is not None
+    step = act(sub, sub.next_action, facts, at, scope.new_id)
+    if sub.next_action == "cancel" and sub.cancel_credit is not None and sub.cancel_at is not None:
+        step = evolve(step, lines=(*step.lines, *give_back(scope, sub, facts, sub.cancel_at)))
+    return step
 
 
 def give_back(scope: Scope, sub: Subscription, facts: Facts, at: datetime) -> tuple[DraftLine, ...]:
@@ -38,11 +49,15 @@ def give_back(scope: Scope, sub: Subscription, facts: Facts, at: datetime) -> tu
     for row in covered:
         line = lines[row.line_id]
         credit = _credit(line, row, earlier.get(line.id, ()), at, facts)
-        _end(scope, row, at)
         if credit.amount or credit.tax or credit.discount:
             made.setdefault(line.invoice_id or "", []).append(_line(line, credit, facts))
     rest: list[DraftLine] = []
-    for invoice_id, invoice in invoices.by_ids(scope.tx, made).items():
+    billed = invoices.by_ids(scope.tx, made)
+    for invoice in billed.values():  # Before anything is written: who catches the refusal keeps nothing of it.
+        _require_no_doubt(invoice)
+    for row in covered:
+        _end(scope, row, at)
+    for invoice_id, invoice in billed.items():
         rest += _first_against_due(scope, invoice, lines, made[invoice_id], at)
     return tuple(rest)
 
@@ -111,6 +126,16 @@ def _total(line: DraftLine) -> int:
     return -(credit.amount - credit.discount + credit.tax - credit.tax_included)
 
 
+def _require_no_doubt(invoice: Invoice) -> None:
+    if invoice.reserved_by is not None and invoice.due > 0:
+        raise Refused(
+            "payment_in_doubt",
+            f"Invoice {invoice.number_text or invoice.id} has an attempt without an outcome.",
+            remedy="Wait for the next check of the payment, then repeat the command.",
+            payment=invoice.reserved_by,
+        )
+
+
 def _first_against_due(
     scope: Scope, invoice: Invoice, lines: dict[str, Line], credits: list[DraftLine], at: datetime
 ) -> list[DraftLine]:
@@ -119,13 +144,6 @@ def _first_against_due(
     reduced = min(invoice.due, whole)
     if reduced <= 0:
         return credits
-    if invoice.reserved_by is not None:
-        raise Refused(
-            "payment_in_doubt",
-            f"Invoice {invoice.number_text or invoice.id} has an attempt without an outcome.",
-            remedy="Wait for the next check of the payment, then repeat the command.",
-            payment=invoice.reserved_by,
-        )
     parts = share(reduced, [_total(line) for line in credits])
     against, rest = [], []
     for line, part in zip(credits, parts, strict=True):

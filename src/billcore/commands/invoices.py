@@ -6,13 +6,13 @@ from typing import Literal
 from attrs import frozen
 
 from billcore.commands.billing import net_terms
+from billcore.commands.credits import act_with_credit
 from billcore.commands.facts import facts_for
 from billcore.commands.parameters import Count, CustomerRef, Flag, InvoiceRef, SubscriptionRef
 from billcore.commands.scope import Scope, not_found
 from billcore.commands.verb import Noun, verb
 from billcore.domain.bill import make_bill
 from billcore.domain.invoice import CreditNote, Invoice
-from billcore.domain.lifecycle import act
 from billcore.errors import Refused
 from billcore.store import invoice as store
 
@@ -79,7 +79,7 @@ class Invoices(Noun):
             )
         customer = scope.customer(sub.customer_id)
         facts = facts_for(scope, sub, customer, sub.next_action_at)
-        step = act(sub, sub.next_action, facts, sub.next_action_at, scope.new_id)
+        step = act_with_credit(scope, sub, facts, sub.next_action_at)
         bill = make_bill([step], customer, scope.site, sub.next_action_at, scope.new_id)
         terms = net_terms(step.subscription, scope)
         return InvoicePreview(sub.reference, sub.next_action, bill.invoice, bill.note, terms)

@@ -68,7 +68,7 @@ def _converter() -> "Converter":
     made.register_structure_hook(Duration, lambda text, _: Duration.parse(text))
     made.register_structure_hook(Periods, lambda text, _: Periods(int(text.split()[0])))
     made.register_structure_hook_func(lambda kind: "Periods" in str(kind), lambda text, _: _duration(text))
-    made.register_structure_hook(object, lambda value, _: value)
+    made.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)
     return made
 
 

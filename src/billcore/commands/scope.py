@@ -39,6 +39,7 @@ class Scope:
     actor: str = "engine"
     lease: tuple[str, datetime] | None = None
     writes: Writes = field(factory=Writes)
+    saved: list[Writes] = field(factory=list)
     sends: list[Payment] = field(factory=list)
     collects: set[str] = field(factory=set)
     custom: dict[str, Price] = field(factory=dict)
@@ -52,6 +53,7 @@ class Scope:
     def flush(self) -> None:
         """Write what was collected so far and start collecting anew."""
         self.tx.save(self.writes)
+        self.saved.append(self.writes)
         self.writes = Writes()
 
     def customer(self, ref: str) -> Customer:

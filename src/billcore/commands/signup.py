@@ -188,6 +188,8 @@ def bill_now(scope: Scope, step: Step, customer: Customer) -> None:
     number_notes(scope)
     if any(invoice.collect_at is not None for invoice in documents):
         scope.collects.add(customer.id)
+    # An add-on that comes next draws on what this one left of the customer's credits.
+    scope.flush()
 
 
 def no_method(customer: Customer, due: int, currency: str) -> Refused:

@@ -187,7 +187,7 @@ def act(sub: Subscription, action: Action, facts: Facts, at: datetime, new_id: N
         case "trial_end":
             return trial_ran_out(sub, facts, at, new_id)
         case "cancel":
-            return close(sub, "canceled", "cancel_date_reached", due, at, facts, new_id)
+            return close(sub, "canceled", "cancel_date_reached", sub.cancel_at or due, at, facts, new_id)
         case "expire":
             return close(sub, "expired", "end_reached", due, at, facts, new_id)
         case "resume":

@@ -108,8 +108,8 @@ class Receivable:
         after: Subscription = step.subscription
         self._subscriptions[after.id] = after
         self.writes.put(after)
-        for now, before in ((after.items, step.before.items), (after.coupons, step.before.coupons)):
-            self.writes.put(*(record for record in now if record not in before))
+        for those, before in ((after.items, step.before.items), (after.coupons, step.before.coupons)):
+            self.writes.put(*(record for record in those if record not in before))
         if step.renewal is not None:
             self.writes.add(evolve(step.renewal, invoice_id=self.invoice.id))
         for change in step.changes:

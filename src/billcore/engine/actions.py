@@ -4,20 +4,19 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from billcore.commands.billing import bill_steps, number, number_notes
-from billcore.commands.credits import give_back
+from billcore.commands.credits import act_with_credit
 from billcore.commands.facts import customers_of, load_facts
 from billcore.commands.scope import Scope
 from billcore.commands.signup import start_or_wait
 from billcore.domain.bill import record
-from billcore.domain.facts import Facts
-from billcore.domain.lifecycle import act, close
+from billcore.domain.lifecycle import close
 from billcore.domain.states import BILLING, Event, State
 from billcore.domain.step import Step
 from billcore.domain.subscription import ACTION_ORDER, Subscription
 from billcore.domain.values import evolve
 from billcore.engine.agenda import Due
-from billcore.engine.work import Workplace
-from billcore.errors import StoreError
+from billcore.engine.work import IN_DOUBT_AGAIN, Workplace
+from billcore.errors import Refused, StoreError
 from billcore.store import payment as payments
 from billcore.store import subscription as subscriptions
 
@@ -63,9 +62,12 @@ def _do(place: Workplace, due: Sequence[Due]) -> int:
             scope.now = at
             moments[sub.id] = at
             try:
-                step = _act(scope, sub, facts[sub.id], at)
+                step = act_with_credit(scope, sub, facts[sub.id], at)
             except Exception as error:
-                _park(scope, sub.id, error)
+                if isinstance(error, Refused) and error.code == "payment_in_doubt":
+                    scope.writes.put(evolve(sub, next_action_at=at + IN_DOUBT_AGAIN))
+                else:
+                    _park(scope, sub.id, error)
                 continue
             if step.purpose == "start" and scope.settings.start_decline == "failed_to_create":
                 waiting = start_or_wait(scope, step, customers[sub.customer_id])
@@ -110,14 +112,6 @@ def _with_their_bases(
         step = close(addon, target, event, due, moments[addon.id], facts[addon.id], scope.new_id)
         more.append((step, due))
     return more
-
-
-def _act(scope: Scope, sub: Subscription, facts: Facts, at: datetime) -> Step:
-    assert sub.next_action is not None
-    step = act(sub, sub.next_action, facts, at, scope.new_id)
-    if sub.next_action == "cancel" and sub.cancel_credit is not None and sub.next_action_at is not None:
-        step = evolve(step, lines=(*step.lines, *give_back(scope, sub, facts, sub.next_action_at)))
-    return step
 
 
 def _order(sub: Subscription) -> tuple[datetime, int, str, str]:

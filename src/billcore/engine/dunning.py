@@ -1,7 +1,7 @@
 """Dunning steps that fall due: the next attempt, or the final action after the last one (behaviour 9.5)."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from attrs import evolve
 
@@ -18,14 +18,11 @@ from billcore.domain.step import planned
 from billcore.domain.subscription import Subscription
 from billcore.engine.agenda import Due
 from billcore.engine.collection import end_addons
-from billcore.engine.work import Workplace
+from billcore.engine.work import IN_DOUBT_AGAIN, Workplace
 from billcore.store import customer as customers
 from billcore.store import invoice as invoices
 from billcore.store import payment as payments
 from billcore.store import subscription as subscriptions
-
-IN_DOUBT_AGAIN = timedelta(hours=1)
-"""When a final action is looked at again that an open attempt holds up."""
 
 
 def do_steps(place: Workplace, due: Sequence[Due]) -> int:

@@ -3,7 +3,7 @@
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from attrs import define
 
@@ -13,6 +13,9 @@ from billcore.plugins.gateway import Gateway
 from billcore.store.database import Database, Transaction
 
 BATCH = 1000
+
+IN_DOUBT_AGAIN = timedelta(hours=1)
+"""When work is looked at again that an attempt without an outcome holds up."""
 
 OpenScope = Callable[[Transaction, datetime], Scope]
 """Makes the scope of one unit of work at an instant; attempts made in it are leased to this process."""

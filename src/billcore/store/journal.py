@@ -12,19 +12,21 @@ _EVENT = BY_CLASS[Event]
 _AUDIT = BY_CLASS[AuditRecord]
 
 
-def remembered(tx: Transaction, verb: str, key: str) -> tuple[str, str] | None:
-    """(parameters, result) of an earlier call with this key, as JSON."""
+def remembered(tx: Transaction, verb: str, key: str, since: datetime) -> tuple[str, str] | None:
+    """(parameters, result) of a call with this key since an instant, as JSON."""
     row = tx.one(
-        "SELECT parameters, result FROM billcore_idempotency WHERE verb = ? AND key = ?", [verb, key]
+        "SELECT parameters, result FROM billcore_idempotency WHERE verb = ? AND key = ? AND created_at >= ?",
+        [verb, key, since],
     )
     return (row[0], row[1]) if row else None
 
 
 def remember(tx: Transaction, verb: str, key: str, parameters: str, result: str, at: datetime) -> None:
-    """Keep the result of a call under its key; a second write of the same key replaces the result."""
+    """Keep the result of a call under its key; a second write of the same key replaces it."""
     tx.execute(
         "INSERT INTO billcore_idempotency (verb, key, parameters, result, created_at) VALUES (?, ?, ?, ?, ?) "
-        "ON CONFLICT (verb, key) DO UPDATE SET result = excluded.result",
+        "ON CONFLICT (verb, key) DO UPDATE SET parameters = excluded.parameters, result = excluded.result, "
+        "created_at = excluded.created_at",
         [verb, key, parameters, result, at],
     )
 
