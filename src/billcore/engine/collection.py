@@ -142,9 +142,11 @@ def record(scope: Scope, settled: Sequence[Settled]) -> list[Settled]:
         (later if payment.customer_id in busy else mine).append(row)
         busy.add(payment.customer_id)
     quiet = {
-        billed[found[row[0]].invoice_id].id
-        for row in mine
-        if row[1].kind == "approved" and billed[found[row[0]].invoice_id].status == "open"
+        wanted.id
+        for payment_id, outcome, _ in mine
+        if (wanted := billed[found[payment_id].invoice_id]).status == "open"
+        and outcome.kind == "approved"
+        and outcome.amount >= wanted.due  # A part of it leaves the rest overdue.
     }
     affairs = receivables(
         scope, [(billed[found[payment_id].invoice_id], at) for payment_id, _, at in mine], zones, quiet
