@@ -12,6 +12,7 @@ from billcore.domain.catalog_reader import from_definition
 from billcore.domain.catalog_writer import definition
 from billcore.domain.discount import AppliedCoupon, redeem
 from billcore.domain.facts import own_interval
+from billcore.domain.periods import Schedule
 from billcore.domain.subscription import Item, Subscription
 from billcore.errors import InvalidValue, Refused
 from billcore.store import catalog as stored_catalog
@@ -48,13 +49,26 @@ def new_item(scope: Scope, sub: Subscription, code: str, quantity: Decimal, at: 
         raise InvalidValue(f"Component {code} is on or off.", remedy="Use 1 or 0.", parameter="quantity")
     item = Item(scope.new_id("itm"), sub.id, code, chosen.id, quantity, at)
     if own_interval(chosen, price) and sub.anchor is not None and sub.period_start is not None:
-        item = evolve(item, period_start=sub.period_start, period_end=sub.period_end)
+        return _in_own_period(scope, sub, item, chosen)
     return item
 
 
-def new_items(
-    scope: Scope, sub: Subscription, components: Mapping[str, Decimal], at: datetime
-) -> tuple[Item, ...]:
+def _in_own_period(scope: Scope, sub: Subscription, item: Item, price: Price) -> Item:
+    """The item in the period of its own interval that holds now, counted from the subscription's anchor (4.3)."""
+    assert price.every is not None and sub.anchor is not None and sub.period_start is not None
+    schedule = Schedule(
+        sub.anchor,
+        price.every,
+        scope.zone(scope.customer(sub.customer_id)),
+        sub.billing_day if price.every.months else None,
+        scope.settings.billing_time,
+        scope.settings.period_policy,
+    )
+    start = scope.now if schedule.is_boundary(scope.now) else schedule.boundary_before(scope.now)
+    return evolve(item, period_start=max(start, sub.period_start), period_end=schedule.boundary_after(scope.now))
+
+
+def new_items(scope: Scope, sub: Subscription, components: Mapping[str, Decimal], at: datetime) -> tuple[Item, ...]:
     """The components of a new subscription."""
     return tuple(new_item(scope, sub, code, quantity, at) for code, quantity in components.items())
 

@@ -4,6 +4,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Unpack
 
+from attrs import evolve
+
 from billcore.commands.components import new_item
 from billcore.commands.parameters import (
     Code,
@@ -16,6 +18,7 @@ from billcore.commands.parameters import (
 from billcore.commands.scope import Scope
 from billcore.commands.verb import Noun, verb
 from billcore.domain.states import END
+from billcore.domain.step import planned
 from billcore.domain.usage import UsageEvent
 from billcore.errors import InvalidValue, Refused
 from billcore.store import usage as store
@@ -67,6 +70,9 @@ class Usage(Noun):
         if item is None:
             item = new_item(scope, sub, component, Decimal(0), sub.period_start or scope.now)
             scope.writes.add(item)
+            attached = planned(evolve(sub, items=(*sub.items, item)))
+            if attached.next_action_at != sub.next_action_at:  # Its own interval ends before the product's.
+                scope.writes.put(attached)
         if scope.catalog.catalog.component(component).kind != "metered":
             raise InvalidValue(
                 f"Component {component} is not metered.",
