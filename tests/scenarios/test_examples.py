@@ -1,9 +1,10 @@
-"""The example stories say how billcore bills; each of their files comes out as it says, alone and in a folder."""
+"""Stories of our own say how billcore bills, and come out as they say: the examples, and one for each rule."""
 
 import pytest
 
 from billcore.scenario.checking import check_file, check_paths
 from billcore.scenario.reader import Reader
+from billcore.scenario.runner import check_story
 from tests.project import ROOT
 
 STORIES = sorted((ROOT / "examples" / "scenarios").glob("*.toml"))
@@ -14,6 +15,17 @@ def test_an_example_comes_out_as_it_says(path):
     for verdict in check_file(path, Reader()).verdicts:
         assert verdict.error is None, verdict.title
         assert verdict.failures == (), verdict.title
+
+
+RULES = Reader().read(ROOT / "tests" / "scenarios" / "rules.json")
+
+
+@pytest.mark.parametrize("story", RULES, ids=lambda story: story.id)
+def test_a_rule_is_told_as_a_story(story):
+    """Each story of rules.json was worked out by hand from the rules; its title says which one it tells."""
+    verdict = check_story(story)
+    assert verdict.error is None
+    assert verdict.failures == ()
 
 
 def test_two_processes_find_what_one_finds():
