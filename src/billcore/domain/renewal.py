@@ -116,7 +116,8 @@ def renew(sub: Subscription, facts: Facts, due: datetime, at: datetime, new_id: 
 
 def closing_lines(sub: Subscription, facts: Facts, at: datetime) -> tuple[list[DraftLine], tuple[str, ...]]:
     """What is owed in arrears when the subscription stops at `at`, and the items whose usage is thereby billed."""
-    if sub.period_start is None or sub.period_end is None or sub.state in ("trialing", "awaiting_signup"):
+    if sub.period_start is None or sub.period_end is None or sub.sequence == 0:
+        # Waiting or in its trial, held or not: no period has begun that arrears could be owed for.
         return [], ()
     lines, usage = _arrears(sub, facts, at)
     for item in sub.items:
