@@ -72,7 +72,7 @@ def as_data(measured: "Measured") -> dict[str, object]:
         },
         "floor_per_second": measured.floor_per_second,
         "ratio": measured.ratio_permille / 1000,
-        "rows_per_renewal": measured.rows_per_renewal,
+        "rows_per_renewal": measured.tenths_of_rows_per_renewal / 10,
         "rows": {f"{table} {verb}": count for (table, verb), count in sorted(measured.rows.items())},
         "batch": BATCH,
         "memory_mib": {"at_10_percent": _mib(measured.memory_10), "at_100_percent": _mib(measured.memory_100)},
@@ -106,7 +106,7 @@ def _print(measured: "Measured") -> None:
     rows = (
         (name.removeprefix("billcore_"), verb, f"{count / max(measured.sample, 1):.2f}")
         for (name, verb), count in sorted(measured.rows.items())
-        if count >= measured.sample
+        if count * 2 >= measured.sample
     )
     sampled = "" if measured.sample == measured.subscriptions else f" (first {measured.sample:,} renewals)"
     screen().show(
@@ -114,7 +114,7 @@ def _print(measured: "Measured") -> None:
         "",
         fields(
             (
-                ("rows per renewal", str(measured.rows_per_renewal)),
+                ("rows per renewal", f"{measured.tenths_of_rows_per_renewal / 10:.1f}"),
                 ("renewals per second", f"{measured.per_second:,}  ({measured.subscriptions:,} renewed and settled)"),
                 ("the same, sampled", f"{measured.sample_per_second:,}{sampled}" if sampled else None),
                 ("raw floor per second", f"{measured.floor_per_second:,}{sampled}"),

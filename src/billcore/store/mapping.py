@@ -9,10 +9,10 @@ from attrs import fields
 from sqlalchemy import Boolean, Table
 
 from billcore.store.types import (
+    INSTANT_WRITER,
     ExactDecimal,
     Instant,
     PreciseInstant,
-    instant_to_text,
     precise_to_text,
     text_to_decimal,
     text_to_instant,
@@ -114,7 +114,7 @@ def _codec(kind: object) -> tuple[Callable[[Any], Any] | None, Callable[[Any], A
     if isinstance(kind, PreciseInstant):
         return precise_to_text, text_to_instant
     if isinstance(kind, Instant):
-        return instant_to_text, text_to_instant
+        return INSTANT_WRITER, text_to_instant
     if isinstance(kind, ExactDecimal):
         return str, text_to_decimal
     if isinstance(kind, Boolean):

@@ -14,21 +14,36 @@ from sqlalchemy import DateTime, Dialect, Numeric, Text
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 
+class _Texts(dict[datetime, str]):
+    """Instants and their texts, made at the first question and remembered for a batch, which writes the same few.
+
+    Only those in UTC are kept: elsewhere both 1:30 of a long night are one key.
+    """
+
+    def __missing__(self, value: datetime) -> str:
+        assert value.tzinfo is not None
+        text = value.astimezone(UTC).isoformat()[:19] + "Z"
+        if value.tzinfo is UTC:
+            if len(self) >= _REMEMBERED:
+                self.clear()
+            self[value] = text
+        return text
+
+
+_REMEMBERED = 16_384
+_TEXTS = _Texts()
+
+
 def instant_to_text(value: datetime) -> str:
     """An aware instant as sortable text with whole seconds."""
-    if value.tzinfo is not UTC:
-        assert value.tzinfo is not None
-        value = value.astimezone(UTC)
-    return _utc_to_text(value)
+    return _TEXTS[value]
 
 
-@lru_cache(maxsize=16_384)
-def _utc_to_text(value: datetime) -> str:
-    """Cached, as a batch writes the same few; in UTC only, as both 1:30 of a long night are equal keys."""
-    return value.isoformat()[:19] + "Z"
+INSTANT_WRITER: Callable[[datetime], str] = _TEXTS.__getitem__
+"""`instant_to_text` without a call of Python's own: forty instants are written for a renewal."""
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=_REMEMBERED)
 def text_to_instant(text: str) -> datetime:
     """The instant of such a text."""
     return datetime.fromisoformat(text)
