@@ -45,9 +45,7 @@ class Transaction:
 
     def one(self, sql: str, parameters: Sequence[object] = ()) -> Row | None:
         """The first row of a query, or None."""
-        found: Row | None = self._driver.execute(
-            expanded(sql), [_bind(value) for value in parameters]
-        ).fetchone()
+        found: Row | None = self._driver.execute(expanded(sql), [_bind(value) for value in parameters]).fetchone()
         return found
 
     def due(
@@ -66,8 +64,7 @@ class Transaction:
             where += " AND customer_id IN ??"
             parameters.append(customers)
         return self.rows(
-            f"SELECT {column}, customer_id, id FROM {table} WHERE {where} "
-            f"ORDER BY {column}, customer_id, id LIMIT ?",
+            f"SELECT {column}, customer_id, id FROM {table} WHERE {where} ORDER BY {column}, customer_id, id LIMIT ?",
             [*parameters, limit],
         )
 
@@ -180,12 +177,20 @@ class JoinedDatabase(Database):
 
     @contextmanager
     def transaction(self, *, reads: bool = False) -> Iterator[Transaction]:  # noqa: ARG002  # the host began it
-        """The host's transaction, as long as it is open."""
+        """A part of the host's transaction: what is refused or only tried out leaves nothing in it."""
         _check_host(self._host)
         driver = self._host.connection.driver_connection
         assert isinstance(driver, sqlite3.Connection)
         with _translated(self.url):
-            yield Transaction(driver)
+            driver.execute("SAVEPOINT billcore_joined")
+            try:
+                yield Transaction(driver)
+            except BaseException:
+                if driver.in_transaction:  # A full disk takes the whole transaction with it.
+                    driver.execute("ROLLBACK TO billcore_joined")
+                    driver.execute("RELEASE billcore_joined")
+                raise
+            driver.execute("RELEASE billcore_joined")
 
     def close(self) -> None:
         """Nothing: the connection is the host's."""
@@ -276,7 +281,5 @@ def _translated(url: str) -> Iterator[None]:
         text = str(getattr(error, "orig", None) or error)
         for part, code, remedy in _MEANINGS:
             if part in text:
-                raise StoreError(
-                    code, f"The database {url} cannot be used: {text}.", remedy=remedy
-                ) from error
+                raise StoreError(code, f"The database {url} cannot be used: {text}.", remedy=remedy) from error
         raise

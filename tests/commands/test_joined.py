@@ -1,0 +1,145 @@
+"""Inside the host's own transaction: commit and roll back together, nothing collected before (behaviour 15)."""
+
+import sqlite3
+
+import pytest
+import sqlalchemy as sa
+
+from billcore import sqlite_engine
+from tests.builders import attempts, books, day, documents, dump, refusal
+
+
+@pytest.fixture
+def house(tmp_path):
+    """A host's engine on the file that has the books, with a table of the host's own."""
+    url = f"sqlite:///{tmp_path / 'books.db'}"
+    billing = books(url)
+    engine = sqlite_engine(url)
+    with engine.begin() as connection:
+        connection.execute(sa.text("CREATE TABLE orders (name TEXT)"))
+    yield billing, engine
+    engine.dispose()
+    billing.close()
+
+
+def orders(engine):
+    with engine.begin() as connection:
+        return [row[0] for row in connection.execute(sa.text("SELECT name FROM orders"))]
+
+
+def test_host_and_books_commit_together_and_the_run_collects(house) -> None:
+    billing, engine = house
+    with engine.begin() as connection:
+        connection.execute(sa.text("INSERT INTO orders VALUES ('one')"))
+        joined = billing.joined(connection)
+        with joined as inside:
+            sub = inside.subscriptions.create("s1", "acme", "pro-m")
+            assert sub.state == "pending"
+            assert inside.subscriptions.get("s1") == sub
+    assert orders(engine) == ["one"]
+    assert billing.gateway("test").charges() == 0
+    assert billing.subscriptions.get("s1").state == "pending"
+    billing.run(day("01-01"))
+    assert billing.subscriptions.get("s1").state == "active"
+    assert attempts(billing) == [("succeeded", "01-01", 3000)]
+    assert documents(billing) == [("paid", "01-01", 3000, [("product", 3000)])]
+
+
+def test_host_and_books_roll_back_together(house) -> None:
+    billing, engine = house
+    before = dump(billing)
+    with pytest.raises(RuntimeError), engine.begin() as connection:
+        connection.execute(sa.text("INSERT INTO orders VALUES ('one')"))
+        with billing.joined(connection) as inside:
+            inside.subscriptions.create("s1", "acme", "pro-m", idempotency_key="k1")
+        raise RuntimeError
+    assert orders(engine) == []
+    assert dump(billing) == before
+    billing.run(day("01-02"))
+    assert billing.gateway("test").charges() == 0
+    assert billing.subscriptions.create("s1", "acme", "pro-m", idempotency_key="k1").state == "active"
+
+
+def test_a_declined_joined_signup_fails_at_the_run(house) -> None:
+    billing, engine = house
+    billing.gateway("test").script(["decline:insufficient_funds"], default="approve")
+    with engine.begin() as connection, billing.joined(connection) as inside:
+        inside.subscriptions.create("s1", "acme", "pro-m")
+    billing.run(day("01-01"))
+    assert billing.subscriptions.get("s1").state == "failed_to_create"
+
+
+def test_a_refusal_leaves_the_hosts_transaction_usable(house) -> None:
+    billing, engine = house
+    with engine.begin() as connection:
+        with billing.joined(connection) as inside:
+            assert refusal(inside.subscriptions.create, "s1", "nobody", "pro-m").code == "not_found"
+            inside.customers.create("bolt")
+        connection.execute(sa.text("INSERT INTO orders VALUES ('two')"))
+    assert orders(engine) == ["two"]
+    assert billing.customers.get("bolt").reference == "bolt"
+
+
+def test_a_refused_command_leaves_nothing_in_the_hosts_transaction(house) -> None:
+    """A command that is refused half-way must not have its first half committed by the host."""
+    billing, engine = house
+    before = dump(billing)
+    with engine.begin() as connection, billing.joined(connection) as inside:
+        given = {"custom": {"amount": "1.00"}, "coupons": ["NONE"]}
+        assert refusal(inside.subscriptions.create, "s1", "acme", "pro-m", **given).code == "coupon_not_found"
+    assert dump(billing) == before
+
+
+def test_a_dry_run_inside_leaves_the_hosts_own_work(house) -> None:
+    billing, engine = house
+    with engine.begin() as connection:
+        connection.execute(sa.text("INSERT INTO orders VALUES ('one')"))
+        with billing.joined(connection) as inside:
+            preview = inside.subscriptions.create("s1", "acme", "pro-m", dry_run=True)
+            assert preview.invoices[0].total == 3000
+    assert orders(engine) == ["one"]
+    assert refusal(billing.subscriptions.get, "s1").code == "not_found"
+
+
+def test_due_work_does_not_run_inside(house) -> None:
+    billing, engine = house
+    with engine.begin() as connection, billing.joined(connection) as inside:
+        assert refusal(inside.run).code == "join_refused"
+
+
+def test_another_engine_is_refused_with_the_recipe(house, tmp_path) -> None:
+    """SQLAlchemy's own begins late: the host would read before the lock and lose the race."""
+    billing, _ = house
+    plain = sa.create_engine(billing.database.url)
+    with plain.begin() as connection:
+        refused = refusal(lambda: billing.joined(connection).__enter__())
+    assert refused.code == "join_refused" and "sqlite_engine" in refused.remedy
+    plain.dispose()
+
+
+def test_a_connection_without_a_transaction_is_refused(house) -> None:
+    billing, engine = house
+    with engine.connect() as connection:
+        refused = refusal(lambda: billing.joined(connection).__enter__())
+    assert refused.code == "join_refused" and "transaction" in refused.message
+
+
+def test_another_database_is_refused(house, tmp_path) -> None:
+    billing, _ = house
+    other = sqlite_engine(f"sqlite:///{tmp_path / 'other.db'}")
+    with other.begin() as connection:
+        connection.execute(sa.text("CREATE TABLE t (x TEXT)"))
+    with other.begin() as connection:
+        refused = refusal(lambda: billing.joined(connection).__enter__().customers.list())
+    assert refused.code in ("join_refused", "schema_missing")
+    other.dispose()
+
+
+def test_a_command_after_the_hosts_commit_is_refused(house) -> None:
+    billing, engine = house
+    with engine.begin() as connection, billing.joined(connection) as inside:
+        inside.customers.create("bolt")
+    with pytest.raises(Exception) as raised:  # noqa: PT011, B017  the driver's or ours, but never a write
+        inside.customers.create("crab")
+    assert not isinstance(raised.value, sqlite3.IntegrityError)
+    assert [one.reference for one in billing.customers.list()] == ["acme", "bolt"]
