@@ -94,7 +94,9 @@ def run(path: Path, as_json: bool, wanted: str | None, database: str) -> None:
 def _tell(report: "FileReport") -> None:
     """One line for the file, and under it what went otherwise."""
     word, colour = ("ok", "green")
-    if report.failed:
+    if report.invalid:
+        word, colour = ("invalid", "red")
+    elif report.failed:
         word, colour = ("FAIL", "red")
     elif report.unsupported:
         word, colour = ("unsupported", "yellow")
