@@ -6,25 +6,26 @@ import pytest
 from click.testing import CliRunner
 
 from billcore.bench.book import SETTINGS, START, make_book
-from billcore.bench.recorder import Recorder, connection, replay
+from billcore.bench.floor import Floor, connection
+from billcore.bench.recorder import Recorder
 from billcore.bench.renewals import measure_renewals, problems_of
 from billcore.billing import Billing
 from billcore.cli.bench import bench
 from billcore.clock import SimulatedClock
-from billcore.errors import InvalidValue
+from billcore.errors import InvalidValue, StoreError
 
 
 def test_two_hundred_subscriptions_are_renewed_settled_and_written_again(tmp_path):
     """At least a dozen rows each: invoice, lines, coverage, payment, ledger, events, and what they change."""
     measured = measure_renewals(200, database=tmp_path / "kept.db")
     assert measured.problems == ()
-    assert measured.sample == measured.subscriptions == 200
-    assert measured.tenths_of_rows_per_renewal >= 120
+    assert measured.subscriptions == 200
+    assert measured.rows_per_renewal >= 12
     assert measured.rows["billcore_renewals", "inserted"] == 200
     assert measured.rows["billcore_lines", "inserted"] == 400
     assert measured.rows["billcore_payments", "updated"] == 200
     assert measured.pragmas["journal_mode"] == "wal" and measured.pragmas["synchronous"] == 2
-    assert 0 < measured.floor_ns < measured.sample_ns
+    assert 0 < measured.floor_ns < measured.engine_ns
     assert (tmp_path / "kept.db").exists() and len(list(tmp_path.iterdir())) == 1
 
 
@@ -34,12 +35,12 @@ def test_the_floor_writes_exactly_what_the_engine_wrote(tmp_path):
     with Billing(f"sqlite:///{engine}", clock=SimulatedClock(START), settings=SETTINGS, seed=1) as billing:
         make_book(billing, 20, lambda _made: None)
     floor.write_bytes(engine.read_bytes())
-    recorder = Recorder(tmp_path / "statements")
-    with Billing(f"sqlite:///{engine}", clock=SimulatedClock(START), settings=SETTINGS, seed=1) as billing:
-        billing.database.observe = recorder
+    with (
+        Floor(floor) as bare,
+        Billing(f"sqlite:///{engine}", clock=SimulatedClock(START), settings=SETTINGS, seed=1) as billing,
+    ):
+        billing.database.observe = Recorder(bare)
         billing.run(START.replace(day=29))
-    recorder.close()
-    replay(tmp_path / "statements", floor)
     one, two = connection(engine), connection(floor)
     try:
         names = [row[0] for row in one.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
@@ -50,6 +51,12 @@ def test_the_floor_writes_exactly_what_the_engine_wrote(tmp_path):
     finally:
         one.close()
         two.close()
+
+
+def test_a_floor_that_cannot_write_says_so(tmp_path, capfd):
+    with Floor(tmp_path / "empty.db") as bare, pytest.raises(StoreError, match="ended early"):
+        bare.write([("INSERT INTO nowhere VALUES (?)", [(1,)])])
+    assert "no such table" in capfd.readouterr().err
 
 
 def test_books_that_do_not_add_up_are_told(tmp_path):
@@ -79,7 +86,7 @@ def test_programs_get_json():
         "subscriptions",
         "milliseconds",
         "renewals_per_second",
-        "sample",
+        "transactions",
         "floor_per_second",
         "ratio",
         "rows_per_renewal",

@@ -9,24 +9,18 @@ import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
-from statistics import median_low
 from time import perf_counter_ns
 
 from attrs import define, frozen
 
 from billcore import __version__
 from billcore.bench.book import SETTINGS, START, UNTIL, make_book
-from billcore.bench.recorder import Recorder, connection, replay
+from billcore.bench.floor import Floor, connection
+from billcore.bench.recorder import Recorder
 from billcore.billing import Billing
 from billcore.clock import SimulatedClock
 from billcore.engine.run import Progress, Watcher
 from billcore.errors import InvalidValue
-
-SAMPLE = 20_000
-"""At most about so many renewals are written again for the floor; the engine's time is that of the same ones."""
-
-FLOORS = 3
-"""How often the floor is measured; the one in the middle counts."""
 
 _REMEMBER = 10_000
 _PRAGMAS = ("journal_mode", "synchronous", "foreign_keys", "cache_size", "page_size", "wal_autocheckpoint")
@@ -37,14 +31,12 @@ _SECOND = 1_000_000_000
 class Measured:
     """What came out. Times are nanoseconds, memory is bytes (None where the system does not tell).
 
-    `sample` renewals took the engine `sample_ns` and the bare database `floor_ns`; `rows` counts what the engine
-    wrote for them, by (table, inserted or updated). `problems` are what is wrong with the books: nothing.
+    The engine took `engine_ns` for all renewals and their settlement, the bare database `floor_ns` for the same
+    `rows`, which are counted by (table, inserted or updated). `problems` are what is wrong with the books: nothing.
     """
 
     subscriptions: int
     engine_ns: int
-    sample: int
-    sample_ns: int
     floor_ns: int
     rows: Mapping[tuple[str, str], int]
     transactions: int
@@ -54,29 +46,24 @@ class Measured:
     problems: tuple[str, ...]
 
     @property
-    def tenths_of_rows_per_renewal(self) -> int:
-        """Rows inserted or updated per renewal, in tenths. A sample ends with a batch whose payments are to come."""
-        return sum(self.rows.values()) * 10 // max(self.sample, 1)
+    def rows_per_renewal(self) -> int:
+        """Rows inserted or updated per renewal, rounded down."""
+        return sum(self.rows.values()) // self.subscriptions
 
     @property
     def per_second(self) -> int:
         """Renewals per second of the whole engine, settlement included."""
-        return self.subscriptions * _SECOND // max(self.engine_ns, 1)
-
-    @property
-    def sample_per_second(self) -> int:
-        """The same for the sample alone."""
-        return self.sample * _SECOND // max(self.sample_ns, 1)
+        return self.subscriptions * _SECOND // self.engine_ns
 
     @property
     def floor_per_second(self) -> int:
         """Renewals per second of the bare database."""
-        return self.sample * _SECOND // max(self.floor_ns, 1)
+        return self.subscriptions * _SECOND // self.floor_ns
 
     @property
     def ratio_permille(self) -> int:
         """Engine to floor, in thousandths."""
-        return self.floor_ns * 1000 // max(self.sample_ns, 1)
+        return self.floor_ns * 1000 // self.engine_ns
 
     @property
     def versions(self) -> Mapping[str, str]:
@@ -121,22 +108,19 @@ class _Bench:
     folder: Path
     say: Say
     watch: Watcher
-    sample: int = 0
-    sample_ns: int = 0
     memory_10: int | None = None
 
     def run(self) -> Measured:
         with self._open() as billing:
             make_book(billing, self.subscriptions, lambda made: self.say(f"{made:,} subscriptions made"))
         # Closed, the store has no log any more: its file is the whole book as it was before.
-        before = self.folder / "before.db"
-        shutil.copyfile(self.database, before)
-        recorder = Recorder(self.folder / "statements")
-        with self._open() as billing:
+        copy = self.folder / "floor.db"
+        shutil.copyfile(self.database, copy)
+        with Floor(copy) as floor, self._open() as billing:
+            recorder = Recorder(floor)
+            self.say("renewing, and writing the same rows with the bare database after each batch")
             engine_ns = self._renew(billing, recorder)
             memory_100 = resident()
-        self.say("writing the same rows with the bare database")
-        floors = [self._floor(before, self.folder / f"floor-{turn}.db") for turn in range(FLOORS)]
         self.say("checking the books")
         with closing(connection(self.database)) as driver:
             pragmas = {name: driver.execute(f"PRAGMA {name}").fetchone()[0] for name in _PRAGMAS}
@@ -144,9 +128,7 @@ class _Bench:
         return Measured(
             self.subscriptions,
             engine_ns,
-            self.sample,
-            self.sample_ns,
-            median_low(floors),
+            recorder.floor_ns,
             dict(recorder.rows),
             recorder.transactions,
             self.memory_10,
@@ -166,42 +148,19 @@ class _Bench:
         )
 
     def _renew(self, billing: Billing, recorder: Recorder) -> int:
-        """Renew and settle all; the nanoseconds it took, the recording aside."""
+        """Renew and settle all; the nanoseconds it took, what the floor needed aside."""
         billing.gateway("test")
         billing.database.observe = recorder
         begun = perf_counter_ns()
 
         def step(progress: Progress) -> None:
             # A renewal is two pieces of work: the invoice and its collection.
-            renewed = progress.done // 2
-            if self.memory_10 is None and renewed >= self.subscriptions // 10:
+            if self.memory_10 is None and progress.done // 2 >= self.subscriptions // 10:
                 self.memory_10 = resident()
-            if not self.sample and recorder.rows["billcore_payments", "updated"] >= self._wanted():
-                self._end_sample(recorder, perf_counter_ns() - begun)
-                billing.database.observe = None
             self.watch(progress)
 
         billing.run(UNTIL, watch=step)
-        spent = perf_counter_ns() - begun
-        if not self.sample:
-            self._end_sample(recorder, spent)
-            billing.database.observe = None
-        recorder.close()
-        return spent - recorder.spent_ns
-
-    def _wanted(self) -> int:
-        """After how many settled renewals the sample ends: a run not much larger is taken whole."""
-        return SAMPLE if self.subscriptions > SAMPLE * 3 // 2 else self.subscriptions
-
-    def _end_sample(self, recorder: Recorder, spent_ns: int) -> None:
-        self.sample = recorder.rows["billcore_renewals", "inserted"]
-        self.sample_ns = spent_ns - recorder.spent_ns
-
-    def _floor(self, before: Path, copy: Path) -> int:
-        shutil.copyfile(before, copy)
-        spent = replay(self.folder / "statements", copy)
-        copy.unlink()
-        return spent
+        return perf_counter_ns() - begun - recorder.spent_ns
 
 
 def problems_of(driver: sqlite3.Connection, subscriptions: int) -> list[str]:
