@@ -31,8 +31,7 @@ class Ids:
         now = self._clock.now()
         if now is not self._moment and now != self._moment:
             if self._moment is None or now > self._moment:
-                passed = now - _EPOCH
-                self._time_bits = (passed.days * 86_400 + passed.seconds) * 1000 << 80
+                self._time_bits = _milliseconds(now) << 80
                 self._tail = self._start()
             self._moment = now
         self._tail += 1
@@ -43,4 +42,12 @@ class Ids:
     def _start(self) -> int:
         if self._random is not None:
             return self._random.getrandbits(72)
+        if self._clock.simulated:
+            # Several processes may work at one simulated instant: real time keeps their ids in order.
+            return _milliseconds(self._clock.wall()) << 28 | secrets.randbits(28)
         return secrets.randbelow(_ROOM)
+
+
+def _milliseconds(at: datetime) -> int:
+    passed = at - _EPOCH
+    return (passed.days * 86_400 + passed.seconds) * 1000 + passed.microseconds // 1000

@@ -119,7 +119,7 @@ class Customers(Noun):
         custom_fields: Fields | Unset = UNSET,
         **options: Unpack[Options],
     ) -> Customer:
-        """Change a customer's own fields; what is not given stays. His subscriptions are not touched (M0.7).
+        """Change a customer's own fields; what is not given stays. Subscriptions are not touched.
 
         Raises not_found, reference_taken, invalid_value.
         """

@@ -328,7 +328,7 @@ def _declined(sub: Subscription, payment: Payment) -> Refused:
     return Refused(
         "payment_declined",
         f"The payment {payment.id} for subscription {sub.reference} was declined: "
-        f"{payment.message or payment.decline_code or 'not sent'}.",
+        f"{payment.decline_code or payment.message or 'not sent'}.",
         remedy="Try another payment method.",
         payment=payment.id,
         subscription=sub.reference,
