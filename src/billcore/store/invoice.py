@@ -1,5 +1,6 @@
 """Stored invoices, credit notes, lines, coverage, and the number series."""
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
@@ -23,8 +24,20 @@ def by_ids(tx: Transaction, ids: Iterable[str], *, lines: bool = True) -> dict[s
 
 def get(tx: Transaction, ref: str) -> Invoice | None:
     """The invoice with this id, or with this number."""
-    column = "id" if ref.startswith("inv_") else "number_text"
-    return next(iter(_load(tx, tx.rows(f"{_INVOICE.select} WHERE {column} = ?", [ref]), True)), None)
+    rows = tx.rows(f"{_INVOICE.select} WHERE id = ?", [ref]) if ref.startswith("inv_") else []
+    rows = rows or _numbered(tx, _INVOICE.select, ref)
+    return next(iter(_load(tx, rows, True)), None)
+
+
+def _numbered(tx: Transaction, select: str, ref: str) -> list[Row]:
+    """The document whose number is printed so: found by the digits in it, as there is no index on the print."""
+    digits = ",".join(sorted({str(int(run)) for run in re.findall(r"[0-9]{1,18}", ref)}))
+    if not digits:
+        return []
+    return tx.rows(
+        f"{select} WHERE series IN (SELECT series FROM billcore_counters) AND number IN ({digits}) AND number_text = ?",
+        [ref],
+    )
 
 
 def nth(tx: Transaction, customer_id: str, place: int) -> Invoice | None:
@@ -150,8 +163,8 @@ def notes(tx: Transaction, *, customer_id: str | None, limit: int) -> list[Credi
 
 def note(tx: Transaction, ref: str) -> CreditNote | None:
     """The credit note with this id, or with this number."""
-    column = "id" if ref.startswith("crn_") else "number_text"
-    row = tx.one(f"{_NOTE.select} WHERE {column} = ?", [ref])
+    rows = tx.rows(f"{_NOTE.select} WHERE id = ?", [ref]) if ref.startswith("crn_") else []
+    row = next(iter(rows or _numbered(tx, _NOTE.select, ref)), None)
     return _NOTE.load(row, tuple(_lines(tx, "credit_note_id", [row[0]]).get(row[0], ()))) if row else None
 
 
