@@ -1,7 +1,10 @@
 """`billcore import customers`: what it says, what it exits with, and where the rejects go."""
 
 import csv
+import sqlite3
+import time
 
+from billcore.demo.sample import write_sample
 from tests.importing.shop import ADA, BOB, HEADER, MAPPING, csv_file
 
 FITTING = MAPPING.replace("pro-m", "pro-monthly").replace("pro-w", "pro-daily")
@@ -93,3 +96,33 @@ def test_rejects_that_cannot_be_written_are_told(shell):
     said = importing(shell, path, "--rejects", str(shell.folder / "no" / "rejects.csv"))
     assert said.code == 2 and "cannot be written" in said.err
     assert len(shell.json("customers", "list")) == 1
+
+
+def test_an_import_killed_at_any_moment_goes_on_and_makes_nothing_twice(shell):
+    """P6: kill -9, run again, and the store is what it would have been."""
+    lines = 2500
+    telephone = """
+[customer]
+reference = "customerID"
+name = "customerID"
+email = { template = "{customerID}@example.com" }
+[subscription]
+price = { constant = "pro-monthly" }
+amount = "MonthlyCharges"
+start = 2026-03-01
+"""
+    prepared(shell, telephone)
+    write_sample(shell.folder / "big.csv", lines)
+    process = shell.start("import", "customers", "big.csv", "--mapping", "mapping.toml")
+    with sqlite3.connect(shell.folder / "books.db", timeout=30) as store:
+        while store.execute("SELECT count(*) FROM billcore_imports").fetchone()[0] == 0 and process.poll() is None:
+            time.sleep(0.01)
+        process.kill()
+        process.communicate()
+        inside = store.execute("SELECT count(*) FROM billcore_imports").fetchone()[0]
+        assert inside == store.execute("SELECT count(*) FROM billcore_customers").fetchone()[0] > 0
+    again = importing(shell, shell.folder / "big.csv", "--json")
+    assert (again.code, again.json["customers"], again.json["done_before"]) == (0, lines - inside, inside)
+    with sqlite3.connect(shell.folder / "books.db") as store:
+        for table in ("customers", "subscriptions", "imports"):
+            assert store.execute(f"SELECT count(*) FROM billcore_{table}").fetchone()[0] == lines

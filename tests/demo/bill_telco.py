@@ -7,12 +7,12 @@ import json
 import sys
 from pathlib import Path
 
-from billcore.demo.book import ENDS, import_book, open_demo, prove
+from billcore.demo.book import ENDS, import_book, open_demo
 
 with open_demo(f"sqlite:///{sys.argv[1]}") as billing:
     report = import_book(billing, Path(sys.argv[2]), declines=False)
     billing.run(ENDS)
-    proof = prove(billing)
+    proof = billing.verify()
 told = {
     "customers": report.customers,
     "subscriptions": report.subscriptions,

@@ -155,14 +155,14 @@ def _show(canvas: "Canvas", billing: "Billing") -> None:
 
 def _prove(canvas: "Canvas", billing: "Billing") -> tuple[str, bool]:
     """Explain one invoice, and prove the books: its number, and whether they are right."""
-    from billcore.demo.book import explain_one, prove
+    from billcore.demo.book import explain_one
 
     canvas.heading("One invoice explained")
     number, explained = explain_one(billing)
     for line in explained:
         canvas.line(f"  {line}")
     canvas.heading("Proof of the books")
-    proof = prove(billing)
+    proof = billing.verify()
     canvas.line(f"  {proof}")
     for finding in proof.findings[:10]:
         canvas.line(f"  {finding}")
