@@ -173,7 +173,9 @@ def resume(sub: Subscription, facts: Facts, at: datetime, keep: bool, new_id: Ne
     if not keep and at >= sub.period_end:
         after, lines, renewal = begin(free, facts, at, new_id, fee=False)
     else:
+        free, own = wake_items(free, facts, at, given_back=sub.unused == "credit")
         after, lines, renewal = _rest_of_period(free, facts, at, new_id)
+        lines += own
     changes = changed(sub, after, event, at, facts.actor, new_id)
     return Step(after, sub, "resume", tuple(lines), renewal, changes)
 

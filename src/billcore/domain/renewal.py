@@ -132,13 +132,15 @@ def closing_lines(sub: Subscription, facts: Facts, at: datetime) -> tuple[list[D
     return lines, tuple(usage)
 
 
-def wake_items(sub: Subscription, facts: Facts, at: datetime) -> tuple[Subscription, list[DraftLine]]:
-    """Components whose own period ran out while the subscription was on hold: the rest of the one that holds `at`."""
+def wake_items(
+    sub: Subscription, facts: Facts, at: datetime, *, given_back: bool = False
+) -> tuple[Subscription, list[DraftLine]]:
+    """Components whose own period ran out on hold, or was `given_back` when it began: the rest of the one at `at`."""
     lines: list[DraftLine] = []
     items = []
     for item in sub.items:
-        if item.period_end is not None and item.period_end <= at and item.ended_at is None:
-            following = Period(at, facts.item_schedule(sub, item).boundary_after(at))
+        if item.period_end is not None and (given_back or item.period_end <= at) and item.ended_at is None:
+            following = _own_period(sub, item, facts, at)
             if facts.prices[item.price_id].bill == "advance":
                 lines += _own_line(sub, item, facts, following)
             items.append(evolve(item, period_start=following.start, period_end=following.end))
@@ -175,7 +177,15 @@ def _started(sub: Subscription, item: Item, facts: Facts, at: datetime) -> Item:
     """A component with its own interval as it begins at `at`; others follow the product."""
     if item.ended_at is not None or not own_interval(facts.prices[item.price_id], facts.price):
         return item
-    return evolve(item, period_start=at, period_end=facts.item_schedule(sub, item).boundary_after(at))
+    period = _own_period(sub, item, facts, at)
+    return evolve(item, period_start=period.start, period_end=period.end)
+
+
+def _own_period(sub: Subscription, item: Item, facts: Facts, start: datetime) -> Period:
+    """The period of a component with its own interval, which a known end cuts short as it does the product's."""
+    end = facts.item_schedule(sub, item).boundary_after(start)
+    known = earliest(sub.ends_at, sub.cancel_at)
+    return Period(start, known if known is not None and start < known < end else end)
 
 
 def _enter(sub: Subscription, whole: Period) -> tuple[Subscription, Period]:
@@ -265,7 +275,7 @@ def _own_intervals(sub: Subscription, facts: Facts, due: datetime) -> tuple[Subs
             continue
         price = facts.prices[item.price_id]
         ended = Period(item.period_start, item.period_end)
-        following = Period(ended.end, facts.item_schedule(sub, item).boundary_after(ended.end))
+        following = _own_period(sub, item, facts, ended.end)
         moved = evolve(item, period_start=following.start, period_end=following.end)
         if facts.components[item.component].kind == "metered":
             lines += usage_lines(sub, item, facts, ended)
@@ -285,9 +295,6 @@ def _own_intervals(sub: Subscription, facts: Facts, due: datetime) -> tuple[Subs
 def _own_line(sub: Subscription, item: Item, facts: Facts, period: Period) -> list[DraftLine]:
     schedule = facts.item_schedule(sub, item)
     whole = Period(period.start, schedule.boundary_after(period.start))
-    known = earliest(sub.ends_at, sub.cancel_at)
-    if known is not None and period.start < known < period.end:
-        period = Period(period.start, known)
     line = item_line(sub, item, facts, period, span_of(whole, schedule))
     return [line] if line is not None else []
 
