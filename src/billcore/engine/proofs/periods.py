@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from itertools import combinations, pairwise
 
-from billcore.engine.proofs.agreement import FOREVER, Agreement, Billed, Covered, Part, Span, subtract
+from billcore.engine.proofs.agreement import Agreement, Billed, Covered, Part, Span, subtract
 from billcore.engine.proofs.law import Findings, Law
 from billcore.engine.proofs.price import Pricing
 from billcore.store.types import text_to_instant
@@ -175,10 +175,9 @@ def _in_periods(agreement: Agreement, part: Part, rows: list[Covered], bill: str
 
 def _between(agreement: Agreement, part: Part, rows: list[Covered], bill: str) -> Iterator[Span]:
     """Gaps between the coverage of a component on its own interval, which has no billed periods of its own."""
-    for before, after in pairwise(rows):
-        if before.end < after.start:
-            yield from subtract([(before.end, after.start)], agreement.off)
+    chain = [(before, after.start) for before, after in pairwise(rows)]
     if bill == "advance" and rows and part.own is not None and agreement.state in RUNNING:
-        last = rows[-1].end
-        if last < min(part.own, part.ended):
-            yield from subtract([(last, min(part.own, part.ended, FOREVER))], agreement.off)
+        chain.append((rows[-1], min(part.own, part.ended)))
+    for before, following in chain:
+        if before.end < following and not _shifted(agreement, before.start, before.end, following):
+            yield from subtract([(before.end, following)], agreement.off)
