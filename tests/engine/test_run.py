@@ -310,7 +310,7 @@ def story(zone, seed=1):
     for n, price in enumerate(STORY):
         billing.customers.create(f"c{n}", country="DE")
         billing.payment_methods.add(f"c{n}", "approve")
-        months = price not in ("pro-w",)
+        months = price != "pro-w"
         billing.subscriptions.create(
             f"s{n}",
             f"c{n}",

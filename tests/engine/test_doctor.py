@@ -1,0 +1,148 @@
+"""doctor lists what is stuck with the way out, and lets it be tried again."""
+
+import json
+
+from billcore.plugins.hookspecs import hookimpl
+from tests.builders import HandClock, books, day, refusal
+
+NO = "decline:insufficient_funds"
+
+
+def kinds(billing):
+    return [trouble.kind for trouble in billing.doctor().troubles]
+
+
+def park(billing, reason="ZeroDivisionError: division by zero"):
+    with billing.database.transaction() as tx:
+        tx.execute("UPDATE billcore_subscriptions SET parked_at = '2026-01-02T00:00:00Z', parked_reason = ?", [reason])
+
+
+def test_nothing_is_stuck_in_healthy_books() -> None:
+    billing = books()
+    billing.subscriptions.create("s1", "acme", "pro-m")
+    assert billing.doctor().ok
+
+
+def test_a_parked_subscription_waits_until_it_is_tried_again() -> None:
+    billing = books()
+    billing.subscriptions.create("s1", "acme", "pro-m")
+    park(billing)
+    billing.run(day("02-05"))
+    (trouble,) = billing.doctor().troubles
+    assert (trouble.kind, trouble.subject, trouble.since) == ("parked subscription", "s1", day("01-02"))
+    assert trouble.reason == "ZeroDivisionError: division by zero"
+    assert trouble.remedy.endswith("billcore doctor --retry s1")
+    assert billing.unpark("s1").parked_at is None
+    billing.run(day("02-05"))
+    assert billing.doctor().ok
+    assert len(billing.invoices.list()) == 2
+
+
+def test_trying_again_is_written_down() -> None:
+    billing = books()
+    sub = billing.subscriptions.create("s1", "acme", "pro-m")
+    park(billing)
+    billing.unpark("s1")
+    with billing.database.transaction(reads=True) as tx:
+        actor, command, parameters = tx.rows("SELECT actor, command, parameters FROM billcore_audit_log")[-1]
+    assert (actor, command, json.loads(parameters)) == ("api", "doctor.unpark", {"id": sub.id})
+
+
+def test_what_is_not_stuck_is_not_tried_again() -> None:
+    billing = books()
+    billing.subscriptions.create("s1", "acme", "pro-m")
+    assert refusal(billing.unpark, "s1").code == "transition_not_allowed"
+    assert refusal(billing.unpark, "acme/pay/1").code == "transition_not_allowed"
+    assert refusal(billing.unpark, "s2").code == "not_found"
+
+
+def test_a_payment_in_doubt_says_when_it_is_asked_for_and_can_be_asked_for_now() -> None:
+    billing = books()
+    billing.subscriptions.create("s1", "acme", "pro-m")
+    billing.gateway("test").script([], default="pending")
+    billing.run(day("02-01"))
+    (trouble,) = billing.doctor().troubles
+    assert trouble.kind == "payment in doubt"
+    assert trouble.reason.startswith("pending, 30.00 USD at test, asked for 1 times")
+    assert trouble.remedy.startswith("Asked for again at 2026-02-01T")
+    assert billing.unpark(trouble.subject).next_check_at == day("02-01")
+
+
+def test_money_that_came_too_late_is_not_simply_tried_again() -> None:
+    """It has to be given back first (behaviour 5.1)."""
+    billing = books()
+    billing.subscriptions.create("s1", "acme", "pro-m")
+    with billing.database.transaction() as tx:
+        tx.execute("UPDATE billcore_payments SET parked_reason = 'captured for an invoice that is void: refund it'")
+    (trouble,) = billing.doctor().troubles
+    assert (trouble.kind, trouble.since) == ("parked payment", day("01-01"))
+    assert trouble.remedy.startswith("Refund test_")
+    assert refusal(billing.unpark, trouble.subject).code == "parked"
+
+
+def test_an_overdue_invoice_that_nothing_will_touch_again() -> None:
+    billing = books()
+    billing.subscriptions.create("s1", "acme", "pro-m")
+    billing.gateway("test").script([], default=NO)
+    billing.run(day("02-03"))
+    assert billing.doctor().ok
+    billing.run(day("02-20"))
+    (trouble,) = billing.doctor().troubles
+    assert (trouble.kind, trouble.subject) == ("overdue invoice", "2")
+    assert trouble.reason == "30.00 USD of acme are overdue and nothing more is planned"
+
+
+def test_an_invoice_that_waits_for_an_attempt_which_is_over() -> None:
+    billing = books()
+    billing.subscriptions.create("s1", "acme", "pro-m")
+    with billing.database.transaction() as tx:
+        tx.execute("UPDATE billcore_invoices SET reserved_by = (SELECT id FROM billcore_payments)")
+    assert kinds(billing) == ["reserved invoice"]
+
+
+def test_work_that_waits_on_a_real_clock_has_no_worker() -> None:
+    clock = HandClock()
+    billing = books(clock=clock)
+    billing.subscriptions.create("s1", "acme", "pro-m")
+    clock.time = day("02-01", hour=2)
+    (trouble,) = billing.doctor().troubles
+    assert (trouble.kind, trouble.since) == ("waiting work", day("02-01"))
+
+
+class Deaf:
+    """Listens for events and takes none."""
+
+    @hookimpl
+    def on_events(self, events):
+        raise RuntimeError("no")
+
+
+def test_events_that_a_listener_did_not_take() -> None:
+    """Without a listener they stay in the outbox, and nothing is wrong."""
+    billing = books()
+    billing.registry._given["deaf"] = Deaf()
+    billing.registry._loaded = None
+    billing.subscriptions.create("s1", "acme", "pro-m")
+    billing.run(day("01-02"))
+    assert kinds(billing) == ["undelivered events"]
+
+
+def test_plugins_that_failed_or_are_disabled(monkeypatch) -> None:
+    monkeypatch.setenv("BILLCORE_DISABLED_PLUGINS", "quiet")
+    billing = books()
+    billing.registry._given.update(quiet=Deaf(), broken=type("Broken", (), {"on_event": hookimpl(lambda: None)})())
+    billing.registry._loaded = None
+    found = {trouble.subject: trouble.reason for trouble in billing.doctor().troubles}
+    assert found["quiet"] == "It is disabled."
+    assert "there is no hook on_event" in found["broken"]
+
+
+def test_a_database_that_may_lose_commits(tmp_path) -> None:
+    """Promise P4: the pragmas are looked at again, whatever they were when the store was opened."""
+    billing = books(f"sqlite:///{tmp_path}/b.db")
+    assert billing.doctor().ok
+    with billing.database.raw() as connection:
+        connection.connection.driver_connection.execute("PRAGMA synchronous = OFF")
+    (trouble,) = billing.doctor().troubles
+    assert (trouble.kind, trouble.subject, trouble.reason) == ("database", "PRAGMA synchronous", "It is 0, not 2.")
+    billing.close()
