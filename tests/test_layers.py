@@ -15,6 +15,7 @@ ALLOWED = {
     "alembic": {"store"},
     "click": {"cli"},
     "rich": {"cli"},
+    "cattrs": {"commands"},
     "hypothesis": {"testing"},
     "pytest": {"testing"},
 }

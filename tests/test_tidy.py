@@ -38,9 +38,7 @@ CLOCK_CALLS = re.compile(
     r"|uuid\.uuid[14]|os\.urandom)$"
 )
 RANDOM_MODULES = {"random", "secrets"}
-UNFINISHED = re.compile(
-    r"\b(TODO|FIXME|XXX|HACK|NotImplementedError|for now|simplified|not yet implemented)\b"
-)
+UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK|NotImplementedError|for now|simplified|not yet implemented)\b")
 
 each_source = pytest.mark.parametrize("path", sources(), ids=name)
 
@@ -48,9 +46,7 @@ each_source = pytest.mark.parametrize("path", sources(), ids=name)
 @each_source
 def test_a_module_is_one_noun_of_at_most_400_lines(path: Path) -> None:
     lines = path.read_text(encoding="utf-8").count("\n")
-    assert lines <= MODULE_LINES or name(path) in LONG_MODULES, (
-        f"{name(path)} has {lines} lines: split it by noun"
-    )
+    assert lines <= MODULE_LINES or name(path) in LONG_MODULES, f"{name(path)} has {lines} lines: split it by noun"
 
 
 @each_source
@@ -59,9 +55,15 @@ def test_a_function_fits_a_screen_of_50_lines(path: Path) -> None:
         f"{name(path)}:{node.name}": size
         for node in ast.walk(tree(path))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and (size := (node.end_lineno or node.lineno) - node.lineno + 1) > FUNCTION_LINES
+        and (size := (node.end_lineno or node.lineno) - first_line(node) + 1) > FUNCTION_LINES
     }
     assert {function: size for function, size in long.items() if function not in LONG_FUNCTIONS} == {}
+
+
+def first_line(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Where counting begins: a verb's signature is its definition, so only what it does counts."""
+    is_verb = any(dotted(getattr(one, "func", one)) == "verb" for one in node.decorator_list)
+    return node.body[0].lineno if is_verb else node.lineno
 
 
 @each_source
@@ -98,9 +100,7 @@ def floats(path: Path) -> Iterator[str]:
 def test_nothing_is_left_unfinished(path: Path) -> None:
     lines = path.read_text(encoding="utf-8").splitlines()
     found = [
-        f"{name(path)}:{number}: {line.strip()}"
-        for number, line in enumerate(lines, 1)
-        if UNFINISHED.search(line)
+        f"{name(path)}:{number}: {line.strip()}" for number, line in enumerate(lines, 1) if UNFINISHED.search(line)
     ]
     assert found == []
 

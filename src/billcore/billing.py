@@ -28,7 +28,7 @@ from billcore.engine.run import Progress, RunReport, Watcher, deliver_sends, run
 from billcore.engine.verify import Proof, ProofWatcher, verify
 from billcore.engine.work import BATCH, Workplace
 from billcore.errors import Refused
-from billcore.ids import Ids
+from billcore.ids import Ids, new_installation
 from billcore.plugins.gateway import Gateway
 from billcore.plugins.registry import Registry
 from billcore.preview import Preview, RolledBack, preview_of
@@ -279,7 +279,7 @@ class Billing:
         """Write what is new: the installation's id and clock, and settings that differ from what is stored."""
         meta = journal.meta(tx)
         if "installation" not in meta:
-            meta["installation"] = os.urandom(6).hex()
+            meta["installation"] = new_installation()
             journal.save_meta(tx, "installation", meta["installation"])
             journal.save_meta(tx, "revision", "1")
             if clock is not None and clock.simulated:

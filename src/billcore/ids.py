@@ -51,3 +51,8 @@ class Ids:
 def _milliseconds(at: datetime) -> int:
     passed = at - _EPOCH
     return (passed.days * 86_400 + passed.seconds) * 1000 + passed.microseconds // 1000
+
+
+def new_installation() -> str:
+    """A name for a new store, part of its idempotency keys: no two stores have the same."""
+    return secrets.token_hex(6)

@@ -61,9 +61,7 @@ class CatalogNoun(Noun):
         are replaced as a whole when the file has any. Raises catalog_invalid with the key path and the remedy.
         """
         known = scope.catalog.catalog
-        wanted = read_catalog(
-            catalog, currency=scope.settings.currency, zone=scope.settings.timezone, known=known
-        )
+        wanted = read_catalog(catalog, currency=scope.settings.currency, zone=scope.settings.timezone, known=known)
         changes: list[CatalogChange] = []
         entries: list[CatalogEntry] = []
         for kind, value, owner in _entries(wanted):
@@ -189,9 +187,7 @@ def _publish(
     changes.append(CatalogChange(action, kind, code, version))
 
 
-def _replace_taxes(
-    scope: Scope, wanted: Catalog, entries: list[CatalogEntry], changes: list[CatalogChange]
-) -> None:
+def _replace_taxes(scope: Scope, wanted: Catalog, entries: list[CatalogEntry], changes: list[CatalogChange]) -> None:
     stored = {entry.definition: entry for (kind, _), entry in scope.catalog.entries.items() if kind == "tax"}
     kept = set()
     for row in wanted.taxes:

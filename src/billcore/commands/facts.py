@@ -20,9 +20,7 @@ def load_facts(
     scope: Scope, subs: Sequence[Subscription], until: Mapping[str, datetime], known: Mapping[str, Customer]
 ) -> dict[str, Facts]:
     """Facts by subscription id. `until` is the usage cut-off of each; `known` are the customers by id."""
-    prices = scope.prices(
-        {sub.price_id for sub in subs} | {item.price_id for sub in subs for item in sub.items}
-    )
+    prices = scope.prices({sub.price_id for sub in subs} | {item.price_id for sub in subs for item in sub.items})
     catalog = scope.catalog.catalog
     usage = _usage(scope, subs, until)
     in_trial = [sub.customer_id for sub in subs if sub.state == "trialing"]
@@ -61,9 +59,7 @@ def facts_for(scope: Scope, sub: Subscription, customer: Customer, until: dateti
     return load_facts(scope, [sub], {sub.id: until}, {customer.id: customer})[sub.id]
 
 
-def _usage(
-    scope: Scope, subs: Sequence[Subscription], until: Mapping[str, datetime]
-) -> Mapping[str, UsageTotal]:
+def _usage(scope: Scope, subs: Sequence[Subscription], until: Mapping[str, datetime]) -> Mapping[str, UsageTotal]:
     components = scope.catalog.catalog.components
     windows = []
     for sub in subs:

@@ -101,9 +101,7 @@ def _amount(value: Any, zone: str) -> Decimal | Money:
     if isinstance(value, Money):
         return value
     if isinstance(value, int):
-        raise InvalidValue(
-            f"{value!r} could be cents or whole units.", remedy='Write "49.00" or Money(4900, "USD").'
-        )
+        raise InvalidValue(f"{value!r} could be cents or whole units.", remedy='Write "49.00" or Money(4900, "USD").')
     return _decimal(value, zone)
 
 
@@ -242,12 +240,25 @@ Flag = Annotated[bool, Kind("flag", "", _flag)]
 Count = Annotated[int, Kind("count", "N", _whole)]
 Days = Annotated[int, Kind("days", "DAYS", _days)]
 BillingDay = Annotated[int | Literal["end"], Kind("billing_day", "1-31|end", _billing_day)]
-Quantities = Annotated[
-    Mapping[str, str | int | Decimal], Kind("quantities", "CODE=QUANTITY", _quantities, keyed=True)
-]
+Quantities = Annotated[Mapping[str, str | int | Decimal], Kind("quantities", "CODE=QUANTITY", _quantities, keyed=True)]
 Fields = Annotated[Mapping[str, str], Kind("fields", "NAME=TEXT", _texts, keyed=True)]
 Codes = Annotated[Sequence[str], Kind("codes", "CODE", _codes, repeated=True)]
 Decimals = Annotated[Sequence[str | int | Decimal], Kind("numbers", "NUMBER", _decimals, repeated=True)]
 Range = Annotated[Sequence[str | date | datetime], Kind("period", "DATE", _period, repeated=True)]
 Custom = Annotated[Mapping[str, str], Kind("custom", "KEY=VALUE", _custom, keyed=True)]
 CatalogData = Annotated[Mapping[str, object], Kind("catalog", "FILE", _document)]
+
+
+def as_instant(value: object) -> datetime | None:
+    """A converted instant, for the type checker: None where none was given."""
+    return value if isinstance(value, datetime) else None
+
+
+def as_day(value: int | str | None) -> int | None:
+    """A converted billing day, for the type checker."""
+    return value if isinstance(value, int) else None
+
+
+def as_quantities(value: Mapping[str, str | int | Decimal] | None) -> dict[str, Decimal]:
+    """Converted quantities by code, for the type checker."""
+    return {code: Decimal(quantity) for code, quantity in (value or {}).items()}

@@ -27,8 +27,7 @@ class Payments(Noun):
         *,
         customer: CustomerRef | None = None,
         invoice: InvoiceRef | None = None,
-        status: Literal["pending", "requires_action", "succeeded", "failed", "unknown", "canceled"]
-        | None = None,
+        status: Literal["pending", "requires_action", "succeeded", "failed", "unknown", "canceled"] | None = None,
         newest: Flag = False,
         after: PaymentRef | None = None,
         limit: Count = 50,

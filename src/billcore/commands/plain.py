@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
 def instant_text(at: datetime) -> str:
     """An instant as text: 2026-01-31T00:00:00Z, with microseconds only where it has them."""
-    text = at.astimezone(UTC).replace(tzinfo=None).isoformat()
-    return f"{text}Z"
+    return at.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"
 
 
 def to_plain(value: Any) -> Any:

@@ -97,7 +97,7 @@ class Scope:
 
 def not_found(noun: str, ref: str, known: Iterable[str]) -> NotFound:
     """The error for a name that names nothing, with the nearest ones that do."""
-    near = get_close_matches(ref, list(known), 3, 0.6)
+    near = get_close_matches(ref, list(known))
     return NotFound(
         f"No {noun} is named {ref!r}.",
         remedy=f"Did you mean {', '.join(near)}?" if near else f"List them: billcore {noun}s list.",

@@ -1,136 +1,20 @@
 """Signing up, starting and activating: the first invoice and, where money is due, its attempt (behaviour 5.1)."""
 
-from datetime import datetime
-from decimal import Decimal
-
-from attrs import frozen
-
 from billcore.commands.attempts import attempt, usable_method
 from billcore.commands.billing import bill_steps, net_terms, number, number_notes, put_subscription
 from billcore.commands.scope import Scope
 from billcore.domain.bill import Bill, make_bill, record, use_coupons
-from billcore.domain.catalog import Price
 from billcore.domain.credit import draw
 from billcore.domain.customer import Customer, PaymentMethod
 from billcore.domain.event import StateChange
-from billcore.domain.facts import Facts, own_interval
-from billcore.domain.periods import Schedule, schedule_from_start
 from billcore.domain.receivable import first_renewal, signup_state
 from billcore.domain.states import State
 from billcore.domain.step import Step, planned
-from billcore.domain.subscription import Item, Subscription
+from billcore.domain.subscription import Subscription
 from billcore.domain.values import evolve
-from billcore.errors import InvalidValue, Refused
+from billcore.errors import Refused
 from billcore.store import customer as customers
 from billcore.store import payment as payments
-from billcore.store import subscription as subscriptions
-
-
-@frozen
-class Start:
-    """What a signup asks for in dates and terms."""
-
-    trial_until: datetime | None = None
-    starts_at: datetime | None = None
-    next_billing_at: datetime | None = None
-    ends_at: datetime | None = None
-    collection: str = "automatic"
-    net_terms: int | None = None
-    billing_day: int | None = None
-    first_charge: str = "prorated"
-
-
-def currency_of(customer: Customer, price: Price, scope: Scope) -> str:
-    """The currency a customer buys a price in: his own; without one the site's, or the only one the price has."""
-    wanted = customer.currency or scope.settings.currency
-    if wanted in price.currencies:
-        return wanted
-    if customer.currency is None and len(price.currencies) == 1:
-        return price.currencies[0]
-    raise Refused(
-        "currency_mismatch",
-        f"Price {price.code} is sold in {', '.join(price.currencies)}, not in {customer.currency or 'several'}.",
-        remedy="Choose a price in the customer's currency.",
-        price=price.code,
-    )
-
-
-def check_new(scope: Scope, reference: str, price: Price, start: Start, quantity: Decimal) -> None:
-    """Refuse what cannot be subscribed to before anything is stored."""
-    if subscriptions.get(scope.tx, reference, scope.catalog.coupons) is not None:
-        raise Refused(
-            "reference_taken",
-            f"A subscription {reference!r} exists already.",
-            remedy="Choose another reference.",
-            reference=reference,
-        )
-    if price.product is None or price.once or price.every is None:
-        raise InvalidValue(
-            f"Price {price.code} is not the price of a subscription.",
-            remedy="Use a product's price with an interval.",
-            parameter="price",
-        )
-    if start.billing_day is not None and price.every.months is None:
-        raise InvalidValue(
-            f"Price {price.code} is billed every {price.every}; it has no billing day.",
-            remedy="Only prices of months or years have one.",
-            parameter="billing_day",
-        )
-    if quantity == 0:
-        raise InvalidValue("quantity is 0.", remedy="Subscribe to at least some of it.", parameter="quantity")
-    begins = start.starts_at or scope.now
-    for name, at in (("ends_at", start.ends_at), ("next_billing_at", start.next_billing_at)):
-        if at is not None and at <= begins:
-            raise Refused("period_empty", f"{name} is not after the start.", remedy="Choose a later date.")
-    if start.next_billing_at is not None and start.next_billing_at <= scope.now:
-        raise InvalidValue("next_billing_at lies in the past.", remedy="Choose a date to come.")
-    if start.trial_until is not None and start.trial_until <= begins:
-        raise Refused("period_empty", "trial_until is not after the start.", remedy="Choose a later date.")
-    if start.starts_at is not None and start.starts_at < scope.now and start.next_billing_at is None:
-        raise InvalidValue(
-            "starts_at lies in the past.",
-            remedy="Give next_billing_at too, to take over a subscription that runs already.",
-            parameter="starts_at",
-        )
-
-
-def take_over(sub: Subscription, facts: Facts, start: Start, scope: Scope) -> Subscription:
-    """A subscription that ran elsewhere: its current period is paid, billing goes on at `next_billing_at`."""
-    assert start.next_billing_at is not None and facts.price.every is not None
-    begun = start.starts_at or scope.now
-    schedule = _taken_schedule(sub, facts, begun, start.next_billing_at)
-    period_start = max(begun, schedule.boundary_before(start.next_billing_at))
-    running = evolve(
-        sub,
-        state="active",
-        anchor=schedule.anchor,
-        activated_at=begun,
-        priced_from=begun,
-        arrears_from=period_start,
-        period_start=period_start,
-        period_end=start.next_billing_at,
-        sequence=1,
-    )
-    return planned(evolve(running, items=tuple(_running(running, item, facts, scope) for item in sub.items)))
-
-
-def _running(sub: Subscription, item: Item, facts: Facts, scope: Scope) -> Item:
-    """A component with its own interval as it is taken over: its period that holds now is paid."""
-    if not own_interval(facts.prices[item.price_id], facts.price):
-        return item
-    schedule = facts.item_schedule(sub, item)
-    end = schedule.boundary_after(scope.now)
-    return evolve(item, period_start=schedule.boundary_before(end), period_end=end)
-
-
-def _taken_schedule(sub: Subscription, facts: Facts, begun: datetime, next_at: datetime) -> Schedule:
-    """The original start's boundaries where they meet the next billing date, otherwise that date's own."""
-    every, settings = facts.price.every, facts.settings
-    assert every is not None
-    own = schedule_from_start(begun, every, facts.zone, sub.billing_day, settings.billing_time, settings.period_policy)
-    if own.is_boundary(next_at):
-        return own
-    return Schedule(next_at, every, facts.zone, sub.billing_day, settings.billing_time, settings.period_policy)
 
 
 def sign_up(scope: Scope, step: Step, customer: Customer) -> Subscription:

@@ -1,12 +1,14 @@
 """Subscriptions: sign up, cancel, hold, resume, activate, retry."""
 
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Literal, Unpack
 
 from attrs import evolve
 
+from billcore.commands.agreement import Terms, base_of, check_new, first_step, method_of, new_subscription
+from billcore.commands.cancellation import NOW_INCLUDED, cancel_at, cancel_now
 from billcore.commands.components import custom_price, new_items, redeem_coupons
 from billcore.commands.credits import give_back
 from billcore.commands.facts import facts_for
@@ -27,35 +29,23 @@ from billcore.commands.parameters import (
     SubscriptionRef,
     Text,
     When,
+    as_day,
+    as_instant,
+    as_quantities,
 )
 from billcore.commands.payment_methods import retry_overdue
-from billcore.commands.scope import Scope, not_found
-from billcore.commands.signup import (
-    Start,
-    bill_now,
-    check_new,
-    currency_of,
-    pay_draft,
-    sign_up,
-    take_over,
-    to_pay_now,
-)
+from billcore.commands.scope import Scope
+from billcore.commands.signup import bill_now, pay_draft, sign_up, to_pay_now
 from billcore.commands.verb import Noun, verb
 from billcore.domain.bill import make_bill, record
-from billcore.domain.customer import Customer
-from billcore.domain.lifecycle import activate, close, enter, hold, resume, schedule_cancel, uncancel
+from billcore.domain.lifecycle import activate, hold, resume, schedule_cancel, uncancel
 from billcore.domain.payment import Payment
-from billcore.domain.states import LIVE, check
-from billcore.domain.step import Step, planned
+from billcore.domain.states import check
 from billcore.domain.subscription import Subscription
 from billcore.errors import InvalidValue, Refused
-from billcore.store import customer as customers
 from billcore.store import invoice as invoices
 from billcore.store import payment as payments
 from billcore.store import subscription as store
-
-NOW_INCLUDED = timedelta(seconds=1)
-"""A command comes after the usage recorded at its own instant (behaviour 2.5)."""
 
 
 class Subscriptions(Noun):
@@ -98,44 +88,26 @@ class Subscriptions(Noun):
         chosen = scope.catalog.catalog.price(price)
         if custom:
             chosen = custom_price(scope, chosen, custom)
-        start = _start(
-            trial_until, starts_at, next_billing_at, ends_at, collection, net_terms, billing_day, first_charge
-        )
-        assert isinstance(quantity, Decimal)
-        check_new(scope, reference, chosen, start, quantity)
-        based = _base(scope, base, buyer)
-        day = start.billing_day
-        if day is None and chosen.every is not None and chosen.every.months is not None:
-            day = buyer.billing_day
-        sub = Subscription(
-            scope.new_id("sub"),
-            reference,
-            buyer.id,
-            currency_of(buyer, chosen, scope),
-            chosen.id,
-            quantity,
-            "pending",
-            scope.now,
+        terms = Terms(
+            as_instant(trial_until),
+            as_instant(starts_at),
+            as_instant(next_billing_at),
+            as_instant(ends_at),
             collection,
-            starts_at=start.starts_at,
-            trial_until=start.trial_until,
-            billing_day=day,
-            first_charge=first_charge,
-            ends_at=start.ends_at,
-            net_terms=start.net_terms,
-            payment_method_id=_method_id(scope, buyer, payment_method),
+            net_terms,
+            as_day(billing_day),
+            first_charge,
+        )
+        check_new(scope, reference, chosen, terms, Decimal(quantity))
+        based = base_of(scope, base, buyer)
+        sub = evolve(
+            new_subscription(scope, reference, buyer, chosen, Decimal(quantity), terms),
+            payment_method_id=method_of(scope, buyer, payment_method),
             base_id=based.id if based is not None else None,
         )
-        sub = evolve(sub, items=new_items(scope, sub, _decimals(components), scope.now))
+        sub = evolve(sub, items=new_items(scope, sub, as_quantities(components), scope.now))
         sub = evolve(sub, coupons=redeem_coupons(scope, sub, coupons or (), scope.zone(buyer), scope.now))
-        facts = facts_for(scope, sub, buyer, scope.now)
-        if start.next_billing_at is not None:
-            running = take_over(sub, facts, start, scope)
-            return sign_up(scope, _nothing_due(sub, running), buyer)
-        if start.starts_at is not None and start.starts_at > scope.now:
-            waiting = planned(evolve(sub, state="awaiting_signup"))
-            return sign_up(scope, _nothing_due(sub, waiting), buyer)
-        return sign_up(scope, enter(sub, facts, scope.now, scope.new_id, "signup", based), buyer)
+        return sign_up(scope, first_step(scope, sub, buyer, terms, based), buyer)
 
     @verb(collects=True)
     def activate(self, scope: Scope, subscription: SubscriptionRef, **options: Unpack[Options]) -> Subscription:
@@ -181,7 +153,7 @@ class Subscriptions(Noun):
         as credit. Open invoices stay open. Raises transition_not_allowed, invalid_value for a date that is past.
         """
         sub = scope.subscription(subscription)
-        at = _cancel_at(sub, when, scope)
+        at = cancel_at(sub, when, scope)
         for each in (sub, *store.addons(scope.tx, [sub.id], scope.catalog.coupons)):
             if each.id != sub.id and each.ended_at is not None:
                 continue
@@ -335,92 +307,6 @@ def _declined(sub: Subscription, payment: Payment) -> Refused:
         decline_code=payment.decline_code,
         decline_kind=payment.decline_kind,
     )
-
-
-def cancel_now(scope: Scope, sub: Subscription, credit: str, reason: str | None) -> None:
-    """End a subscription now and bill what is owed and given back on one document (behaviour 5.2, 6.2)."""
-    check(sub.state, "cancel", sub.reference)
-    customer = scope.customer(sub.customer_id)
-    until = scope.now + NOW_INCLUDED
-    facts = facts_for(scope, sub, customer, until)
-    credits = give_back(scope, sub, facts, scope.now) if credit == "unused" else ()
-    asked = evolve(sub, cancel_requested_at=scope.now, cancel_reason=reason)
-    step = close(asked, "canceled", "cancel", scope.now, scope.now, facts, scope.new_id, credits)
-    bill_now(scope, evolve(step, before=sub, usage_until=until), customer)
-
-
-def _cancel_at(sub: Subscription, when: str | datetime | object, scope: Scope) -> datetime | None:
-    """The instant of a planned cancellation, None for now."""
-    check(sub.state, "schedule_cancel", sub.reference)
-    if isinstance(when, datetime):
-        if when <= scope.now:
-            raise InvalidValue(
-                f"{when.isoformat()} is not in the future.",
-                remedy='Cancel "now", or name a later date.',
-                parameter="when",
-            )
-        return when
-    if when == "period_end" and sub.period_end is not None and sub.period_end > scope.now:
-        return sub.period_end
-    return None
-
-
-def _start(
-    trial_until: object,
-    starts_at: object,
-    next_billing_at: object,
-    ends_at: object,
-    collection: str,
-    net_terms: int | None,
-    billing_day: int | str | None,
-    first_charge: str,
-) -> Start:
-    def at(value: object) -> datetime | None:
-        return value if isinstance(value, datetime) else None
-
-    day = billing_day if isinstance(billing_day, int) else None
-    return Start(
-        at(trial_until),
-        at(starts_at),
-        at(next_billing_at),
-        at(ends_at),
-        collection,
-        net_terms,
-        day,
-        first_charge,
-    )
-
-
-def _nothing_due(before: Subscription, after: Subscription) -> Step:
-    return Step(after, before, "signup")
-
-
-def _decimals(components: Quantities | None) -> dict[str, Decimal]:
-    return {code: Decimal(quantity) for code, quantity in (components or {}).items()}
-
-
-def _method_id(scope: Scope, buyer: Customer, ref: str | None) -> str | None:
-    if ref is None:
-        return None
-    method = customers.method(scope.tx, ref)
-    if method is None or method.customer_id != buyer.id:
-        mine = customers.methods(scope.tx, [buyer.id]).get(buyer.id, [])
-        raise not_found("payment_method", ref, [one.reference or one.id for one in mine])
-    return method.id
-
-
-def _base(scope: Scope, ref: str | None, buyer: Customer) -> Subscription | None:
-    """The subscription that a new one is an add-on to: running, and the same customer's (behaviour 6.6)."""
-    if ref is None:
-        return None
-    base = scope.subscription(ref)
-    if base.customer_id != buyer.id or base.base_id is not None or base.state not in LIVE:
-        raise InvalidValue(
-            f"Subscription {base.reference} ({base.state}) cannot be a base here.",
-            remedy="A base is an active or trialing subscription of the same customer, and no add-on itself.",
-            parameter="base",
-        )
-    return base
 
 
 def _event(scope: Scope, sub: Subscription, kind: str) -> None:

@@ -48,9 +48,7 @@ class Parameter:
             return value
         if self.kind is None:
             if value not in self.choices:
-                raise InvalidValue(
-                    f"{self.name} cannot be {value!r}.", remedy=f"Possible: {', '.join(self.choices)}."
-                )
+                raise InvalidValue(f"{self.name} cannot be {value!r}.", remedy=f"Possible: {', '.join(self.choices)}.")
             return value
         try:
             return self.kind.convert(value, zone)
@@ -83,9 +81,7 @@ class Definition:
         arguments: dict[str, object] = {}
         names = [parameter.name for parameter in self.parameters]
         if len(args) > len(names):
-            raise Refused(
-                "invalid_parameter", f"{self.full_name} takes {len(names)} parameters.", remedy="Name them."
-            )
+            raise Refused("invalid_parameter", f"{self.full_name} takes {len(names)} parameters.", remedy="Name them.")
         arguments.update(zip(names, args, strict=False))
         for name, value in given.items():
             if name not in names:
@@ -113,18 +109,13 @@ class Definition:
 
     def convert(self, arguments: Mapping[str, object], zone: str) -> dict[str, object]:
         """Bound arguments as the values that the verb works with."""
-        return {
-            parameter.name: parameter.convert(arguments[parameter.name], zone)
-            for parameter in self.parameters
-        }
+        return {parameter.name: parameter.convert(arguments[parameter.name], zone) for parameter in self.parameters}
 
 
 class Runner(Protocol):
     """Runs verbs: transaction, idempotency, audit, effects. The composition root is one."""
 
-    def run_verb(
-        self, noun: "Noun", definition: Definition, args: tuple[object, ...], given: dict[str, Any]
-    ) -> Any:
+    def run_verb(self, noun: "Noun", definition: Definition, args: tuple[object, ...], given: dict[str, Any]) -> Any:
         """Run one verb and return its result."""
 
 
@@ -158,9 +149,7 @@ class Verb(Generic[P, T]):
     def define(self) -> Definition:
         """The verb as data; read from the signature at first need."""
         if self.definition is None:
-            self.definition = _define(
-                self._owner.noun, self._name, self.function, self._reads, self._collects
-            )
+            self.definition = _define(self._owner.noun, self._name, self.function, self._reads, self._collects)
         return self.definition
 
     @overload

@@ -1,0 +1,44 @@
+"""Ending a subscription by hand: when, and what is owed and given back with it (behaviour 5.2, 6.2)."""
+
+from datetime import datetime, timedelta
+
+from billcore.commands.credits import give_back
+from billcore.commands.facts import facts_for
+from billcore.commands.scope import Scope
+from billcore.commands.signup import bill_now
+from billcore.domain.lifecycle import close
+from billcore.domain.states import check
+from billcore.domain.subscription import Subscription
+from billcore.domain.values import evolve
+from billcore.errors import InvalidValue
+
+NOW_INCLUDED = timedelta(seconds=1)
+"""A command comes after the usage recorded at its own instant (behaviour 2.5)."""
+
+
+def cancel_now(scope: Scope, sub: Subscription, credit: str, reason: str | None) -> None:
+    """End a subscription now and bill what is owed and given back on one document (behaviour 5.2, 6.2)."""
+    check(sub.state, "cancel", sub.reference)
+    customer = scope.customer(sub.customer_id)
+    until = scope.now + NOW_INCLUDED
+    facts = facts_for(scope, sub, customer, until)
+    credits = give_back(scope, sub, facts, scope.now) if credit == "unused" else ()
+    asked = evolve(sub, cancel_requested_at=scope.now, cancel_reason=reason)
+    step = close(asked, "canceled", "cancel", scope.now, scope.now, facts, scope.new_id, credits)
+    bill_now(scope, evolve(step, before=sub, usage_until=until), customer)
+
+
+def cancel_at(sub: Subscription, when: str | datetime | object, scope: Scope) -> datetime | None:
+    """The instant of a planned cancellation; None when it is to happen at once."""
+    check(sub.state, "schedule_cancel", sub.reference)
+    if isinstance(when, datetime):
+        if when <= scope.now:
+            raise InvalidValue(
+                f"{when.isoformat()} is not in the future.",
+                remedy='Cancel "now", or name a later date.',
+                parameter="when",
+            )
+        return when
+    if when == "period_end" and sub.period_end is not None and sub.period_end > scope.now:
+        return sub.period_end
+    return None
