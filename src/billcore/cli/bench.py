@@ -73,7 +73,8 @@ def as_data(measured: "Measured") -> dict[str, object]:
         "memory_mib": {"at_10_percent": _mib(measured.memory_10), "at_100_percent": _mib(measured.memory_100)},
         "pragmas": dict(measured.pragmas),
         "versions": dict(measured.versions),
-        "books": "ok" if not measured.problems else list(measured.problems),
+        "books": measured.books,
+        "problems": list(measured.problems),
     }
 
 
@@ -117,7 +118,7 @@ def _print(measured: "Measured") -> None:
                 ("memory at 100 %", _shown(measured.memory_100)),
                 ("pragmas", ", ".join(f"{name} {value}" for name, value in measured.pragmas.items())),
                 ("on", ", ".join(f"{name} {version}" for name, version in measured.versions.items())),
-                ("books", "; ".join(measured.problems) or "ok"),
+                ("books", "\n".join((measured.books, *measured.problems))),
             )
         ),
     )
