@@ -25,7 +25,7 @@ SCHEMES = {
 
 def with_scheme(scheme):
     own = {"code": "thing", "name": "Thing", "kind": "quantity", "prices": [{"code": "thing-p", **SCHEMES[scheme]}]}
-    return CATALOG | {"components": [own]}
+    return CATALOG | {"components": [*CATALOG["components"], own]}
 
 
 def texts(explained):
@@ -87,7 +87,7 @@ def test_the_rounding_of_tax_is_the_one_of_then(rounding) -> None:
     billing = books(tax_rounding=rounding)
     billing.customers.update("acme", country="DE")
     billing.subscriptions.create("s1", "acme", "pro-fee", components={"seats": "3"}, coupons=["TEN"], billing_day=3)
-    billing.settings.set({"tax_rounding": "line" if rounding == "group" else "group"})
+    billing.settings.set("tax_rounding", "line" if rounding == "group" else "group")
     assert billing.explain("1").agrees
 
 
@@ -102,7 +102,7 @@ def test_rates_and_coupons_are_those_of_then() -> None:
 def test_a_custom_price_an_introductory_price_and_a_minimum() -> None:
     catalog = json.loads(json.dumps(CATALOG))
     catalog["products"][0]["prices"] += [
-        {"code": "intro", "amount": "30.00", "every": "1 month", "phases": [{"length": "2 months", "amount": "9.00"}]},
+        {"code": "intro", "amount": "30.00", "every": "1 month", "phases": [{"for": "2 months", "amount": "9.00"}]},
         {"code": "least", "amount": "30.00", "every": "1 month", "minimum": "50.00"},
     ]
     billing = books(catalog=catalog)
