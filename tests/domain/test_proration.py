@@ -216,7 +216,7 @@ def test_a_second_credit_gives_back_only_what_the_first_did_not():
 
 def test_a_credit_later_than_the_last_gives_nothing_back():
     june = Period(utc(2026, 6, 1), utc(2026, 7, 1))
-    line = BilledLine(3000, 0, 0, june, 1500, 0, 0, 1500, 0, 0, utc(2026, 6, 16))
+    line = BilledLine(3000, 0, 0, june, 1500, share_amount=1500, ended_at=utc(2026, 6, 16))
     credit = prorate_credit(line, utc(2026, 6, 20), "day", "UTC", MONTH)
     assert (credit.amount, credit.discount, credit.tax) == (0, 0, 0)
     assert credit.period.start == credit.period.end
