@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 from attrs import evolve
@@ -107,7 +108,7 @@ def test_the_minimum_is_topped_up_and_counts_what_was_billed() -> None:
 
 
 def test_closing_bills_the_used_part_of_arrears() -> None:
-    made, usage = closing_lines(subscription(), facts(price(bill="arrears")), day("01-16"))
+    made, _ = closing_lines(subscription(), facts(price(bill="arrears")), day("01-16"))
     assert [(line.period.end, line.amount) for line in made] == [(day("01-16"), 1452)]
     assert closing_lines(subscription("trialing", sequence=0), facts(price(bill="arrears")), day("01-16")) == ([], ())
 
@@ -195,7 +196,7 @@ def test_ticking_hourly_for_a_year_gives_exactly_one_renewal_per_period(
     renewals = [first.renewal, *(step.renewal for step in steps)]
     assert [one.sequence for one in renewals] == list(range(1, len(renewals) + 1))
     assert renewals[0].period_start == at
-    for before, after in zip(renewals, renewals[1:], strict=False):
+    for before, after in pairwise(renewals):
         assert before.period_end == after.period_start < after.period_end
     assert last.period_start <= at + hours * HOUR < last.period_end
     covered = [line.period for step in (first, *steps) for line in step.lines if line.kind == "product"]

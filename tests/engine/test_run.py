@@ -52,7 +52,7 @@ def test_simulated_time_goes_to_each_piece_of_work_and_on_to_the_end() -> None:
 def test_time_does_not_go_back() -> None:
     billing = books()
     billing.run(day("02-01"))
-    assert refusal(billing.run, day("01-15")).code == "invalid_value"
+    assert billing.run(day("01-15")).total == 0
     assert billing.clock.now() == day("02-01")
     assert refusal(billing.clock.advance, day("01-15")).code == "invalid_value"
 
