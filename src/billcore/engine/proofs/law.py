@@ -11,7 +11,7 @@ from billcore.store.database import Transaction
 KEPT_PER_LAW = 20
 """How many findings of one law are kept; the others are counted."""
 
-BATCH = 500
+BATCH = 100
 """How many customers or subscriptions are looked at together: memory stays flat, whatever the books hold."""
 
 
