@@ -327,6 +327,10 @@ CATALOG = {
 }
 
 
+OPENED = []
+"""The books of the running test: conftest.py of commands and engine proves them at its end."""
+
+
 class HandClock:
     """A clock that runs like the machine's, not a simulated one, but stands where the test puts it."""
 
@@ -358,6 +362,7 @@ def books(
     """Books in memory with the catalog above and customers who have one payment method (None: none)."""
     free = {"require_customer_name": False, "require_customer_email": False}
     billing = Billing(url, clock=clock or SimulatedClock(start), settings=free | changed, seed=1)
+    OPENED.append(billing)
     billing.catalog.apply(catalog)
     for reference in customers:
         billing.customers.create(reference)

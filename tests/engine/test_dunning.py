@@ -4,6 +4,8 @@ import pytest
 
 from tests.builders import attempts, books, day, documents, dump, refusal
 
+pytestmark = pytest.mark.usefixtures("books_are_proven")
+
 NO = "decline:insufficient_funds"
 HARD = "decline:stolen_card"
 

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from billcore.billing import Billing
 from billcore.clock import SimulatedClock
-from tests.builders import CATALOG, HandClock, attempts, books, day, documents, dump, refusal
+from tests.builders import CATALOG, OPENED, HandClock, attempts, books, day, documents, dump, refusal
+
+pytestmark = pytest.mark.usefixtures("books_are_proven")
 
 HOUR = timedelta(hours=1)
 
@@ -223,6 +225,7 @@ UNDECIDABLE = "anchor = NULL, trial_until = NULL"
 
 def broken(count, damage, *references, **changed):
     billing = crowd(count, **changed)
+    OPENED.remove(billing)
     with billing.database.transaction() as tx:
         for reference in references:
             tx.execute(f"UPDATE billcore_subscriptions SET {damage} WHERE reference = ?", [reference])
@@ -306,6 +309,7 @@ def story(zone, seed=1):
         settings={"require_customer_name": False, "require_customer_email": False, "timezone": zone},
         seed=seed,
     )
+    OPENED.append(billing)
     billing.catalog.apply(CATALOG)
     for n, price in enumerate(STORY):
         billing.customers.create(f"c{n}", country="DE")

@@ -1,0 +1,15 @@
+"""Whatever a test did to its books, they must still prove right (behaviour 10)."""
+
+import pytest
+
+from tests import builders
+
+
+@pytest.fixture(autouse=True)
+def books_are_proven():
+    builders.OPENED.clear()
+    yield
+    for billing in builders.OPENED:
+        proof = billing.verify()
+        assert proof.ok, proof.findings
+        billing.close()
