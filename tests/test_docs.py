@@ -103,11 +103,7 @@ def test_a_heading_stands_once(page: Path) -> None:
 
 def test_rule_numbers_named_in_the_source_exist() -> None:
     """ "behaviour 3.4" in a docstring, a test or a page leads to a rule."""
-    numbers = {
-        match
-        for heading in headings(REFERENCE / "behaviour.md")
-        for match in re.findall(r"^[\d.]*\d", heading)
-    }
+    numbers = {match for heading in headings(REFERENCE / "behaviour.md") for match in re.findall(r"^[\d.]*\d", heading)}
     files = [path for folder in ("src", "plugins", "tests", "docs") for path in (ROOT / folder).rglob("*.*")]
     unknown = {
         f"{name(path)}: {number}"

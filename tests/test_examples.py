@@ -47,8 +47,6 @@ def test_the_tutorials_commands_run_as_written(tmp_path: Path) -> None:
     billcore = str(Path(sys.executable).with_name("billcore"))
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     script = block[1].replace("billcore ", f"{shlex.quote(billcore)} ")
-    done = subprocess.run(
-        ["/bin/sh", "-e", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(["/bin/sh", "-e", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "verify: ok" in done.stdout

@@ -177,9 +177,7 @@ def test_a_value_out_of_its_range_is_refused_by_name(name, value, setting):
     assert error.remedy
 
 
-@pytest.mark.parametrize(
-    "text", ["{number}", "{series}{number:06}", "{series}-{year}-{number:05d}", "{{{number}}}"]
-)
+@pytest.mark.parametrize("text", ["{number}", "{series}{number:06}", "{series}-{year}-{number:05d}", "{{{number}}}"])
 def test_invoice_numbers_have_series_year_and_number(text):
     assert Settings.from_mapping({"invoice_number": text}).invoice_number == text
     assert "7" in text.format(series="A", year=2026, number=7)
@@ -233,9 +231,7 @@ changes = st.fixed_dictionaries(
         "service_in": st.lists(st.sampled_from(STATES), max_size=4),
         "tax_fallback": st.sampled_from(["none", "table"]),
         "quiet_hours": st.sampled_from(["none", ["21:00", "08:00"]]),
-        "seller": st.fixed_dictionaries(
-            {"country": st.sampled_from(["", "DE"]), "registrations": st.just(["US-NY"])}
-        ),
+        "seller": st.fixed_dictionaries({"country": st.sampled_from(["", "DE"]), "registrations": st.just(["US-NY"])}),
         "timezone": st.sampled_from(["UTC", "Europe/Berlin"]),
     },
 )
@@ -245,7 +241,5 @@ changes = st.fixed_dictionaries(
 def test_what_is_written_is_read_back_the_same(data):
     read = Settings.from_mapping(data)
     for changed_only in (False, True):
-        assert (
-            Settings.from_mapping(json.loads(json.dumps(read.to_mapping(changed_only=changed_only)))) == read
-        )
+        assert Settings.from_mapping(json.loads(json.dumps(read.to_mapping(changed_only=changed_only)))) == read
     assert set(read.to_mapping(changed_only=True)) <= set(data)

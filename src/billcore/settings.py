@@ -329,9 +329,7 @@ def _read_quiet_hours(setting: str, value: object) -> tuple[str, ...] | None:
 
 
 def _read_invoice_number(setting: str, value: object) -> str:
-    expected = (
-        "a text with {number} once, and {series} and {year} where wanted; {number:06} fills up with zeros"
-    )
+    expected = "a text with {number} once, and {series} and {year} where wanted; {number:06} fills up with zeros"
     if not isinstance(value, str):
         raise _invalid(setting, value, expected)
     try:

@@ -185,9 +185,7 @@ def test_a_file_may_refer_to_what_is_stored_already():
 
 def test_a_price_code_stays_with_its_product():
     stored = read(full_file())
-    moved = {
-        "products": [{"code": "max", "prices": [{"code": "pro-monthly", "amount": "1", "every": "1 day"}]}]
-    }
+    moved = {"products": [{"code": "max", "prices": [{"code": "pro-monthly", "amount": "1", "every": "1 day"}]}]}
     assert "already belongs to 'pro'" in refused(moved, known=stored).message
 
 

@@ -41,9 +41,7 @@ def test_every_entry_survives_its_definition():
     for price in catalog.prices.values():
         stored = json.loads(json.dumps(definition(price)))
         owner = {"product": price.product, "component": price.component}
-        assert from_definition("price", stored, **owner, id="pri_1", version=3) == evolve(
-            price, id="pri_1", version=3
-        )
+        assert from_definition("price", stored, **owner, id="pri_1", version=3) == evolve(price, id="pri_1", version=3)
     for product in catalog.products.values():
         assert from_definition("product", definition(product)) == product
     for component in catalog.components.values():
@@ -90,8 +88,7 @@ def tier_lists(draw):
         tiers=tier_lists(),
         included=quantities,
         maximum=st.none() | amounts,
-        every=st.none()
-        | st.builds(Duration, st.integers(1, 99), st.sampled_from(["day", "week", "month", "year"])),
+        every=st.none() | st.builds(Duration, st.integers(1, 99), st.sampled_from(["day", "week", "month", "year"])),
         bill=st.sampled_from(["advance", "arrears"]),
         tax=st.sampled_from(["exclusive", "inclusive"]),
         upgrade=st.sampled_from([None, "prorated", "full", "none"]),

@@ -112,18 +112,14 @@ def test_a_restricted_coupon_takes_only_its_own_lines():
 
 def test_full_price_takes_its_share_of_each_full_price():
     lines = [line(10000, "a"), line(10000, "b")]
-    result = discounts(
-        lines, percent("50", applies_to=("a",)), percent("10", stacking="full_price", code="ALL")
-    )
+    result = discounts(lines, percent("50", applies_to=("a",)), percent("10", stacking="full_price", code="ALL"))
     assert result.per_line == (6000, 1000)
     assert result.by_coupon == {"P50": 5000, "ALL": 2000}
 
 
 def test_what_a_line_cannot_take_falls_on_the_others():
     lines = [line(10000, "a"), line(10000, "b")]
-    result = discounts(
-        lines, percent("100", applies_to=("a",)), percent("10", stacking="full_price", code="ALL")
-    )
+    result = discounts(lines, percent("100", applies_to=("a",)), percent("10", stacking="full_price", code="ALL"))
     assert result.per_line == (10000, 2000)
 
 
@@ -212,9 +208,7 @@ def test_money_of_another_currency_is_refused():
 
 
 def redeemed(each, held=(), redemptions=0, at=NOW):
-    return redeem(
-        each, applied_id="new", at=at, zone="UTC", currency="USD", redemptions=redemptions, held=held
-    )
+    return redeem(each, applied_id="new", at=at, zone="UTC", currency="USD", redemptions=redemptions, held=held)
 
 
 def test_the_duration_says_how_long_it_holds():

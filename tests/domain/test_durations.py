@@ -26,9 +26,7 @@ def test_a_duration_is_written_with_its_unit_in_number():
     assert Duration.parse("1 years") == Duration(1, "year")
 
 
-@pytest.mark.parametrize(
-    "text", ["", "month", "1", "-1 day", "1.5 days", "1 fortnight", "1 day ", "100000 days"]
-)
+@pytest.mark.parametrize("text", ["", "month", "1", "-1 day", "1.5 days", "1 fortnight", "1 day ", "100000 days"])
 def test_what_is_no_duration_is_refused(text):
     with pytest.raises(InvalidValue):
         Duration.parse(text)

@@ -260,13 +260,9 @@ def test_the_span_of_a_short_first_period_ends_at_the_first_boundary():
 
 def test_the_span_of_a_short_last_period_starts_at_the_last_boundary():
     schedule = Schedule(utc(2023, 1, 31), MONTH, "UTC")
-    assert span_of(Period(utc(2023, 2, 28), utc(2023, 3, 10)), schedule) == Period(
-        utc(2023, 2, 28), utc(2023, 3, 31)
-    )
+    assert span_of(Period(utc(2023, 2, 28), utc(2023, 3, 10)), schedule) == Period(utc(2023, 2, 28), utc(2023, 3, 31))
     chained = Schedule(utc(2023, 1, 31), MONTH, "UTC", policy="chained")
-    assert span_of(Period(utc(2023, 2, 28), utc(2023, 3, 10)), chained) == Period(
-        utc(2023, 2, 28), utc(2023, 3, 28)
-    )
+    assert span_of(Period(utc(2023, 2, 28), utc(2023, 3, 10)), chained) == Period(utc(2023, 2, 28), utc(2023, 3, 28))
 
 
 @pytest.mark.parametrize(

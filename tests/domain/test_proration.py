@@ -26,9 +26,7 @@ MONTH = Duration(1, "month")
 BASES = st.sampled_from(["second", "day", "fixed_30"])
 ZONES = st.sampled_from(["UTC", "America/New_York", "Asia/Kathmandu", "America/Santiago"])
 INSTANTS = st.integers(1_420_070_400, 2_051_222_400).map(lambda n: datetime.fromtimestamp(n, UTC))
-EVERY = st.sampled_from(
-    [Duration.parse(text) for text in ("1 month", "3 months", "1 year", "1 week", "1 day")]
-)
+EVERY = st.sampled_from([Duration.parse(text) for text in ("1 month", "3 months", "1 year", "1 week", "1 day")])
 
 
 def utc(*parts):
@@ -139,8 +137,7 @@ def test_a_portion_is_a_part_of_something():
 
 
 @given(
-    st.fractions(min_value=-(10**12), max_value=10**12, max_denominator=10**12)
-    | st.integers(-(10**12), 10**12),
+    st.fractions(min_value=-(10**12), max_value=10**12, max_denominator=10**12) | st.integers(-(10**12), 10**12),
     st.integers(0, 10**7),
     st.integers(1, 10**7),
 )

@@ -184,11 +184,7 @@ def test_the_lines_add_up_to_what_was_rounded(lines, rows):
         "group": sum(
             round_exact(
                 sum(
-                    (
-                        exact(line, rows)
-                        for line in charges
-                        if (line.code == "a", line.inclusive) == (a, inclusive)
-                    ),
+                    (exact(line, rows) for line in charges if (line.code == "a", line.inclusive) == (a, inclusive)),
                     Fraction(0),
                 )
             )
@@ -200,9 +196,7 @@ def test_the_lines_add_up_to_what_was_rounded(lines, rows):
         taxed = taxes(lines, rows, rounding=rounding)
         charged = [tax for line, tax in zip(lines, taxed, strict=True) if line.amount >= 0]
         assert sum(tax.amount for tax in charged) == expected[rounding]
-        assert [tax.amount for tax in charged] == [
-            tax.amount for tax in taxes(charges, rows, rounding=rounding)
-        ]
+        assert [tax.amount for tax in charged] == [tax.amount for tax in taxes(charges, rows, rounding=rounding)]
 
 
 @given(documents, rate_rows, st.sampled_from(ROUNDINGS))

@@ -120,9 +120,7 @@ def test_an_unforeseen_exception_leaves_the_outcome_unknown_and_names_its_cause(
     assert isinstance(results["pay_1"], Approved)
 
 
-@pytest.mark.parametrize(
-    "error", [GatewayNotSent("refused"), GatewayUnknown("lost"), GatewayMisconfigured("key")]
-)
+@pytest.mark.parametrize("error", [GatewayNotSent("refused"), GatewayUnknown("lost"), GatewayMisconfigured("key")])
 def test_the_errors_of_the_contract_come_back_as_they_are(error):
     [delivered] = deliver(Fake({"boom": error}), [charge(0, "boom")])
     assert delivered.result is error

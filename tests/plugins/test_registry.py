@@ -165,9 +165,7 @@ def test_an_unknown_gateway_whose_plugin_failed_says_why(installed):
         (lambda config: SimpleNamespace(capabilities=frozenset({"refund"})), "frozenset of Capability"),
         (lambda config: SimpleNamespace(capabilities=frozenset()), "has no method 'charge'"),
         (
-            lambda config: SimpleNamespace(
-                capabilities=frozenset({Capability.REFUND}), charge=print, lookup=print
-            ),
+            lambda config: SimpleNamespace(capabilities=frozenset({Capability.REFUND}), charge=print, lookup=print),
             "declares refund but has no 'refund'",
         ),
     ],
@@ -196,9 +194,7 @@ def test_nonsense_offers_and_names_taken_twice_are_left_out():
 
 def test_a_misspelt_hook_is_named_with_the_right_one():
     registry = host(
-        a=plugin(
-            register_gatways=lambda: [GatewaySpec("acme", Config, Gateway)], on_events=lambda events: None
-        )
+        a=plugin(register_gatways=lambda: [GatewaySpec("acme", Config, Gateway)], on_events=lambda events: None)
     )
     [row] = registry.report()
     assert (row.status, row.hooks) == ("failed", ("on_events",))

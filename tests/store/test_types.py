@@ -22,9 +22,7 @@ from billcore.store.types import (
     text_to_instant,
 )
 
-zones = st.sampled_from(
-    [UTC, ZoneInfo("America/New_York"), ZoneInfo("Asia/Kathmandu"), timezone(timedelta(hours=14))]
-)
+zones = st.sampled_from([UTC, ZoneInfo("America/New_York"), ZoneInfo("Asia/Kathmandu"), timezone(timedelta(hours=14))])
 first, last = datetime(1900, 1, 2), datetime(9999, 12, 30)  # noqa: DTZ001 - `zones` are added to them
 precise = st.datetimes(first, last, timezones=zones)
 instants = precise.map(lambda value: value.replace(microsecond=0))

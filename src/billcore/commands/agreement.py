@@ -11,7 +11,8 @@ from billcore.domain.catalog import Price
 from billcore.domain.customer import Customer
 from billcore.domain.facts import Facts, own_interval
 from billcore.domain.lifecycle import enter
-from billcore.domain.periods import Schedule, schedule_from_start
+from billcore.domain.periods import Period, Schedule, schedule_from_start
+from billcore.domain.renewal import with_expiry
 from billcore.domain.states import LIVE
 from billcore.domain.step import Step, planned
 from billcore.domain.subscription import Collection, FirstCharge, Item, Subscription
@@ -106,6 +107,7 @@ def take_over(sub: Subscription, facts: Facts, terms: Terms, scope: Scope) -> Su
         period_end=terms.next_billing_at,
         sequence=1,
     )
+    running = with_expiry(running, facts, Period(begun, schedule.first_end(begun)))
     return planned(evolve(running, items=tuple(_running(running, item, facts, scope) for item in sub.items)))
 
 

@@ -73,12 +73,23 @@ def write_step(scope: Scope, step: Step, invoice_id: str | None, bill: Bill) -> 
         kind = f"subscription.{change.state}"
         record(scope.writes, scope.new_id, change.customer_id, change.at, kind, change.subscription_id)
     if step.usage and step.usage_until is not None:
-        lines = {line.item_id: line.id for line in _lines(bill) if line.kind == "usage"}
-        until = step.usage_until
-        usage_store.mark_billed(
-            scope.tx,
-            [(lines.get(item) or f"free:{step.subscription.id}", item, until) for item in step.usage],
-        )
+        usage_store.mark_billed(scope.tx, _usage_marks(step, _lines(bill)))
+
+
+def _usage_marks(step: Step, lines: Sequence[Line]) -> list[tuple[str, str, datetime]]:
+    """Which line bills which events: late ones have a line without a period, before the current one's start."""
+    assert step.usage_until is not None
+    used = [line for line in lines if line.kind == "usage"]
+    current = {line.item_id: line for line in used if line.start is not None}
+    late = {line.item_id: line for line in used if line.start is None}
+    marks = []
+    for item in step.usage:
+        now, before = current.get(item), late.get(item)
+        if now is not None and now.start is not None and before is not None:
+            marks.append((before.id, item, now.start))
+        line = now or before
+        marks.append((line.id if line is not None else f"free:{step.subscription.id}", item, step.usage_until))
+    return marks
 
 
 def put_subscription(scope: Scope, sub: Subscription, before: Subscription) -> None:

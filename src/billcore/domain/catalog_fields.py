@@ -127,9 +127,7 @@ def code(value: object, path: str) -> str:
     """A code or reference: 1 to 64 letters, digits, "_" and "-"."""
     string = _string(value, path)
     if not CODE.fullmatch(string):
-        raise invalid(
-            path, f"{_shown(value)} is not a code.", "Use 1 to 64 of the characters A-Z a-z 0-9 _ and -."
-        )
+        raise invalid(path, f"{_shown(value)} is not a code.", "Use 1 to 64 of the characters A-Z a-z 0-9 _ and -.")
     return string
 
 
@@ -153,9 +151,7 @@ def choice(*options: str) -> Parser[str]:
     def parse(value: object, path: str) -> str:
         string = _string(value, path)
         if string not in options:
-            raise invalid(
-                path, f"{_shown(value)} is not possible here.", f"Use one of: {', '.join(options)}."
-            )
+            raise invalid(path, f"{_shown(value)} is not possible here.", f"Use one of: {', '.join(options)}.")
         return string
 
     return parse
@@ -174,9 +170,7 @@ def count(least: int) -> Parser[int]:
     def parse(value: object, path: str) -> int:
         number = quantity(value, path)
         if number != int(number) or number < least:
-            raise invalid(
-                path, f"{_shown(value)} is not a count.", f"Write a whole number of at least {least}."
-            )
+            raise invalid(path, f"{_shown(value)} is not a count.", f"Write a whole number of at least {least}.")
         return int(number)
 
     return parse
@@ -238,9 +232,7 @@ def interval(value: object, path: str) -> Duration:
     """A billing interval: a duration in days, weeks, months or years."""
     length = duration(value, path)
     if length.unit in _MINUTES:
-        raise invalid(
-            path, f"Nothing is billed every {length}.", 'Use days, weeks, months or years, as "1 month".'
-        )
+        raise invalid(path, f"Nothing is billed every {length}.", 'Use days, weeks, months or years, as "1 month".')
     return length
 
 
@@ -299,9 +291,7 @@ def _string(value: object, path: str) -> str:
 def _number(value: object, path: str) -> Decimal:
     match = _NUMBER.fullmatch(_string(value, path))
     if match is None:
-        raise invalid(
-            path, f"{_shown(value)} is not a decimal number.", 'Write digits with a point, as "49.00".'
-        )
+        raise invalid(path, f"{_shown(value)} is not a decimal number.", 'Write digits with a point, as "49.00".')
     if match[1]:
         raise invalid(path, f"{_shown(value)} is negative.", "Write zero or more.")
     if len((match[3] or "").rstrip("0")) > UNIT_DECIMALS:

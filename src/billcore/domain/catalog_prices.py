@@ -72,9 +72,7 @@ def product_price(value: object, path: str, context: Context, product: str, kind
         raise invalid(entry.at("every"), "A one_time product is not billed again.", 'Write every = "once".')
     for key in _ONCE_REFUSES if price.once else ():
         if key in entry:
-            raise invalid(
-                entry.at(key), f'{key} has no meaning for a price that is charged "once".', "Remove it."
-            )
+            raise invalid(entry.at(key), f'{key} has no meaning for a price that is charged "once".', "Remove it.")
     unit = fields.money(price.currency)
     price = evolve(
         price,
@@ -199,15 +197,11 @@ def _tiers(entry: Section, scheme: str, currency: str) -> tuple[Tier, ...]:
     return tuple(tiers)
 
 
-def _tier(
-    table: Section, scheme: str, currency: str, needed: tuple[str, ...], allowed: tuple[str, ...]
-) -> Tier:
+def _tier(table: Section, scheme: str, currency: str, needed: tuple[str, ...], allowed: tuple[str, ...]) -> Tier:
     possible = (*needed, *allowed)
     for key in ("unit_amount", "flat_amount", "rate"):
         if key in table and key not in possible:
-            raise invalid(
-                table.at(key), f'{key} does not go with scheme "{scheme}".', f"Use {' and '.join(possible)}."
-            )
+            raise invalid(table.at(key), f'{key} does not go with scheme "{scheme}".', f"Use {' and '.join(possible)}.")
     for key in needed or (() if any(key in table for key in allowed) else allowed[:1]):
         if key not in table:
             raise invalid(table.at(key), "This key is missing.", f"Add {key} = … to the tier.")
@@ -228,9 +222,7 @@ def _per_event(entry: Section, price: Price) -> Price:
         maximum_per_event=entry.maybe("maximum_per_event", fields.unit_amount),
         included_events=entry.get("included_events", fields.count(0), 0),
     )
-    _ordered(
-        entry, "minimum_per_event", price.minimum_per_event, "maximum_per_event", price.maximum_per_event
-    )
+    _ordered(entry, "minimum_per_event", price.minimum_per_event, "maximum_per_event", price.maximum_per_event)
     return price
 
 
@@ -274,9 +266,7 @@ def _grant(value: object, path: str, features: Collection[str] | None) -> Grant:
     )(value, path)  # fmt: skip
     feature = table.need("feature", fields.code)
     if features is not None and feature not in features:
-        raise invalid(
-            table.at("feature"), f"There is no feature {feature!r}.", did_you_mean(feature, features)
-        )
+        raise invalid(table.at("feature"), f"There is no feature {feature!r}.", did_you_mean(feature, features))
     grant = Grant(
         feature,
         included=table.maybe("included", fields.quantity),
@@ -331,9 +321,7 @@ def _thresholds(entry: Section, currency: str) -> tuple[Decimal, ...]:
 
 def _ordered(entry: Section, low_key: str, low: Decimal | None, high_key: str, high: Decimal | None) -> None:
     if low is not None and high is not None and low > high:
-        raise invalid(
-            entry.at(low_key), f"{low} lies above {high_key}, which is {high}.", "Swap or change them."
-        )
+        raise invalid(entry.at(low_key), f"{low} lies above {high_key}, which is {high}.", "Swap or change them.")
 
 
 def _one_currency(entry: Section, price: Price) -> None:

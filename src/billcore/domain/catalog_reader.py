@@ -121,9 +121,7 @@ def from_definition(
             return evolve(_tax(data, ""), id=id)
 
 
-def _stored_price(
-    data: Mapping[str, object], context: Context, product: str | None, component: str | None
-) -> Price:
+def _stored_price(data: Mapping[str, object], context: Context, product: str | None, component: str | None) -> Price:
     terms = {key: value for key, value in data.items() if key != "custom_of"}
     if component is not None:
         # `bill` stands in every definition of a component's price, so its kind decides nothing.
@@ -160,9 +158,7 @@ def _prices(owned: Mapping[str, Sequence[Sequence[Price]]], known: Catalog) -> d
                 stored = known.prices.get(price.code, price)
                 if (stored.product, stored.component) != (price.product, price.component):
                     owner = stored.product or stored.component
-                    raise invalid(
-                        path, f"Price {price.code!r} already belongs to {owner!r}.", "Choose another code."
-                    )
+                    raise invalid(path, f"Price {price.code!r} already belongs to {owner!r}.", "Choose another code.")
                 found[price.code] = price
                 paths[price.code] = path
     return found
@@ -197,9 +193,7 @@ def _product(
     return product, _owned_prices(entry, lambda v, p: product_price(v, p, context, code, kind), least)
 
 
-def _component(
-    value: object, path: str, context: Context, least: int = 1
-) -> tuple[Component, tuple[Price, ...]]:
+def _component(value: object, path: str, context: Context, least: int = 1) -> tuple[Component, tuple[Price, ...]]:
     entry = fields.section(_COMPONENT_KEYS)(value, path)
     code = entry.need("code", fields.code)
     kind = entry.need("kind", fields.choice("quantity", "on_off", "metered", "prepaid", "one_time"))
@@ -221,9 +215,7 @@ def _references(entry: Section, key: str, noun: str, known: Collection[str] | No
     codes = entry.maybe(key, fields.listed(fields.code))
     for number, code in enumerate(codes or ()):
         if known is not None and code not in known:
-            raise invalid(
-                f"{entry.at(key)}[{number}]", f"There is no {noun} {code!r}.", did_you_mean(code, known)
-            )
+            raise invalid(f"{entry.at(key)}[{number}]", f"There is no {noun} {code!r}.", did_you_mean(code, known))
     return codes
 
 
@@ -232,9 +224,7 @@ def _coupon(value: object, path: str, currency: str, zone: str, codes: Collectio
     currency = entry.get("currency", fields.currency, currency)
     if ("percent_off" in entry) == ("amount_off" in entry):
         found = "both" if "percent_off" in entry else "neither"
-        raise invalid(
-            entry.at("percent_off"), f"A coupon has percent_off or amount_off; here is {found}.", "Give one."
-        )
+        raise invalid(entry.at("percent_off"), f"A coupon has percent_off or amount_off; here is {found}.", "Give one.")
     percent = entry.maybe("percent_off", fields.positive)
     if percent is not None and percent > 100:
         raise invalid(entry.at("percent_off"), f"{percent} is more than everything.", "Write at most 100.")

@@ -194,9 +194,7 @@ def _tier(tier: Tier, price: Price) -> dict[str, object]:
         up_to=_number(tier.up_to),
         rate=_number(tier.rate) if main == "rate" else None,
         unit_amount=_amount(tier.unit_amount, price.currency) if main == "unit_amount" else None,
-        flat_amount=_amount(tier.flat_amount, price.currency)
-        if tier.flat_amount or main == "flat_amount"
-        else None,
+        flat_amount=_amount(tier.flat_amount, price.currency) if tier.flat_amount or main == "flat_amount" else None,
     )
 
 

@@ -210,8 +210,7 @@ def _has_charges(lines: Sequence[Discountable], applied: AppliedCoupon) -> bool:
     # Per subscription, so that a consolidated invoice uses up what separate ones would.
     own = applied.subscription_id
     return any(
-        line.amount > 0 and not line.mid_period and (own is None or own == line.subscription_id)
-        for line in lines
+        line.amount > 0 and not line.mid_period and (own is None or own == line.subscription_id) for line in lines
     )
 
 

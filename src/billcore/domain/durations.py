@@ -28,9 +28,7 @@ class Duration:
 
     def __attrs_post_init__(self) -> None:
         if self.unit not in UNITS:
-            raise InvalidValue(
-                f"{self.unit!r} is not a unit of time.", remedy=f"Use one of {', '.join(UNITS)}."
-            )
+            raise InvalidValue(f"{self.unit!r} is not a unit of time.", remedy=f"Use one of {', '.join(UNITS)}.")
         if self.count < 0:
             raise InvalidValue(f"A duration cannot be negative: {self.count} {self.unit}s.")
 
@@ -65,9 +63,7 @@ class Duration:
 def _parse(text: str) -> Duration:
     match = DURATION.fullmatch(text)
     if match is None:
-        raise InvalidValue(
-            f"{text!r} is not a duration.", remedy='Write a count and a unit, as "14 days".', text=text
-        )
+        raise InvalidValue(f"{text!r} is not a duration.", remedy='Write a count and a unit, as "14 days".', text=text)
     return Duration(int(match[1]), match[2])
 
 

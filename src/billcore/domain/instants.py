@@ -94,6 +94,4 @@ def in_month(local: datetime, index: int, day: int) -> datetime:
 
 def out_of_calendar() -> InvalidValue:
     """The error for a date that no calendar date can hold."""
-    return InvalidValue(
-        "The date lies outside the years 1 to 9999.", remedy="Use a shorter duration or a nearer date."
-    )
+    return InvalidValue("The date lies outside the years 1 to 9999.", remedy="Use a shorter duration or a nearer date.")

@@ -27,9 +27,7 @@ INVOICE_TABLE: Mapping[InvoiceEvent, Mapping[InvoiceStatus, tuple[InvoiceStatus,
     "void": {"open": ("void",)},
     "write_off": {"open": ("uncollectible",)},
 }
-LineKind = Literal[
-    "product", "component", "usage", "trial", "setup_fee", "one_time", "shipping", "minimum", "credit"
-]
+LineKind = Literal["product", "component", "usage", "trial", "setup_fee", "one_time", "shipping", "minimum", "credit"]
 Purpose = Literal["signup", "activation", "start", "trial_end", "renewal", "resume", "final"]
 CreditTo = Literal["credit", "refund", "invoice"]
 

@@ -8,7 +8,7 @@ from billcore.domain.event import StateChange
 from billcore.domain.facts import Facts, NewId
 from billcore.domain.invoice import Purpose, Renewal
 from billcore.domain.periods import Period, Schedule, span_of
-from billcore.domain.renewal import begin, begin_trial, closing_lines, renew, trial_end, wake_items
+from billcore.domain.renewal import begin, begin_trial, closing_lines, going_on, renew, trial_end, wake_items
 from billcore.domain.states import Event, State, check
 from billcore.domain.step import Step, changed, planned
 from billcore.domain.subscription import Action, Item, Subscription, Unused
@@ -162,7 +162,9 @@ def resume(sub: Subscription, facts: Facts, at: datetime, keep: bool, new_id: Ne
     assert sub.period_end is not None and sub.period_start is not None
     if sub.unused == "extend":
         end = at + (sub.period_end - sub.held_at)
-        items = tuple(_shifted(item, at - sub.held_at) for item in free.items)
+        items = tuple(
+            going_on(_shifted(item, at - sub.held_at), facts.prices[item.price_id].bill, at) for item in free.items
+        )
         after = planned(evolve(free, anchor=end, billing_day=None, period_end=end, arrears_from=at, items=items))
         return Step(after, sub, "resume", changes=changed(sub, after, event, at, facts.actor, new_id))
     if at < sub.period_end and sub.unused != "credit":
@@ -171,7 +173,8 @@ def resume(sub: Subscription, facts: Facts, at: datetime, keep: bool, new_id: Ne
         changes = changed(sub, after, event, at, facts.actor, new_id)
         return Step(after, sub, "resume", tuple(lines), changes=changes)
     if not keep and at >= sub.period_end:
-        after, lines, renewal = begin(free, facts, at, new_id, fee=False)
+        own_runs = sub.unused != "credit"
+        after, lines, renewal = begin(free, facts, at, new_id, fee=False, keeps_own=own_runs)
     else:
         free, own = wake_items(free, facts, at, given_back=sub.unused == "credit")
         after, lines, renewal = _rest_of_period(free, facts, at, new_id)

@@ -39,9 +39,7 @@ def exponent(currency: str) -> int:
     except KeyError:
         near = difflib.get_close_matches(currency.upper(), _EXPONENTS, n=3, cutoff=0.6)
         remedy = f"Did you mean {' or '.join(near)}?" if near else "Use an ISO 4217 code such as USD or EUR."
-        raise InvalidValue(
-            f"{currency!r} is not a currency.", remedy=remedy, currency=currency, nearest=near
-        ) from None
+        raise InvalidValue(f"{currency!r} is not a currency.", remedy=remedy, currency=currency, nearest=near) from None
 
 
 def _checked(minor: int, currency: str) -> int:
@@ -64,9 +62,7 @@ def parse_minor(text: str, currency: str) -> int:
     places = exponent(currency)
     match = _AMOUNT.fullmatch(text)
     if match is None:
-        raise InvalidValue(
-            f"{text!r} is not an amount.", remedy='Write it in major units, as "49.00".', text=text
-        )
+        raise InvalidValue(f"{text!r} is not an amount.", remedy='Write it in major units, as "49.00".', text=text)
     sign, whole, decimals = match[1], match[2], match[3] or ""
     if len(decimals) > places:
         raise InvalidValue(

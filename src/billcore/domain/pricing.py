@@ -181,9 +181,7 @@ def _share_of_value(price: Price, currency: str, value: Exact) -> Exact:
         return Fraction(minor_units(price.rate, currency) * value, 100)
     total: Exact = 0
     for tier, part in _slices(price.tiers, value):
-        total += Fraction(minor_units(tier.rate, currency) * part, 100) + minor_units(
-            tier.flat_amount, currency
-        )
+        total += Fraction(minor_units(tier.rate, currency) * part, 100) + minor_units(tier.flat_amount, currency)
     return total
 
 

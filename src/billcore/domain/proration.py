@@ -134,9 +134,7 @@ class LineCredit:
     tax_included: int = 0
 
 
-def prorate_credit(
-    line: BilledLine, start: datetime, basis: ProrationBasis, zone: str, every: Duration
-) -> LineCredit:
+def prorate_credit(line: BilledLine, start: datetime, basis: ProrationBasis, zone: str, every: Duration) -> LineCredit:
     """What a billed line gives back when it is not used from `start` on (behaviour 3.4).
 
     Amount, discount and tax each are -(round(billed x share) - given back by share before), and never more

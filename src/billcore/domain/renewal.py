@@ -42,11 +42,12 @@ def begin(
     *,
     fee: bool,
     anchored: Schedule | None = None,
+    keeps_own: bool = False,
 ) -> tuple[Subscription, list[DraftLine], Renewal]:
     """Start the first paid period at `at`: setup fee where `fee`, product, components.
 
     `anchored` gives the boundaries of another subscription (an add-on takes its base's), otherwise they are found
-    from `at` and the billing day (behaviour 7.1).
+    from `at` and the billing day (behaviour 7.1). With `keeps_own`, components whose own period still runs keep it.
     """
     every = facts.price.every
     assert every is not None
@@ -66,17 +67,18 @@ def begin(
         activated_at=sub.activated_at or at,
         priced_from=sub.priced_from or at,
     )
-    sub = evolve(sub, items=tuple(_started(sub, item, facts, at) for item in sub.items))
+    sub = evolve(sub, items=tuple(_started(sub, item, facts, at, keeps_own) for item in sub.items))
     sub = with_expiry(sub, facts, whole)
     sub, period = _enter(sub, whole)
     lines = fee_line(sub, facts, "setup_fee", facts.price.setup_fee, None) if fee else []
     lines += _advance(sub, facts, whole, period, first=True)
-    lines += [
-        line
-        for item in sub.items
-        if facts.components[item.component].kind == "one_time"
-        and (line := item_line(sub, item, facts, None, None)) is not None
-    ]
+    if sub.sequence == 1:
+        lines += [
+            line
+            for item in sub.items
+            if facts.components[item.component].kind == "one_time"
+            and (line := item_line(sub, item, facts, None, None)) is not None
+        ]
     return planned(sub), lines, _renewal(sub, period, at, new_id)
 
 
@@ -139,14 +141,22 @@ def wake_items(
     lines: list[DraftLine] = []
     items = []
     for item in sub.items:
+        bill = facts.prices[item.price_id].bill
         if item.period_end is not None and (given_back or item.period_end <= at) and item.ended_at is None:
             following = _own_period(sub, item, facts, at)
-            if facts.prices[item.price_id].bill == "advance":
+            if bill == "advance":
                 lines += _own_line(sub, item, facts, following)
             items.append(evolve(item, period_start=following.start, period_end=following.end))
         else:
-            items.append(item)
+            items.append(going_on(item, bill, at))
     return evolve(sub, items=tuple(items)), lines
+
+
+def going_on(item: Item, bill: str, at: datetime) -> Item:
+    """A component whose own period still runs after a hold: what is in arrears was billed up to the hold."""
+    if item.period_end is None or bill == "advance":
+        return item
+    return evolve(item, period_start=at)
 
 
 def with_expiry(sub: Subscription, facts: Facts, first: Period | None) -> Subscription:
@@ -160,7 +170,9 @@ def with_expiry(sub: Subscription, facts: Facts, first: Period | None) -> Subscr
         for _ in range(term.count - 1):
             end = schedule.boundary_after(end)
         return evolve(sub, expires_at=end)
-    counted_from = sub.created_at if facts.settings.expiry_from == "creation" else first.start
+    # One that was taken over was created where it ran before.
+    created_at = min(sub.created_at, first.start)
+    counted_from = created_at if facts.settings.expiry_from == "creation" else first.start
     end = add(counted_from, term, facts.zone)
     return evolve(sub, expires_at=end if schedule.is_boundary(end) else schedule.boundary_after(end))
 
@@ -173,10 +185,12 @@ def trial_end(facts: Facts, start: datetime) -> datetime | None:
     return add(start, facts.price.trial, facts.zone)
 
 
-def _started(sub: Subscription, item: Item, facts: Facts, at: datetime) -> Item:
+def _started(sub: Subscription, item: Item, facts: Facts, at: datetime, keeps_own: bool) -> Item:
     """A component with its own interval as it begins at `at`; others follow the product."""
     if item.ended_at is not None or not own_interval(facts.prices[item.price_id], facts.price):
         return item
+    if keeps_own and item.period_end is not None and item.period_end > at:
+        return going_on(item, facts.prices[item.price_id].bill, at)
     period = _own_period(sub, item, facts, at)
     return evolve(item, period_start=period.start, period_end=period.end)
 
@@ -209,8 +223,9 @@ def _advance(sub: Subscription, facts: Facts, whole: Period, period: Period, *, 
     if first:
         for item in sub.items:
             price = facts.prices[item.price_id]
-            if item.period_end is not None and item.period_start is not None and price.bill == "advance":
-                lines += _own_line(sub, item, facts, Period(item.period_start, item.period_end))
+            starts = item.period_end is not None and item.period_start == whole.start
+            if starts and item.period_end is not None and price.bill == "advance":
+                lines += _own_line(sub, item, facts, Period(whole.start, item.period_end))
     return [line for line in lines if line is not None]
 
 

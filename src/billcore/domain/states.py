@@ -120,8 +120,7 @@ TABLE: Mapping[Event, Mapping[State, Cell]] = {
     "payment_unknown": _row(_staying(_ANY) | {"active": ("soft_failure",), "trialing": ("soft_failure",)}),
     "payment_not_sent": _row(_staying(_ANY) | {"soft_failure": ("active", "trialing")}),
     "debt_paid": _row(
-        _staying(_ANY)
-        | {"past_due": ("active",), "unpaid": ("active",), "soft_failure": ("active", "trialing")}
+        _staying(_ANY) | {"past_due": ("active",), "unpaid": ("active",), "soft_failure": ("active", "trialing")}
     ),
     "dunning_ended": _row(
         _staying(_ANY)

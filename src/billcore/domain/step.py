@@ -38,9 +38,7 @@ def changed(
     move(before.state, event, after.state, before.reference)
     if before.state == after.state:
         return ()
-    return (
-        StateChange(new_id("chg"), after.customer_id, after.id, before.state, after.state, at, event, actor),
-    )
+    return (StateChange(new_id("chg"), after.customer_id, after.id, before.state, after.state, at, event, actor),)
 
 
 def planned(sub: Subscription) -> Subscription:

@@ -39,14 +39,10 @@ class Agenda:
     @property
     def first(self) -> datetime:
         """The earliest instant."""
-        return min(
-            row.at for rows in (self.actions, self.collections, self.checks, self.steps) for row in rows
-        )
+        return min(row.at for rows in (self.actions, self.collections, self.checks, self.steps) for row in rows)
 
 
-def read_agenda(
-    tx: Transaction, until: datetime, limit: int, customers: Collection[str] | None = None
-) -> Agenda:
+def read_agenda(tx: Transaction, until: datetime, limit: int, customers: Collection[str] | None = None) -> Agenda:
     """What is due up to `until`, at most about `limit` rows of each kind; of these customers only, where given.
 
     Customers do not depend on each other, so their work may be done in any order between them; one customer's is

@@ -6,9 +6,9 @@ from datetime import datetime
 
 from billcore.commands.attempts import attempt, usable_method
 from billcore.commands.billing import number_issued
+from billcore.commands.cancellation import cancel_now
 from billcore.commands.facts import facts_for
 from billcore.commands.scope import Scope
-from billcore.commands.cancellation import cancel_now
 from billcore.domain.bill import make_bill, use_coupons
 from billcore.domain.invoice import Invoice
 from billcore.domain.lifecycle import activate

@@ -80,7 +80,8 @@ def _cancel(scope: Scope, subs: Sequence[Subscription], overdue: Sequence[Invoic
     owners = customers.by_ids(scope.tx, {sub.customer_id for sub in subs})
     facts = load_facts(scope, subs, {sub.id: at for sub in subs}, owners)
     steps = [(close(sub, "canceled", "dunning_ended", at, at, facts[sub.id], scope.new_id), at) for sub in subs]
-    documents = bill_steps(scope, steps, owners, {}, {sub.id: at for sub in subs})
+    credits = payments.open_credits(scope.tx, owners)
+    documents = bill_steps(scope, steps, owners, credits, {sub.id: at for sub in subs})
     number(scope, documents)
     number_notes(scope)
     for invoice in overdue:

@@ -93,9 +93,7 @@ def read_config(config: type[C], given: Mapping[str, object], owner: str) -> C:
     if missing:
         _refuse(owner, f"needs the configuration key {missing[0]!r}.", f"Set {missing[0]!r}.", missing[0])
     hints = typing.get_type_hints(config)
-    values = {
-        name: _converted(owner, known[name], hints.get(name, object), value) for name, value in given.items()
-    }
+    values = {name: _converted(owner, known[name], hints.get(name, object), value) for name, value in given.items()}
     return config(**values)
 
 

@@ -120,9 +120,7 @@ class Declined:
     gateway_id: str = ""
 
 
-def declined(
-    code: DeclineCode, message: str = "", *, advice: Advice = Advice.NONE, gateway_id: str = ""
-) -> Declined:
+def declined(code: DeclineCode, message: str = "", *, advice: Advice = Advice.NONE, gateway_id: str = "") -> Declined:
     """A decline whose kind follows from the standard tables: the provider's advice first, else the code."""
     kind = KIND_OF_ADVICE.get(advice, KIND_OF_CODE[code])
     return Declined(kind, code, message, advice, gateway_id)

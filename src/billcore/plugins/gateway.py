@@ -243,9 +243,7 @@ class RemembersKeys(Protocol):
 class Scripts(Protocol):
     """Capability SCRIPT: a test gateway that is told what to answer."""
 
-    def script(
-        self, outcomes: Sequence[str], customer_id: str | None = None, default: str | None = "approve"
-    ) -> None:
+    def script(self, outcomes: Sequence[str], customer_id: str | None = None, default: str | None = "approve") -> None:
         """Set the outcomes of the next calls, of one customer when given; afterwards `default` decides."""
 
     def settle(self, attempt_id: str, outcome: str) -> Outcome:

@@ -143,9 +143,7 @@ class Registry:
         """The names of the gateways that are there."""
         return self._names("gateway")
 
-    def events(
-        self, batch: Sequence[Event], *, only: Collection[str] | None = None
-    ) -> tuple[PluginFailure, ...]:
+    def events(self, batch: Sequence[Event], *, only: Collection[str] | None = None) -> tuple[PluginFailure, ...]:
         """Tell every plugin (or those named in `only`) what happened; returns the plugins that failed."""
         return self._ask("on_events", {"events": tuple(batch)}, only).failures
 
@@ -201,9 +199,7 @@ class Registry:
 
     def _names(self, family: str) -> tuple[str, ...]:
         return tuple(
-            sorted(
-                name for plugin in self._plugins().values() for kind, name in plugin.specs if kind == family
-            )
+            sorted(name for plugin in self._plugins().values() for kind, name in plugin.specs if kind == family)
         )
 
     def _spec(self, family: str, name: str) -> tuple[_Plugin, _AnySpec]:
@@ -236,9 +232,7 @@ class Registry:
     def _load(self) -> dict[str, _Plugin]:
         manager = _manager()
         disabled = self._disabled | set(re.split(r"[,\s]+", os.environ.get(DISABLED_VARIABLE, "")))
-        found: list[_Found] = [
-            (_Plugin(name), partial(_as_given, thing)) for name, thing in self._given.items()
-        ]
+        found: list[_Found] = [(_Plugin(name), partial(_as_given, thing)) for name, thing in self._given.items()]
         if self._installed:
             found += _entry_points()
         plugins: dict[str, _Plugin] = {}

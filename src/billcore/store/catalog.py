@@ -66,9 +66,7 @@ def load(tx: Transaction) -> StoredCatalog:
     by_id: dict[str, Price] = {}
     coupons_by_id: dict[str, Coupon] = {}
     entries: dict[tuple[str, str], CatalogEntry] = {}
-    for row in tx.rows(
-        f"SELECT {_COLUMNS} FROM billcore_catalog WHERE custom_of IS NULL ORDER BY version, id"
-    ):
+    for row in tx.rows(f"SELECT {_COLUMNS} FROM billcore_catalog WHERE custom_of IS NULL ORDER BY version, id"):
         entry = _entry(row)
         entries[entry.kind, entry.code] = entry
         value = _value(entry)
@@ -148,9 +146,7 @@ def definition_text(value: Entry) -> str:
 
 def _entry(row: Row) -> CatalogEntry:
     id_, kind, code, version, definition_, published_at, owner, custom_of = row
-    return CatalogEntry(
-        id_, kind, code, version, definition_, text_to_instant(published_at), owner, custom_of
-    )
+    return CatalogEntry(id_, kind, code, version, definition_, text_to_instant(published_at), owner, custom_of)
 
 
 def _value(entry: CatalogEntry) -> object:

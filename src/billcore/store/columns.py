@@ -27,9 +27,7 @@ def amount(name: str) -> Column[int]:
     return Column(name, BigInteger, nullable=False)
 
 
-def partial_index(
-    name: str, *columns: str, where: str, postgresql: str | None = None, unique: bool = False
-) -> Index:
+def partial_index(name: str, *columns: str, where: str, postgresql: str | None = None, unique: bool = False) -> Index:
     """An index of the rows for which `where` holds; `postgresql` is its form there if that differs."""
     return Index(
         name,

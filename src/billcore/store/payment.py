@@ -28,9 +28,7 @@ def by_ids(tx: Transaction, ids: Iterable[str]) -> dict[str, Payment]:
 
 def nth(tx: Transaction, customer_id: str, place: int) -> Payment | None:
     """The customer's n-th payment, counted from 1."""
-    row = tx.one(
-        f"{_PAYMENT.select} WHERE customer_id = ? ORDER BY id LIMIT 1 OFFSET ?", [customer_id, place - 1]
-    )
+    row = tx.one(f"{_PAYMENT.select} WHERE customer_id = ? ORDER BY id LIMIT 1 OFFSET ?", [customer_id, place - 1])
     return _PAYMENT.load(row) if row else None
 
 
@@ -51,15 +49,11 @@ def page(
             where.append(f"{column} = ?")
             parameters.append(value)
     order = "id DESC" if newest else "id"
-    rows = tx.rows(
-        f"{_PAYMENT.select} WHERE {' AND '.join(where)} ORDER BY {order} LIMIT ?", [*parameters, limit]
-    )
+    rows = tx.rows(f"{_PAYMENT.select} WHERE {' AND '.join(where)} ORDER BY {order} LIMIT ?", [*parameters, limit])
     return [_PAYMENT.load(row) for row in rows]
 
 
-def due_checks(
-    tx: Transaction, until: datetime, limit: int, customers: Collection[str] | None = None
-) -> list[Row]:
+def due_checks(tx: Transaction, until: datetime, limit: int, customers: Collection[str] | None = None) -> list[Row]:
     """(next_check_at, customer_id, id) of attempts whose outcome is asked for up to `until`."""
     return tx.due("billcore_payments", "next_check_at", until, limit, customers)
 
@@ -73,9 +67,7 @@ def check_now(tx: Transaction, payment_id: str, at: datetime) -> None:
     )
 
 
-def due_steps(
-    tx: Transaction, until: datetime, limit: int, customers: Collection[str] | None = None
-) -> list[Row]:
+def due_steps(tx: Transaction, until: datetime, limit: int, customers: Collection[str] | None = None) -> list[Row]:
     """(next_step_at, customer_id, id) of dunning cases with a step up to `until`."""
     return tx.due("billcore_dunning_cases", "next_step_at", until, limit, customers)
 
@@ -98,9 +90,7 @@ def cases_by_ids(tx: Transaction, ids: Iterable[str]) -> list[DunningCase]:
 def open_credits(tx: Transaction, customer_ids: Iterable[str]) -> dict[str, list[Credit]]:
     """Credits with something left, by customer id."""
     found: dict[str, list[Credit]] = {}
-    for row in tx.rows(
-        f"{_CREDIT.select} WHERE customer_id IN ?? AND remaining > 0 ORDER BY id", [list(customer_ids)]
-    ):
+    for row in tx.rows(f"{_CREDIT.select} WHERE customer_id IN ?? AND remaining > 0 ORDER BY id", [list(customer_ids)]):
         credit: Credit = _CREDIT.load(row)
         found.setdefault(credit.customer_id, []).append(credit)
     return found

@@ -40,8 +40,8 @@ def sqlite_engine(
 
     Hosts that join billcore to their own SQLite transaction use this engine: the driver's default begins a
     transaction only at the first write, and not at all around DDL and savepoints. A transaction waits
-    `busy_timeout_s` seconds for another writer, or as many as the URL's `?timeout=` says. Without a `poolclass`, a database in memory has one
-    connection for everybody (StaticPool), a file SQLAlchemy's default pool.
+    `busy_timeout_s` seconds for another writer, or as many as the URL's `?timeout=` says. Without a `poolclass`, a
+    database in memory has one connection for everybody (StaticPool), a file SQLAlchemy's default pool.
     """
     memory = file_of(url) is None
     asked = make_url(url).query.get("timeout")

@@ -44,9 +44,7 @@ __all__ = [
     "usage",
 ]
 
-meta = Table(
-    "billcore_meta", metadata, Column("key", Text, primary_key=True), string("value", nullable=False)
-)
+meta = Table("billcore_meta", metadata, Column("key", Text, primary_key=True), string("value", nullable=False))
 
 settings = Table(
     "billcore_settings",

@@ -46,14 +46,10 @@ invoices = Table(
     Column("discarded_at", Instant),
     Column("version", Integer, nullable=False),
     UniqueConstraint("series", "number", name="billcore_invoices_number"),
-    CheckConstraint(
-        "paid >= 0 AND credited >= 0 AND paid + credited <= total", name="billcore_invoices_paid"
-    ),
+    CheckConstraint("paid >= 0 AND credited >= 0 AND paid + credited <= total", name="billcore_invoices_paid"),
     CheckConstraint("(status = 'draft') = (number IS NULL)", name="billcore_invoices_issued"),
     Index("billcore_invoices_customer", "customer_id"),
-    partial_index(
-        "billcore_invoices_collect", "collect_at", "customer_id", "id", where="collect_at IS NOT NULL"
-    ),
+    partial_index("billcore_invoices_collect", "collect_at", "customer_id", "id", where="collect_at IS NOT NULL"),
     partial_index("billcore_invoices_overdue", "customer_id", where="overdue = 1", postgresql="overdue"),
 )
 
@@ -175,9 +171,7 @@ payments = Table(
     UniqueConstraint("invoice_id", "attempt", name="billcore_payments_attempt"),
     CheckConstraint("captured <= amount AND refunded <= captured", name="billcore_payments_captured"),
     Index("billcore_payments_customer", "customer_id"),
-    partial_index(
-        "billcore_payments_open", "next_check_at", "customer_id", "id", where="next_check_at IS NOT NULL"
-    ),
+    partial_index("billcore_payments_open", "next_check_at", "customer_id", "id", where="next_check_at IS NOT NULL"),
 )
 
 credits = Table(
@@ -211,12 +205,8 @@ dunning_cases = Table(
     Column("closed_at", Instant),
     string("closed_by"),
     Column("version", Integer, nullable=False),
-    partial_index(
-        "billcore_dunning_cases_open", "customer_id", "currency", where="status = 'open'", unique=True
-    ),
-    partial_index(
-        "billcore_dunning_cases_due", "next_step_at", "customer_id", "id", where="next_step_at IS NOT NULL"
-    ),
+    partial_index("billcore_dunning_cases_open", "customer_id", "currency", where="status = 'open'", unique=True),
+    partial_index("billcore_dunning_cases_due", "next_step_at", "customer_id", "id", where="next_step_at IS NOT NULL"),
 )
 
 entries = Table(

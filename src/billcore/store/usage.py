@@ -13,9 +13,7 @@ _USAGE = BY_CLASS[UsageEvent]
 ZERO = Decimal(0)
 
 
-def unbilled(
-    tx: Transaction, windows: Sequence[tuple[str, datetime, datetime, datetime]]
-) -> dict[str, UsageTotal]:
+def unbilled(tx: Transaction, windows: Sequence[tuple[str, datetime, datetime, datetime]]) -> dict[str, UsageTotal]:
     """What is unbilled of each item, by item id, summed exactly.
 
     A window is (item id, earliest, start, until): events in [start, until) are current, those in [earliest, start)
@@ -37,10 +35,7 @@ def unbilled(
             target = current if at >= start else late
             target[item] = target.get(item, ZERO) + Decimal(quantity)
             events[item] = events.get(item, 0) + 1
-    return {
-        item: UsageTotal(current.get(item, ZERO), late.get(item, ZERO), events.get(item, 0))
-        for item in events
-    }
+    return {item: UsageTotal(current.get(item, ZERO), late.get(item, ZERO), events.get(item, 0)) for item in events}
 
 
 def mark_billed(tx: Transaction, rows: Iterable[tuple[str, str, datetime]]) -> None:

@@ -114,9 +114,7 @@ def test_pending_and_action_wait_for_their_end(gateway):
     assert perform(gateway, charge(1, "pending")) == Pending("test_key_1")
     assert isinstance(perform(gateway, charge(2, "action")), ActionRequired)
     assert gateway.book() == ()
-    assert (
-        gateway.settle("pay_1", "approve") == gateway.lookup("pay_1") == Approved("test_key_1", 4900, "USD")
-    )
+    assert gateway.settle("pay_1", "approve") == gateway.lookup("pay_1") == Approved("test_key_1", 4900, "USD")
     ended = gateway.settle("pay_2", "decline:lost_card")
     assert isinstance(ended, Declined)
     assert gateway.lookup("pay_2") == ended
@@ -207,9 +205,7 @@ def test_a_repeated_key_does_not_use_up_the_script(gateway):
     assert isinstance(perform(gateway, charge(2)), Declined)
 
 
-@pytest.mark.parametrize(
-    "text", ["aprove", "decline:no_funds", "approve:-1", "approve:0", "hang:long", "pending:1"]
-)
+@pytest.mark.parametrize("text", ["aprove", "decline:no_funds", "approve:-1", "approve:0", "hang:long", "pending:1"])
 def test_a_script_with_an_error_is_refused_whole(gateway, text):
     with pytest.raises(GatewayMisconfigured):
         gateway.script(["decline", text])
@@ -287,9 +283,7 @@ def test_a_share_declines_about_its_percentage_and_always_the_same_attempts():
     assert len(declined("decline_share:100")) == 2000
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["approve", "timeout_after_charge", "decline"])))
-)
+@given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["approve", "timeout_after_charge", "decline"]))))
 def test_a_key_is_charged_at_most_once_whatever_is_sent(calls):
     gateway = ScriptedGateway()
     for number, token in calls:

@@ -108,9 +108,7 @@ class ScriptedGateway:
             entry = self._book.attempt(attempt_id)
             return AttemptNotFound(attempt_id) if entry is None or entry.state == "lost" else entry.outcome()
 
-    def script(
-        self, outcomes: Sequence[str], customer_id: str | None = None, default: str | None = "approve"
-    ) -> None:
+    def script(self, outcomes: Sequence[str], customer_id: str | None = None, default: str | None = "approve") -> None:
         """Set the outcomes of the next charges, refunds and voids, of one customer when given.
 
         Afterwards `default` decides, or the token when it is None. A new script replaces the one before it.

@@ -113,9 +113,7 @@ def _subscriptions() -> None:
         *required(Instant(), "created_at"),
         *required(sa.Text(), "collection"),
         *optional(sa.Text(), "previous_state"),
-        *optional(
-            Instant(), "starts_at", "activated_at", "trial_until", "anchor", "priced_from", "arrears_from"
-        ),
+        *optional(Instant(), "starts_at", "activated_at", "trial_until", "anchor", "priced_from", "arrears_from"),
         *optional(sa.Integer(), "billing_day"),
         *required(sa.Text(), "first_charge"),
         *optional(Instant(), "period_start", "period_end"),
@@ -215,9 +213,7 @@ def _documents() -> None:
         *optional(Instant(), "discarded_at"),
         *required(sa.Integer(), "version"),
         sa.UniqueConstraint("series", "number", name="billcore_invoices_number"),
-        sa.CheckConstraint(
-            "paid >= 0 AND credited >= 0 AND paid + credited <= total", name="billcore_invoices_paid"
-        ),
+        sa.CheckConstraint("paid >= 0 AND credited >= 0 AND paid + credited <= total", name="billcore_invoices_paid"),
         sa.CheckConstraint("(status = 'draft') = (number IS NULL)", name="billcore_invoices_issued"),
         reference("invoices", "customer_id", "customers"),
     )
@@ -269,9 +265,7 @@ def _lines() -> None:
         *required(sa.BigInteger(), "amount", "discount", "tax", "tax_included"),
         *required(JsonText(), "basis"),
         *optional(sa.Text(), "credits_line_id"),
-        sa.CheckConstraint(
-            "(invoice_id IS NULL) <> (credit_note_id IS NULL)", name="billcore_lines_document"
-        ),
+        sa.CheckConstraint("(invoice_id IS NULL) <> (credit_note_id IS NULL)", name="billcore_lines_document"),
         reference("lines", "invoice_id", "invoices"),
         reference("lines", "credit_note_id", "credit_notes"),
     )
