@@ -40,13 +40,10 @@ def test_an_unknown_coupon_has_a_code_of_its_own():
     assert caught.value.code == "coupon_not_found"
 
 
-def test_a_price_belongs_to_a_product_or_to_a_component():
+def test_the_price_of_a_component_names_no_product():
     assert CATALOG.product_of(PLAN).code == "pro"
-    assert CATALOG.component_of(SEATS).code == "seats"
     with pytest.raises(NotFound):
         CATALOG.product_of(SEATS)
-    with pytest.raises(NotFound):
-        CATALOG.component_of(PLAN)
 
 
 def test_the_first_price_of_a_component_is_the_first_in_the_file():

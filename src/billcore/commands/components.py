@@ -11,8 +11,7 @@ from billcore.domain.catalog import Coupon, Price
 from billcore.domain.catalog_reader import from_definition
 from billcore.domain.catalog_writer import definition
 from billcore.domain.discount import AppliedCoupon, redeem
-from billcore.domain.facts import own_interval
-from billcore.domain.periods import Schedule
+from billcore.domain.facts import own_interval, schedule_of
 from billcore.domain.subscription import Item, Subscription
 from billcore.errors import InvalidValue, Refused
 from billcore.store import catalog as stored_catalog
@@ -55,15 +54,8 @@ def new_item(scope: Scope, sub: Subscription, code: str, quantity: Decimal, at: 
 
 def _in_own_period(scope: Scope, sub: Subscription, item: Item, price: Price) -> Item:
     """The item in the period of its own interval that holds now, counted from the subscription's anchor (4.3)."""
-    assert price.every is not None and sub.anchor is not None and sub.period_start is not None
-    schedule = Schedule(
-        sub.anchor,
-        price.every,
-        scope.zone(scope.customer(sub.customer_id)),
-        sub.billing_day if price.every.months else None,
-        scope.settings.billing_time,
-        scope.settings.period_policy,
-    )
+    assert price.every is not None and sub.period_start is not None
+    schedule = schedule_of(sub, price.every, scope.zone(scope.customer(sub.customer_id)), scope.settings)
     start = scope.now if schedule.is_boundary(scope.now) else schedule.boundary_before(scope.now)
     return evolve(item, period_start=max(start, sub.period_start), period_end=schedule.boundary_after(scope.now))
 

@@ -271,15 +271,6 @@ class Catalog:
             )
         return self.product(price.product)
 
-    def component_of(self, price: Price) -> Component:
-        """The component that `price` sells; `not_found` for a product's price."""
-        if price.component is None:
-            raise NotFound(
-                f"Price {price.code!r} belongs to product {price.product!r}, not to a component.",
-                remedy="Name the price of a component.",
-            )
-        return self.component(price.component)
-
     def prices_of(self, owner: Product | Component) -> tuple[Price, ...]:
         """The prices of one product or component, in the order of the file."""
         if isinstance(owner, Product):

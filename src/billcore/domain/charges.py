@@ -3,23 +3,18 @@
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
-from fractions import Fraction
 
 from billcore.domain.catalog import Component, Price
 from billcore.domain.draft import DraftLine
 from billcore.domain.facts import Facts, own_interval
-from billcore.domain.money import exponent, round_exact
+from billcore.domain.instants import instant_text
+from billcore.domain.money import minor_units, round_exact
 from billcore.domain.periods import Duration, Period, add, local_date
 from billcore.domain.pricing import charge_for
-from billcore.domain.proration import Portion, portion, prorate_charge
+from billcore.domain.proration import WHOLE, Portion, portion, prorate_charge
 from billcore.domain.subscription import Item, Subscription
 
 ONE = Decimal(1)
-
-
-def instant_text(at: datetime) -> str:
-    """An instant as the bases and documents write it: 2026-01-31T00:00:00Z."""
-    return f"{at.isoformat()[:19]}Z"
 
 
 def price_in_force(price: Price, sub: Subscription, at: datetime, zone: str) -> Mapping[str, Decimal]:
@@ -83,7 +78,7 @@ def item_line(
     component = facts.components[item.component]
     units = item.quantity if quantity is None else quantity
     exact = charge_for(price, sub.currency, units)
-    part = Portion(1, 1)
+    part = WHOLE
     if period is not None and span is not None:
         every = price.every or facts.price.every
         assert every is not None
@@ -116,7 +111,7 @@ def fee_line(
     if not major:
         return []
     price = facts.price
-    amount = round_exact(Fraction(major) * 10 ** exponent(sub.currency))
+    amount = round_exact(minor_units(major, sub.currency))
     names = {"trial": f"{facts.product.name}, trial", "setup_fee": f"{facts.product.name}, setup fee"}
     return [
         DraftLine(
@@ -143,7 +138,7 @@ def minimum_line(sub: Subscription, facts: Facts, billed: int, part: Portion, pe
     price = facts.price
     if price.minimum is None:
         return []
-    whole = round_exact(Fraction(price.minimum) * 10 ** exponent(sub.currency))
+    whole = round_exact(minor_units(price.minimum, sub.currency))
     missing = prorate_charge(whole, part) - billed
     if missing <= 0:
         return []
@@ -228,8 +223,3 @@ def basis(
     if amounts is not None:
         made["amounts"] = {currency: str(amount) for currency, amount in amounts.items()}
     return made
-
-
-def no_time(duration: Duration | None) -> bool:
-    """Whether a trial of this length is none."""
-    return duration is None or duration.count == 0

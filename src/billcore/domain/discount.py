@@ -3,13 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from fractions import Fraction
 from functools import lru_cache
 
 from attrs import frozen
 
 from billcore.domain.catalog import Coupon, Periods
-from billcore.domain.money import exponent, round_exact, round_ratio, share
+from billcore.domain.money import minor_units, round_exact, round_ratio, share
 from billcore.domain.periods import Duration, add
 from billcore.errors import Refused
 
@@ -141,7 +140,7 @@ def discount_lines(
         _require_currency(coupon, currency)
         eligible = [index for index, line in enumerate(lines) if full[index] and _touches(applied, line)]
         priced = sum([full[index] for index in eligible])
-        if coupon.minimum is not None and priced < _minor_units(coupon.minimum, currency):
+        if coupon.minimum is not None and priced < round_exact(minor_units(coupon.minimum, currency)):
             continue
         if _has_charges(lines, applied):
             used.add(applied.id)
@@ -219,7 +218,7 @@ def _take(coupon: Coupon, eligible: list[int], full: list[int], left: list[int],
     weights = [(full if coupon.stacking == "full_price" else left)[index] for index in eligible]
     base = sum(weights)
     if coupon.amount_off is not None:
-        value = _minor_units(coupon.amount_off, currency)
+        value = round_exact(minor_units(coupon.amount_off, currency))
     elif coupon.percent_off is not None:
         numerator, denominator = _ratio_of_percent(coupon.percent_off)
         value = round_ratio(base * numerator, denominator)
@@ -244,8 +243,3 @@ def _take(coupon: Coupon, eligible: list[int], full: list[int], left: list[int],
 def _ratio_of_percent(percent: Decimal) -> tuple[int, int]:
     numerator, denominator = percent.as_integer_ratio()
     return numerator, denominator * 100
-
-
-@lru_cache(maxsize=1024)
-def _minor_units(amount: Decimal, currency: str) -> int:
-    return round_exact(Fraction(amount) * 10 ** exponent(currency))

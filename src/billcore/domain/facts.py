@@ -38,30 +38,20 @@ class Facts:
 
     def schedule(self, sub: Subscription) -> Schedule:
         """The boundaries of the subscription's product price."""
-        assert sub.anchor is not None and self.price.every is not None
-        return _schedule(
-            sub.anchor,
-            self.price.every,
-            self.zone,
-            sub.billing_day if self.price.every.months else None,
-            self.settings.billing_time,
-            self.settings.period_policy,
-        )
+        assert self.price.every is not None
+        return schedule_of(sub, self.price.every, self.zone, self.settings)
 
     def item_schedule(self, sub: Subscription, item: Item) -> Schedule:
         """The boundaries of one component's price: its own interval from the same anchor (behaviour 4.3)."""
         every = self.prices[item.price_id].every
-        if every is None:
-            return self.schedule(sub)
-        assert sub.anchor is not None
-        return _schedule(
-            sub.anchor,
-            every,
-            self.zone,
-            sub.billing_day if every.months else None,
-            self.settings.billing_time,
-            self.settings.period_policy,
-        )
+        return self.schedule(sub) if every is None else schedule_of(sub, every, self.zone, self.settings)
+
+
+def schedule_of(sub: Subscription, every: Duration, zone: str, settings: Settings) -> Schedule:
+    """The boundaries of what is billed `every` so often on a subscription, from its anchor (behaviour 2.2, 4.3)."""
+    assert sub.anchor is not None
+    billing_day = sub.billing_day if every.months else None
+    return _schedule(sub.anchor, every, zone, billing_day, settings.billing_time, settings.period_policy)
 
 
 @lru_cache(maxsize=1024)
@@ -75,9 +65,3 @@ def _schedule(
 def own_interval(price: Price, product_price: Price) -> bool:
     """Whether a component's price is billed on an interval other than the product's."""
     return price.every is not None and price.every != product_price.every
-
-
-def earliest(*instants: datetime | None) -> datetime | None:
-    """The earliest of those that are set."""
-    known = [at for at in instants if at is not None]
-    return min(known) if known else None

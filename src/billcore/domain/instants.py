@@ -66,6 +66,11 @@ def local_date(instant: datetime, zone: str) -> date:
     return to_local(instant, zone).date()
 
 
+def instant_text(at: datetime) -> str:
+    """An instant in UTC as documents and messages write it: 2026-01-31T00:00:00Z."""
+    return f"{at.isoformat()[:19]}Z"
+
+
 def days_in_month(year: int, month: int) -> int:
     """The number of days of a month, leap years included."""
     if month == 2 and year % 4 == 0 and (year % 100 != 0 or year % 400 == 0):

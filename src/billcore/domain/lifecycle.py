@@ -4,10 +4,9 @@ from datetime import datetime, timedelta
 
 from billcore.domain.charges import advance_items, item_line, product_line
 from billcore.domain.draft import DraftLine
-from billcore.domain.event import StateChange
-from billcore.domain.facts import Facts, NewId
+from billcore.domain.facts import Facts, NewId, schedule_of
 from billcore.domain.invoice import Purpose, Renewal
-from billcore.domain.periods import Period, Schedule, span_of
+from billcore.domain.periods import Period, span_of
 from billcore.domain.renewal import begin, begin_trial, closing_lines, going_on, renew, trial_end, wake_items
 from billcore.domain.states import Event, State, check
 from billcore.domain.step import Step, changed, planned
@@ -35,14 +34,7 @@ def enter(
     anchored = None
     if base is not None and base.anchor is not None:
         assert facts.price.every is not None
-        anchored = Schedule(
-            base.anchor,
-            facts.price.every,
-            facts.zone,
-            base.billing_day if facts.price.every.months else None,
-            facts.settings.billing_time,
-            facts.settings.period_policy,
-        )
+        anchored = schedule_of(base, facts.price.every, facts.zone, facts.settings)
         sub = evolve(sub, billing_day=base.billing_day)
     after, lines, renewal = begin(sub, facts, at, new_id, fee=True, anchored=anchored)
     return Step(after, sub, purpose, tuple(lines), renewal)
@@ -236,14 +228,7 @@ def _ended(
     new_id: NewId,
 ) -> Step:
     items = tuple(evolve(item, ended_at=ended_at) if item.ended_at is None else item for item in sub.items)
-    after = evolve(
-        sub,
-        state=target,
-        previous_state=None,
-        ended_at=ended_at,
-        items=items,
-        resume_at=None,
+    after = planned(
+        evolve(sub, state=target, previous_state=None, ended_at=ended_at, items=items, resume_at=None),
     )
-    after = planned(after)
-    changes: tuple[StateChange, ...] = changed(sub, after, event, at, facts.actor, new_id)
-    return Step(after, sub, "final", (), None, changes)
+    return Step(after, sub, "final", changes=changed(sub, after, event, at, facts.actor, new_id))

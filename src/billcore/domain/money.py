@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 
 from attrs import frozen
 
@@ -82,6 +83,13 @@ def format_minor(minor: int, currency: str) -> str:
         return str(minor)
     digits = str(abs(minor)).rjust(places + 1, "0")
     return f"{'-' if minor < 0 else ''}{digits[:-places]}.{digits[-places:]}"
+
+
+@lru_cache(maxsize=16384)
+def minor_units(amount: Decimal, currency: str) -> Fraction | int:
+    """A major-unit amount as exact minor units: 4.90 USD is 490, 0.0033 USD is 33/100 (behaviour 1.2)."""
+    exact = Fraction(amount) * Fraction(10) ** exponent(currency)
+    return exact.numerator if exact.denominator == 1 else exact
 
 
 @frozen

@@ -7,10 +7,9 @@ Rounding happens once per line, after proration, and not here.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
-from functools import lru_cache
 
 from billcore.domain.catalog import Price, Tier
-from billcore.domain.money import exponent
+from billcore.domain.money import minor_units
 from billcore.errors import InvalidValue, Refused
 
 Exact = Fraction | int
@@ -26,9 +25,11 @@ def charge_for(
 ) -> Exact:
     """The charge of `price` with included units, minimum and maximum, in minor units and not rounded.
 
-    Included units are free first. `minimum` and `maximum` bound the line of a component; a product's
-    `minimum` is a commitment over all lines of the period and becomes a line of its own, so it has no effect
-    here (behaviour 4.2). Parameters and errors are those of `amount_for`.
+    Included units are free first; a negative quantity costs nothing. `minimum` and `maximum` bound the line of
+    a component; a product's `minimum` is a commitment over all lines of the period and becomes a line of its
+    own, so it has no effect here (behaviour 4.2). `amounts` stands in for the price's own (a phase). `events` are
+    the single values of a percentage price; without them `quantity` counts as one event. Raises
+    `currency_mismatch` for a currency the price is not sold in.
     """
     units = max(_exact(quantity), 0)
     values = None if events is None else [_exact(event) for event in events]
@@ -42,26 +43,6 @@ def charge_for(
     if price.minimum is not None and price.component is not None:
         amount = max(amount, minor_units(price.minimum, currency))
     return amount
-
-
-def amount_for(
-    price: Price,
-    currency: str,
-    quantity: Decimal | int,
-    *,
-    events: Sequence[Decimal] | None = None,
-    amounts: Mapping[str, Decimal] | None = None,
-) -> Exact:
-    """What `quantity` units cost at `price` for one full period, in minor units, not rounded.
-
-    Included units, minimum and maximum are not considered: see `charge_for`. `amounts` stands in for the
-    price's own (a phase); a negative quantity costs nothing. `events` are the single values of a percentage
-    price; without them `quantity` counts as one event. Raises `currency_mismatch` for a currency the price
-    is not sold in.
-    """
-    units = max(_exact(quantity), 0)
-    values = None if events is None else [_exact(event) for event in events]
-    return _amount(price, currency, units, values, price.amounts if amounts is None else amounts)
 
 
 def _amount(
@@ -95,12 +76,6 @@ def _amount(
         f"Price {price.code!r} has the unknown pricing scheme {price.scheme!r}.",
         remedy="Use per_unit, graduated, volume, stairstep, package, percentage or graduated_percentage.",
     )
-
-
-@lru_cache(maxsize=16384)
-def minor_units(amount: Decimal, currency: str) -> Exact:
-    """A major-unit amount as exact minor units of `currency`: 4.90 USD is 490, 0.0033 USD is 33/100."""
-    return _whole(Fraction(amount) * 10 ** exponent(currency))
 
 
 def _whole(value: Exact) -> Exact:

@@ -23,8 +23,8 @@ class Account:
     """One payer's money matters in one currency.
 
     `subscriptions` are the payer's that stand on the invoice or are past due, unpaid or in soft failure;
-    `overdue` are the ids of all overdue invoices; `terms` are the invoice's net terms in days; `activation` is
-    the step that a draft's payment brings about for a subscription that is there already.
+    `overdue` are the ids of all overdue invoices; `activation` is the step that a draft's payment brings about for
+    a subscription that is there already.
     """
 
     zone: str
@@ -32,7 +32,6 @@ class Account:
     case: DunningCase | None = None
     overdue: frozenset[str] = frozenset()
     credits: tuple[Credit, ...] = ()
-    terms: int = 0
     activation: Step | None = None
 
 
@@ -80,16 +79,8 @@ class Receivable:
     def begin(self, *, left_unpaid: bool = False) -> None:
         """Issue the draft and start what it pays for: signup, activation or start date."""
         draft = evolve(self.invoice, reserved_by=None)
-        self.invoice = issue(
-            draft,
-            self.account.credits,
-            self.account.terms,
-            self.at,
-            False,
-            self.site,
-            self.writes,
-            self.new_id,
-        )
+        # What is paid before it is issued has no net terms: it would not have been collected yet.
+        self.invoice = issue(draft, self.account.credits, 0, self.at, False, self.site, self.writes, self.new_id)
         self.writes.put(self.invoice)
         if self.account.activation is not None:
             self._activate(self.account.activation)

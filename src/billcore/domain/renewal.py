@@ -9,12 +9,11 @@ from billcore.domain.charges import (
     fee_line,
     item_line,
     minimum_line,
-    no_time,
     product_line,
     usage_lines,
 )
 from billcore.domain.draft import DraftLine
-from billcore.domain.facts import Facts, NewId, earliest, own_interval
+from billcore.domain.facts import Facts, NewId, own_interval
 from billcore.domain.invoice import Renewal
 from billcore.domain.periods import Period, Schedule, add, schedule_from_start, span_of
 from billcore.domain.proration import portion
@@ -58,7 +57,7 @@ def begin(
         )
         whole = Period(at, schedule.first_end(at))
     else:
-        schedule = evolve(anchored, every=every)
+        schedule = anchored
         whole = Period(at, schedule.boundary_after(at))
     sub = evolve(
         sub,
@@ -179,9 +178,8 @@ def with_expiry(sub: Subscription, facts: Facts, first: Period | None) -> Subscr
 
 def trial_end(facts: Facts, start: datetime) -> datetime | None:
     """When a trial that starts at `start` ends; None when the price has none."""
-    if no_time(facts.price.trial):
+    if facts.price.trial is None:
         return None
-    assert facts.price.trial is not None
     return add(start, facts.price.trial, facts.zone)
 
 
@@ -197,19 +195,23 @@ def _started(sub: Subscription, item: Item, facts: Facts, at: datetime, keeps_ow
 
 def _own_period(sub: Subscription, item: Item, facts: Facts, start: datetime) -> Period:
     """The period of a component with its own interval, which a known end cuts short as it does the product's."""
-    end = facts.item_schedule(sub, item).boundary_after(start)
-    known = earliest(sub.ends_at, sub.cancel_at)
-    return Period(start, known if known is not None and start < known < end else end)
+    return _cut_short(sub, Period(start, facts.item_schedule(sub, item).boundary_after(start)))
 
 
 def _enter(sub: Subscription, whole: Period) -> tuple[Subscription, Period]:
     """Enter the period `whole`, which a known end cuts short."""
+    period = _cut_short(sub, whole)
+    start, end = period.start, period.end
+    return evolve(sub, period_start=start, period_end=end, arrears_from=start, sequence=sub.sequence + 1), period
+
+
+def _cut_short(sub: Subscription, whole: Period) -> Period:
+    """The part of a period before the subscription's end, where that is known already (behaviour 5.2)."""
     end = whole.end
     for known in (sub.ends_at, sub.cancel_at):
         if known is not None and whole.start < known < end:
             end = known
-    entered = evolve(sub, period_start=whole.start, period_end=end, arrears_from=whole.start, sequence=sub.sequence + 1)
-    return entered, Period(whole.start, end)
+    return whole if end is whole.end else Period(whole.start, end)
 
 
 def _advance(sub: Subscription, facts: Facts, whole: Period, period: Period, *, first: bool = False) -> list[DraftLine]:

@@ -15,9 +15,10 @@ from billcore.domain.values import evolve
 
 @frozen
 class Step:
-    """`collects` False means that the invoice waits (unpaid subscriptions); `final` that a decline opens no dunning.
+    """One subscription `before` the decision and after it, with the lines and the renewal that it brings about.
 
-    `usage` are the item ids whose unbilled events up to `usage_until` belong to this step's lines.
+    `usage` are the item ids whose unbilled events up to `usage_until` belong to these lines; `collects` False means
+    that their invoice waits (unpaid subscriptions).
     """
 
     subscription: Subscription

@@ -118,14 +118,9 @@ _NOT_TAXABLE = LineTax(0, 0, (), "not_taxable")
 _NOT_COLLECTING = LineTax(0, 0, (), "not_collecting")
 
 
-def find_row(rows: Sequence[TaxRow], place: Place, tax_code: str | None, on: date) -> TaxRow | None:
-    """The most specific of `rows` valid on the tax date, or None; for many documents keep a `RateTable`."""
-    return RateTable(rows).find(place, tax_code, on)
-
-
 def tax_lines(
     lines: Sequence[TaxableLine],
-    rows: Sequence[TaxRow] | RateTable,
+    table: RateTable,
     place: Place,
     on: date,
     *,
@@ -143,7 +138,6 @@ def tax_lines(
     """
     if exempt:
         return [_EXEMPT] * len(lines)
-    table = rows if isinstance(rows, RateTable) else RateTable(rows)
     result: list[LineTax] = [_NOT_COLLECTING] * len(lines)
     together: dict[tuple[int, bool, bool], list[tuple[int, TaxRow]]] = {}
     for index, line in enumerate(lines):

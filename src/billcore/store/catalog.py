@@ -12,7 +12,6 @@ from billcore.domain.catalog import Catalog, Component, Coupon, Feature, Price, 
 from billcore.domain.catalog_reader import from_definition
 from billcore.domain.catalog_writer import Entry, definition
 from billcore.domain.tax import RateTable
-from billcore.errors import NotFound
 from billcore.store.database import Transaction
 from billcore.store.mapping import Row
 from billcore.store.types import instant_to_text, text_to_instant
@@ -46,13 +45,6 @@ class StoredCatalog:
     coupons: Mapping[str, Coupon] = field(factory=dict)
     entries: Mapping[tuple[str, str], CatalogEntry] = field(factory=dict)
     rates: RateTable = field(factory=lambda: RateTable(()))
-
-    def price(self, price_id: str) -> Price:
-        """A price by id; raises NotFound."""
-        try:
-            return self.prices[price_id]
-        except KeyError:
-            raise NotFound(f"No price has the id {price_id}.") from None
 
 
 def load(tx: Transaction) -> StoredCatalog:
@@ -90,7 +82,7 @@ def load(tx: Transaction) -> StoredCatalog:
 
 
 def load_prices(tx: Transaction, ids: Iterable[str]) -> dict[str, Price]:
-    """Custom prices by id."""
+    """Prices of any version by id, custom ones too."""
     return {
         row[0]: _priced(_entry(row))
         for row in tx.rows(f"SELECT {_COLUMNS} FROM billcore_catalog WHERE id IN ??", [list(ids)])
@@ -106,12 +98,6 @@ def custom_price_id(tx: Transaction, code: str) -> str | None:
     """The id of the custom price with this code, None where none was made yet."""
     row = tx.one("SELECT id FROM billcore_catalog WHERE kind = 'custom_price' AND code = ?", [code])
     return row[0] if row else None
-
-
-def next_version(tx: Transaction, kind: str, code: str) -> int:
-    """The version number that a new version of an entry gets."""
-    row = tx.one("SELECT max(version) FROM billcore_catalog WHERE kind = ? AND code = ?", [kind, code])
-    return (row[0] or 0) + 1 if row else 1
 
 
 def add(tx: Transaction, entries: Iterable[CatalogEntry]) -> None:
@@ -135,7 +121,7 @@ def add(tx: Transaction, entries: Iterable[CatalogEntry]) -> None:
 
 
 def remove(tx: Transaction, ids: Iterable[str]) -> None:
-    """Take out entries that nothing refers to: tax rows, features and products that were replaced."""
+    """Take out entries that nothing refers to: tax rows that were replaced."""
     tx.execute("DELETE FROM billcore_catalog WHERE id IN ??", [list(ids)])
 
 

@@ -4,12 +4,11 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from billcore.domain.event import AuditRecord, Event
+from billcore.domain.event import Event
 from billcore.store.database import Transaction
 from billcore.store.records import BY_CLASS
 
 _EVENT = BY_CLASS[Event]
-_AUDIT = BY_CLASS[AuditRecord]
 
 
 def remembered(tx: Transaction, verb: str, key: str, since: datetime) -> tuple[str, str] | None:

@@ -129,15 +129,6 @@ def park(tx: Transaction, ids: Sequence[str], at: datetime, reason: str) -> None
     )
 
 
-def unpark(tx: Transaction, ids: Sequence[str]) -> int:
-    """Let the engine try again; returns how many were parked."""
-    return tx.execute(
-        "UPDATE billcore_subscriptions SET parked_at = NULL, parked_reason = NULL, version = version + 1 "
-        "WHERE id IN ?? AND parked_at IS NOT NULL",
-        [list(ids)],
-    )
-
-
 def _load(tx: Transaction, rows: Sequence[Row], coupons: Coupons) -> list[Subscription]:
     if not rows:
         return []

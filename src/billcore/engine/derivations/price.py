@@ -8,9 +8,9 @@ from typing import Literal
 
 from billcore.domain.catalog import Price, Tier
 from billcore.domain.invoice import Line
-from billcore.domain.money import decimal_text, exponent, round_exact
+from billcore.domain.money import decimal_text, exponent, minor_units, round_exact
 from billcore.domain.periods import Duration, Period
-from billcore.domain.pricing import charge_for, minor_units
+from billcore.domain.pricing import charge_for
 from billcore.domain.proration import Portion, portion, prorate_charge
 from billcore.engine.derivations.step import TIMES, Basis, Step, exact_text
 
@@ -149,7 +149,7 @@ def measure(part: Period, whole: Period, basis: Basis) -> Portion:
 
 def _fee(price: Price, kind: str, currency: str) -> tuple[list[Step], int]:
     major = price.trial_amount if kind == "trial" else price.setup_fee
-    amount = round_exact(Fraction(major or 0) * 10 ** exponent(currency))
+    amount = round_exact(minor_units(major or Decimal(0), currency))
     word = "trial amount" if kind == "trial" else "setup fee"
     return [Step(f"{word} of {_named(price, introductory=False)}", exact_text(amount, currency))], amount
 

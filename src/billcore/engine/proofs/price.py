@@ -8,7 +8,8 @@ from attrs import evolve
 from billcore.commands.scope import Scope
 from billcore.domain.catalog import Price
 from billcore.domain.charges import price_in_force
-from billcore.domain.periods import Period, Schedule, span_of
+from billcore.domain.facts import schedule_of
+from billcore.domain.periods import Period, span_of
 from billcore.domain.pricing import charge_for
 from billcore.domain.proration import portion, prorate_charge
 from billcore.domain.subscription import Subscription
@@ -94,9 +95,7 @@ class Pricing:
         if exact == 0 or sub.anchor is None or every is None:
             return 0
         settings = self._scope.settings
-        day = sub.billing_day if every.months else None
-        schedule = Schedule(sub.anchor, every, zone, day, settings.billing_time, settings.period_policy)
-        span = span_of(whole, schedule)
+        span = span_of(whole, schedule_of(sub, every, zone, settings))
         inside = _cut(piece, span.start, span.end)
         return prorate_charge(exact, portion(inside, span, settings.proration_basis, zone, every))
 
