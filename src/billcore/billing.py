@@ -1,6 +1,5 @@
 """Billing: the one composition root. Opens a store, gives the nouns their verbs, runs verbs and due work."""
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ from billcore.domain.subscription import Subscription
 from billcore.engine import collection
 from billcore.engine.doctor import Checkup, examine, unpark
 from billcore.engine.explain import DocumentExplanation, explain
+from billcore.engine.leases import own_name
 from billcore.engine.run import Progress, RunReport, Watcher, deliver_sends, run
 from billcore.engine.verify import Proof, ProofWatcher, verify
 from billcore.engine.work import BATCH, Workplace
@@ -299,7 +299,7 @@ class Billing:
 
     def _scope(self, tx: Transaction, now: datetime, actor: str = "engine") -> Scope:
         site = self._read_site(tx)
-        lease = None if self._joined else (f"{os.getpid()}", after(self.clock, LEASE_S))
+        lease = None if self._joined else (own_name(), after(self.clock, LEASE_S))
         return Scope(tx, now, site.settings, site.catalog, self._ids.new, self.installation, actor, lease)
 
     def _read_site(self, tx: Transaction) -> _Site:

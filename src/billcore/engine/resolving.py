@@ -1,5 +1,6 @@
 """Resolves attempts without an outcome: asks the gateway first, resends with the same key, or parks (behaviour 9.3)."""
 
+import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -11,6 +12,7 @@ from billcore.domain.payment import IN_DOUBT, Outcome, Payment
 from billcore.domain.periods import Duration, add
 from billcore.engine.agenda import Due
 from billcore.engine.collection import Settled, charge_of, record_outcomes, send
+from billcore.engine.leases import has_ended
 from billcore.engine.outcomes import outcome_of
 from billcore.engine.work import Workplace
 from billcore.plugins.calls import deliver
@@ -23,6 +25,8 @@ NOT_FOUND_TWICE = 2
 
 def resolve(place: Workplace, due: Sequence[Due]) -> int:
     """Ask for the outcome of open attempts; those that were surely never sent are sent. Returns how many were due."""
+    if place.clock.simulated:
+        _wait_for_callers(place, due)
     fresh, asked = _claim(place, due)
     if fresh:
         send(place, fresh)
@@ -32,6 +36,21 @@ def resolve(place: Workplace, due: Sequence[Due]) -> int:
     for name, group in by_gateway.items():
         _ask(place, name, group)
     return len(due)
+
+
+def _wait_for_callers(place: Workplace, due: Sequence[Due]) -> None:
+    """Simulated time must not overtake a real call: while somebody makes one of these attempts it stands still."""
+    while True:
+        with place.database.transaction(reads=True) as tx:
+            found = payments.by_ids(tx, {row.id for row in due}).values()
+        wall = place.clock.wall()
+        if not any(payment.status in IN_DOUBT and _is_being_made(payment, wall) for payment in found):
+            return
+        time.sleep(0.05)
+
+
+def _is_being_made(payment: Payment, wall: datetime) -> bool:
+    return payment.lease_until is not None and payment.lease_until > wall and not has_ended(payment.lease_owner)
 
 
 def _claim(place: Workplace, due: Sequence[Due]) -> tuple[list[Payment], list[Payment]]:
@@ -49,8 +68,7 @@ def _claim(place: Workplace, due: Sequence[Due]) -> tuple[list[Payment], list[Pa
                     scope.writes.put(evolve(payment, next_check_at=None))
                 continue
             later = add(at, Duration(2, "minute"), "UTC")
-            if payment.lease_until is not None and payment.lease_until > wall:
-                # Somebody is at it right now; simulated time must not overtake a real call.
+            if _is_being_made(payment, wall):
                 scope.writes.put(evolve(payment, next_check_at=later))
                 continue
             leased = evolve(payment, lease_owner=owner, lease_until=until, next_check_at=later)
