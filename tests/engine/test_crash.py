@@ -1,0 +1,77 @@
+"""A process may end at any point; who comes back finds everything once (promises P1, P5, P6; behaviour 5.1, 9.3)."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from billcore.engine.leases import has_ended, own_name
+from tests.project import ROOT
+
+
+def dying(*args):
+    """What a program of these tests says, line by line; it runs in a process of its own because it forks."""
+    quiet = {name: text for name, text in os.environ.items() if not name.startswith("COVERAGE")}
+    done = subprocess.run(
+        [sys.executable, "-m", *args], capture_output=True, text=True, cwd=ROOT, env=quiet, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def deaths(tmp_path_factory):
+    return dying("tests.engine.dying", str(tmp_path_factory.mktemp("dying") / "books.db"))
+
+
+def test_the_undisturbed_host_is_paid_once_for_everything(deaths) -> None:
+    whole = deaths[0]["whole"]
+    assert whole["findings"] == []
+    assert whole["subscriptions"] == [
+        "s1 active 2 03-01",
+        "s2 active 2 03-01",
+        "s3 active 2 03-01",
+        "s4 failed_to_create 1 02-01",
+    ]
+    assert whole["charged"] == whole["paid"] == 5000 + 3000 + 3000 + 4000 + 3000 + 3000
+    assert deaths[0]["counted"]["charge"] == 7
+
+
+def test_whoever_died_at_a_commit_or_a_charge_ends_where_nobody_died(deaths) -> None:
+    """Every commit of signup, activation, renewal and collection, and every call, each just before and just after."""
+    assert len(deaths) > 35
+    for death in deaths[1:]:
+        assert death["died"] == 137, death["point"]
+        assert death["stands"] == deaths[0]["whole"], death["point"]
+
+
+def test_the_gateways_own_book_has_one_charge_for_every_invoice(deaths) -> None:
+    """The books of billcore alone could not see a double charge."""
+    for death in deaths[1:]:
+        assert set(death["stands"]["charges per invoice"]) == {1}, death["point"]
+        assert death["stands"]["charged"] == death["stands"]["paid"], death["point"]
+
+
+def test_a_run_that_is_killed_twenty_times_charges_every_invoice_once(tmp_path) -> None:
+    """300 subscriptions through months; some answers get lost and some cards are declined on top."""
+    kills, stands = dying("tests.engine.killing", str(tmp_path / "books.db"))
+    assert kills["kills"] >= 15 and kills["stood"] >= 5
+    whole, killed = stands["whole"], stands["killed"]
+    assert killed["findings"] == whole["findings"] == []
+    assert killed["charged"] == killed["paid"]
+    assert killed["numbers"] == list(range(1, len(killed["numbers"]) + 1))
+    assert (killed["renewed"], killed["totals"]) == (whole["renewed"], whole["totals"])
+    assert killed["parked"] == []
+
+
+def test_a_process_that_has_ended_holds_no_lease() -> None:
+    """Nobody waits a minute for the dead; who may be alive somewhere else is waited for."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    host = own_name().rpartition(":")[0]
+    assert has_ended(f"{host}:{ended.pid}")
+    assert not has_ended(own_name())
+    assert not has_ended(f"elsewhere:{ended.pid}")
+    assert not has_ended(None) and not has_ended("1") and not has_ended(f"{host}:{10**30}")
