@@ -7,6 +7,7 @@ from typing import Any, get_type_hints
 
 from attrs import evolve, field, frozen
 
+from billcore.commands.parameters import Unset
 from billcore.commands.plain import from_plain, to_json, to_plain
 from billcore.commands.scope import Scope
 from billcore.commands.verb import Definition, Noun
@@ -118,4 +119,4 @@ def remembered_result(scope: Scope, call: Call) -> Remembered | None:
 
 
 def _is_given(value: object) -> bool:
-    return value is not None and type(value).__name__ != "Unset"
+    return value is not None and not isinstance(value, Unset)

@@ -16,6 +16,9 @@ from billcore.errors import InvalidValue
 # A count and a unit, as in "3 days", "1 month", "36 hours".
 DURATION = re.compile(r"([0-9]{1,5}) (second|minute|hour|day|week|month|year)s?")
 
+# A local time of day, as in "09:30".
+TIME_OF_DAY = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
+
 ProrationBasis = Literal["second", "day", "fixed_30"]
 TaxRounding = Literal["group", "line", "document"]
 FinalAction = Literal["cancel", "unpaid", "leave"]
@@ -27,7 +30,6 @@ _STATES = (
     "pending awaiting_signup trialing active soft_failure past_due unpaid on_hold suspended paused "
     "trial_ended canceled expired failed_to_create"
 )
-_TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _COUNTRY = re.compile(r"[A-Z]{2}|")
@@ -209,7 +211,7 @@ def _read_currency(setting: str, value: object) -> str:
 
 
 def _read_time(setting: str, value: object) -> str:
-    return _matching(setting, value, _TIME, 'a local time like "09:30"')
+    return _matching(setting, value, TIME_OF_DAY, 'a local time like "09:30"')
 
 
 def _read_engine(setting: str, value: object) -> str | None:
@@ -322,7 +324,7 @@ def _read_quiet_hours(setting: str, value: object) -> tuple[str, ...] | None:
     if value == "none":
         return None
     expected = 'two different local times like ["21:00", "08:00"], or "none"'
-    hours = tuple(_matching(setting, hour, _TIME, expected) for hour in _list(setting, value, expected))
+    hours = tuple(_matching(setting, hour, TIME_OF_DAY, expected) for hour in _list(setting, value, expected))
     if len(hours) != 2 or hours[0] == hours[1]:
         raise _invalid(setting, value, expected)
     return hours

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from billcore.domain.catalog import Grant, Periods, Phase, Price, Rollover, TopUp
-from billcore.domain.catalog_reader import export_catalog, read_catalog
+from billcore.domain.catalog_reader import read_catalog
+from billcore.domain.catalog_writer import export_catalog
 from billcore.domain.periods import Duration
 from billcore.errors import FileInvalid
 

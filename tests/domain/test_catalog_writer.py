@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billcore.domain.catalog import Catalog, Price, Tier
-from billcore.domain.catalog_reader import definition, export_catalog, from_definition, read_catalog
+from billcore.domain.catalog_reader import from_definition, read_catalog
+from billcore.domain.catalog_writer import definition, export_catalog
 from billcore.domain.periods import Duration
 from billcore.errors import InvalidValue
 

@@ -2,15 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from billcore.billing import Billing
-from billcore.commands.customers import Customers
-from billcore.commands.payment_methods import PaymentMethods
 from billcore.commands.scope import Scope
-from billcore.commands.subscriptions import Subscriptions
-from billcore.commands.verb import Noun, Verb
-from billcore.domain.customer import Customer
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 """When the book is made; every subscription has run for a month by its renewal."""
@@ -57,13 +51,10 @@ def _due(number: int, subscriptions: int) -> datetime:
 
 def _subscribe(billing: Billing, scope: Scope, number: int, subscriptions: int) -> None:
     due = _due(number, subscriptions)
-    customer = _call(scope, billing.customers, Customers.create, {"reference": f"customer-{number}", "country": "DE"})
-    assert isinstance(customer, Customer)
-    _call(scope, billing.payment_methods, PaymentMethods.add, {"customer": customer.id, "token": "approve"})
-    _call(
+    customer = billing.customers.create.within(scope, {"reference": f"customer-{number}", "country": "DE"})
+    billing.payment_methods.add.within(scope, {"customer": customer.id, "token": "approve"})
+    billing.subscriptions.create.within(
         scope,
-        billing.subscriptions,
-        Subscriptions.create,
         {
             "reference": f"subscription-{number}",
             "customer": customer.id,
@@ -74,10 +65,3 @@ def _subscribe(billing: Billing, scope: Scope, number: int, subscriptions: int) 
             "next_billing_at": due,
         },
     )
-
-
-def _call(scope: Scope, noun: Noun, verb: Verb[Any, Any], given: Mapping[str, object]) -> object:
-    definition = verb.define()
-    arguments = definition.convert(definition.bind((), given), scope.settings.timezone)
-    made: object = definition.function(noun, scope, **arguments)
-    return made

@@ -6,7 +6,7 @@ from decimal import Decimal
 from attrs import frozen
 
 from billcore.commands.facts import facts_for
-from billcore.commands.scope import Scope, not_found
+from billcore.commands.scope import Scope
 from billcore.domain.catalog import Price
 from billcore.domain.customer import Customer
 from billcore.domain.facts import Facts, own_interval
@@ -18,7 +18,6 @@ from billcore.domain.step import Step, planned
 from billcore.domain.subscription import Collection, FirstCharge, Item, Subscription
 from billcore.domain.values import evolve
 from billcore.errors import InvalidValue, Refused
-from billcore.store import customer as customers
 from billcore.store import subscription as subscriptions
 
 
@@ -164,17 +163,6 @@ def first_step(scope: Scope, sub: Subscription, buyer: Customer, terms: Terms, b
     if terms.starts_at is not None and terms.starts_at > scope.now:
         return Step(planned(evolve(sub, state="awaiting_signup")), sub, "signup")
     return enter(sub, facts, scope.now, scope.new_id, "signup", base)
-
-
-def method_of(scope: Scope, buyer: Customer, ref: str | None) -> str | None:
-    """The customer's payment method of that name; raises NotFound for anybody else's."""
-    if ref is None:
-        return None
-    method = customers.method(scope.tx, ref)
-    if method is None or method.customer_id != buyer.id:
-        mine = customers.methods(scope.tx, [buyer.id]).get(buyer.id, [])
-        raise not_found("payment_method", ref, [one.reference or one.id for one in mine])
-    return method.id
 
 
 def base_of(scope: Scope, ref: str | None, buyer: Customer) -> Subscription | None:

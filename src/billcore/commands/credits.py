@@ -1,5 +1,6 @@
 """Giving back unused time: credit lines from what was really billed (behaviour 3.4, 3.5, 6.2)."""
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -19,8 +20,6 @@ from billcore.domain.step import Step
 from billcore.domain.subscription import Subscription
 from billcore.errors import Refused
 from billcore.store import invoice as invoices
-
-BY_SHARE = '"share":'
 
 
 def act_with_credit(scope: Scope, sub: Subscription, facts: Facts, at: datetime) -> Step:
@@ -67,7 +66,7 @@ def _credit(line: Line, row: Coverage, earlier: Sequence[Line], at: datetime, fa
     price = facts.prices.get(line.price_id or "", facts.price)
     every = price.every or facts.price.every
     assert every is not None
-    shared = [credit for credit in earlier if BY_SHARE in credit.basis]
+    shared = [credit for credit in earlier if "share" in json.loads(credit.basis)]
     billed = BilledLine(
         line.amount,
         line.discount,

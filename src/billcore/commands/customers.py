@@ -63,13 +63,7 @@ class Customers(Noun):
         Raises reference_taken when another customer has the reference, invalid_value where a value cannot be used
         or the site requires a name or e-mail that is missing (behaviour 14).
         """
-        if store.get(scope.tx, reference) is not None:
-            raise Refused(
-                "reference_taken",
-                f"A customer {reference!r} exists already.",
-                remedy="Choose another reference, or use that customer.",
-                reference=reference,
-            )
+        _require_free(scope, reference, None)
         assert billing_day != "end"
         customer = Customer(
             scope.new_id("cus"),
@@ -142,14 +136,8 @@ class Customers(Noun):
             "custom_fields": custom_fields,
         }
         changes = {field: value for field, value in given.items() if not isinstance(value, Unset)}
-        taken = store.get(scope.tx, reference) if isinstance(reference, str) else None
-        if taken is not None and taken.id != before.id:
-            raise Refused(
-                "reference_taken",
-                f"A customer {reference!r} exists already.",
-                remedy="Choose another reference.",
-                reference=str(reference),
-            )
+        if isinstance(reference, str):
+            _require_free(scope, reference, before)
         after = evolve(before, **changes)  # type: ignore[arg-type]  # each value has its field's type
         _check(scope, after)
         if after != before:
@@ -203,6 +191,17 @@ class Customers(Noun):
             )
         store.delete(scope.tx, found.id)
         return found
+
+
+def _require_free(scope: Scope, reference: str, owner: Customer | None) -> None:
+    taken = store.get(scope.tx, reference)
+    if taken is not None and (owner is None or taken.id != owner.id):
+        raise Refused(
+            "reference_taken",
+            f"A customer {reference!r} exists already.",
+            remedy="Choose another reference, or use that customer.",
+            reference=reference,
+        )
 
 
 def _check(scope: Scope, customer: Customer) -> None:

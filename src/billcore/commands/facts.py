@@ -13,8 +13,6 @@ from billcore.store import invoice as invoices
 from billcore.store import payment as payments
 from billcore.store import usage as usage_store
 
-METERED = "metered"
-
 
 def load_facts(
     scope: Scope, subs: Sequence[Subscription], until: Mapping[str, datetime], known: Mapping[str, Customer]
@@ -67,7 +65,7 @@ def _usage(scope: Scope, subs: Sequence[Subscription], until: Mapping[str, datet
             continue
         prices = scope.prices([sub.price_id, *(item.price_id for item in sub.items)])
         for item in sub.items:
-            if components[item.component].kind != METERED:
+            if components[item.component].kind != "metered":
                 continue
             own = own_interval(prices[item.price_id], prices[sub.price_id])
             start = item.period_start if own and item.period_start else sub.arrears_from or sub.period_start

@@ -17,6 +17,7 @@ from attrs import frozen
 from billcore.domain.money import Money
 from billcore.domain.periods import Duration, from_local
 from billcore.errors import InvalidValue
+from billcore.settings import LONGEST_TERMS
 
 
 class Unset:
@@ -157,8 +158,8 @@ def _whole(value: Any, _zone: str) -> int:
 
 def _days(value: Any, zone: str) -> int:
     days = _whole(value, zone)
-    if days > 180:
-        raise InvalidValue(f"{days} days are too long.", remedy="Terms are 0 to 180 days.")
+    if days > LONGEST_TERMS:
+        raise InvalidValue(f"{days} days are too long.", remedy=f"Terms are 0 to {LONGEST_TERMS} days.")
     return days
 
 

@@ -8,7 +8,7 @@ from attrs import evolve
 
 from billcore.commands.attempts import usable_method
 from billcore.commands.parameters import CustomerRef, MethodRef, Options, Reference, Text
-from billcore.commands.scope import Scope, not_found
+from billcore.commands.scope import Scope
 from billcore.commands.verb import Noun, verb
 from billcore.domain.bill import record
 from billcore.domain.customer import Customer, PaymentMethod
@@ -75,7 +75,7 @@ class PaymentMethods(Noun):
     ) -> PaymentMethod:
         """Charge this method from now on; it is tried at once on what is overdue (behaviour 9.5)."""
         owner = scope.customer(customer)
-        method = _method(scope, owner, payment_method)
+        method = scope.payment_method(owner, payment_method)
         if method.status != "active":
             raise Refused(
                 "transition_not_allowed",
@@ -92,7 +92,7 @@ class PaymentMethods(Noun):
     ) -> PaymentMethod:
         """Remove a payment method here; the gateway keeps its own. The default falls to the oldest other one."""
         owner = scope.customer(customer)
-        method = _method(scope, owner, payment_method)
+        method = scope.payment_method(owner, payment_method)
         if owner.default_method_id == method.id:
             others = [
                 other
@@ -109,14 +109,6 @@ class PaymentMethods(Noun):
         """The customer's payment methods, oldest first."""
         owner = scope.customer(customer)
         return store.methods(scope.tx, [owner.id]).get(owner.id, [])
-
-
-def _method(scope: Scope, owner: Customer, ref: str) -> PaymentMethod:
-    method = store.method(scope.tx, ref)
-    if method is None or method.customer_id != owner.id:
-        mine = store.methods(scope.tx, [owner.id]).get(owner.id, [])
-        raise not_found("payment_method", ref, [one.reference or one.id for one in mine])
-    return method
 
 
 def _make_default(scope: Scope, owner: Customer, method: PaymentMethod) -> None:
@@ -141,10 +133,11 @@ def retry_overdue(
     So too for one whose attempt did not reach the gateway. In one `currency` only where it is given; with
     `usable` only those that have a method for which it holds.
     """
-    rows = [(row[1], row[2]) for row in invoices.overdue(scope.tx, [customer_id]) if row[3] is None]
+    overdue = invoices.overdue(scope.tx, [customer_id])
+    wanted = [(its_currency, invoice_id) for _, its_currency, invoice_id, reserved_by in overdue if reserved_by is None]
     if cause != "dunning":
-        rows += [(row[0], row[1]) for row in invoices.not_sent(scope.tx, customer_id)]
-    ids = [invoice_id for its_currency, invoice_id in rows if currency in (None, its_currency)]
+        wanted += invoices.not_sent(scope.tx, customer_id)
+    ids = [invoice_id for its_currency, invoice_id in wanted if currency in (None, its_currency)]
     found = [one for one in invoices.by_ids(scope.tx, ids, lines=False).values() if one.collection == "automatic"]
     if usable is not None:
         found = [one for one in found if _has_usable(scope, one, usable)]

@@ -66,6 +66,7 @@ def _converter() -> "Converter":
     made.register_structure_hook(Decimal, lambda text, _: Decimal(text))
     made.register_structure_hook(Duration, lambda text, _: Duration.parse(text))
     made.register_structure_hook(Periods, lambda text, _: Periods(int(text.split()[0])))
+    # A coupon's duration is a union of texts, periods and durations: its text says which.
     made.register_structure_hook_func(lambda kind: "Periods" in str(kind), lambda text, _: _duration(text))
     made.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)
     return made

@@ -8,7 +8,7 @@ from attrs import define, field
 
 from billcore.domain.bill import Site
 from billcore.domain.catalog import Price
-from billcore.domain.customer import Customer
+from billcore.domain.customer import Customer, PaymentMethod
 from billcore.domain.facts import NewId
 from billcore.domain.payment import Payment
 from billcore.domain.subscription import Subscription
@@ -80,6 +80,14 @@ class Scope:
         found = subscriptions.get(self.tx, ref, self.catalog.coupons)
         if found is None:
             raise not_found("subscription", ref, subscriptions.references(self.tx))
+        return found
+
+    def payment_method(self, customer: Customer, ref: str) -> PaymentMethod:
+        """The customer's payment method with this reference or id; raises NotFound for anybody else's."""
+        found = customers.method(self.tx, ref)
+        if found is None or found.customer_id != customer.id:
+            mine = customers.methods(self.tx, [customer.id]).get(customer.id, [])
+            raise not_found("payment_method", ref, [one.reference or one.id for one in mine])
         return found
 
     def prices(self, ids: Iterable[str]) -> Mapping[str, Price]:

@@ -7,7 +7,7 @@ from typing import Literal, Unpack
 
 from attrs import evolve
 
-from billcore.commands.agreement import Terms, base_of, check_new, first_step, method_of, new_subscription
+from billcore.commands.agreement import Terms, base_of, check_new, first_step, new_subscription
 from billcore.commands.cancellation import NOW_INCLUDED, cancel_at, cancel_now
 from billcore.commands.components import custom_price, new_items, redeem_coupons
 from billcore.commands.credits import give_back
@@ -102,7 +102,7 @@ class Subscriptions(Noun):
         based = base_of(scope, base, buyer)
         sub = evolve(
             new_subscription(scope, reference, buyer, chosen, Decimal(quantity), terms),
-            payment_method_id=method_of(scope, buyer, payment_method),
+            payment_method_id=scope.payment_method(buyer, payment_method).id if payment_method else None,
             base_id=based.id if based is not None else None,
         )
         sub = evolve(sub, items=new_items(scope, sub, as_quantities(components), scope.now))

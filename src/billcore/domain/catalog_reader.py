@@ -19,13 +19,10 @@ from billcore.domain.catalog import (
 )
 from billcore.domain.catalog_fields import Section, invalid
 from billcore.domain.catalog_prices import Context, component_price, product_price
-from billcore.domain.catalog_writer import definition, export_catalog
+from billcore.domain.catalog_writer import Entry
 from billcore.domain.periods import Duration
 from billcore.errors import FileInvalid, InvalidValue
 
-__all__ = ["Entry", "Kind", "definition", "export_catalog", "from_definition", "read_catalog"]
-
-Entry = Product | Component | Price | Coupon | Feature | TaxRow
 Kind = Literal["product", "component", "price", "coupon", "feature", "tax"]
 Named = TypeVar("Named", Product, Component, Price, Coupon, Feature)
 

@@ -1,14 +1,13 @@
 """The one module that turns local dates into instants and back (behaviour 2.1)."""
 
-import re
 from datetime import UTC, date, datetime, time, tzinfo
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from billcore.errors import InvalidValue
+from billcore.settings import TIME_OF_DAY
 
 _MONTH_DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
-_TIME_OF_DAY = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 
 
 @lru_cache(maxsize=1024)
@@ -27,7 +26,7 @@ def zone_of(name: str) -> tzinfo:
 @lru_cache(maxsize=1440)
 def time_of_day(text: str) -> time:
     """Read a local time of day "HH:MM"; raises InvalidValue for anything else."""
-    match = _TIME_OF_DAY.fullmatch(text)
+    match = TIME_OF_DAY.fullmatch(text)
     if match is None:
         raise InvalidValue(f"{text!r} is not a time of day.", remedy='Write it as "06:00".', text=text)
     return time(int(match[1]), int(match[2]))

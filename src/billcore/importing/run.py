@@ -5,21 +5,15 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from attrs import define, evolve, field, frozen
 
 from billcore.billing import Billing
-from billcore.commands.customers import Customers
-from billcore.commands.payment_methods import PaymentMethods
 from billcore.commands.scope import Scope
-from billcore.commands.subscriptions import Subscriptions
-from billcore.commands.verb import Noun, Verb
 from billcore.domain.catalog import Price
 from billcore.domain.customer import Customer
 from billcore.domain.event import AuditRecord
 from billcore.domain.periods import schedule_from_start
-from billcore.domain.subscription import Subscription
 from billcore.domain.writes import Writes
 from billcore.errors import BillcoreError, InvalidValue, Refused, StoreError
 from billcore.importing.mapping import ImportMapping
@@ -141,10 +135,9 @@ class _Import:
         if asked is None:
             return None
         self._check_reference(scope, asked.reference)
-        customer = _call(scope, self.billing.customers, Customers.create, asked.customer)
-        assert isinstance(customer, Customer)
+        customer = self.billing.customers.create.within(scope, asked.customer)
         if asked.method is not None:
-            _call(scope, self.billing.payment_methods, PaymentMethods.add, {"customer": customer.id, **asked.method})
+            self.billing.payment_methods.add.within(scope, {"customer": customer.id, **asked.method})
         subscribed = asked.subscription is not None and self._subscribe(scope, customer, asked)
         report = self.report
         report.customers += 1
@@ -170,11 +163,9 @@ class _Import:
         }
         if asked.start <= scope.now:
             given["next_billing_at"] = asked.next_billing or _next_billing(scope, customer, given, asked.start)
-        sub = _call(scope, self.billing.subscriptions, Subscriptions.create, given)
-        assert isinstance(sub, Subscription)
+        sub = self.billing.subscriptions.create.within(scope, given)
         if asked.ends is not None:
-            cancel = {"subscription": sub.id, "when": asked.ends}
-            _call(scope, self.billing.subscriptions, Subscriptions.cancel, cancel)
+            self.billing.subscriptions.cancel.within(scope, {"subscription": sub.id, "when": asked.ends})
         return True
 
     def _check_reference(self, scope: Scope, reference: str) -> None:
@@ -266,11 +257,3 @@ def _next_billing(scope: Scope, customer: Customer, given: dict[str, object], st
     )
     first = schedule.first_end(start)
     return first if first > scope.now else schedule.boundary_after(scope.now)
-
-
-def _call(scope: Scope, noun: Noun, verb: Verb[Any, Any], given: Mapping[str, object]) -> object:
-    """Run a verb's own function in this unit of work, its parameters checked as anywhere."""
-    definition = verb.define()
-    arguments = definition.convert(definition.bind((), given), scope.settings.timezone)
-    made: object = definition.function(noun, scope, **arguments)
-    return made
