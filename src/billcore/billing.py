@@ -11,6 +11,7 @@ from billcore.clock import Clock, SimulatedClock, SystemClock, after
 from billcore.commands.catalog import CatalogNoun
 from billcore.commands.customers import Customers
 from billcore.commands.invoices import Invoices
+from billcore.commands.parameters import name_of
 from billcore.commands.payment_methods import PaymentMethods
 from billcore.commands.payments import Payments
 from billcore.commands.scope import Scope
@@ -24,7 +25,7 @@ from billcore.engine import collection
 from billcore.engine.doctor import Checkup, examine, unpark
 from billcore.engine.explain import DocumentExplanation, explain
 from billcore.engine.leases import own_name
-from billcore.engine.run import Progress, RunReport, Watcher, deliver_sends, run
+from billcore.engine.run import RunReport, Watcher, deliver_sends, run, unwatched
 from billcore.engine.verify import Proof, ProofWatcher, verify
 from billcore.engine.work import BATCH, Workplace
 from billcore.errors import Refused
@@ -50,7 +51,7 @@ LEASE_S = 60
 class _Site:
     """Settings and catalog as of a revision of the store."""
 
-    revision: str
+    revision: int
     settings: Settings
     catalog: StoredCatalog
 
@@ -109,7 +110,7 @@ class Billing:
         self,
         until: datetime | None = None,
         *,
-        watch: Watcher | None = None,
+        watch: Watcher = unwatched,
         stop: Callable[[], bool] = lambda: False,
     ) -> RunReport:
         """Do everything that is due up to and including `until`, by default now.
@@ -120,7 +121,7 @@ class Billing:
         end = until or self.clock.now()
         if not self.clock.simulated and end > self.clock.now():
             self.clock.advance(end)
-        report = run(self._workplace(), end, watch=watch or _ignore, stop=stop)
+        report = run(self._workplace(), end, watch=watch, stop=stop)
         if self.clock.simulated and not report.stopped and end > self.clock.now():
             self.clock.advance(end)
         self._keep_clock()
@@ -167,7 +168,8 @@ class Billing:
             with self._reading() as scope:
                 converted = definition.convert(bound, scope.settings.timezone)
                 return definition.function(noun, scope, **converted)
-        call = Call(definition, noun, bound, options.get("idempotency_key"), options.get("actor") or self.actor)
+        key = name_of("idempotency_key", options.get("idempotency_key"))
+        call = Call(definition, noun, bound, key, name_of("actor", options.get("actor")) or self.actor)
         if options.get("dry_run"):
             return self._dry_run(call)
         return self._run_writing(call)
@@ -304,16 +306,15 @@ class Billing:
 
     def _read_site(self, tx: Transaction) -> _Site:
         """Settings and catalog, read again when some process has changed them."""
-        row = tx.one("SELECT value FROM billcore_meta WHERE key = 'revision'")
-        revision = row[0] if row else ""
+        revision = journal.revision(tx)
         if self._site is None or self._site.revision != revision:
             settings = Settings.from_mapping(journal.settings(tx))
             self._site = _Site(revision, settings, stored_catalog.load(tx))
         return self._site
 
     def _bump(self, tx: Transaction) -> None:
-        row = tx.one("SELECT value FROM billcore_meta WHERE key = 'revision'")
-        journal.save_meta(tx, "revision", str(int(row[0]) + 1 if row else 1))
+        """Let every process read settings and catalog again."""
+        journal.save_meta(tx, "revision", str(journal.revision(tx) + 1))
         self._site = None
 
     def _workplace(self) -> Workplace:
@@ -362,7 +363,3 @@ class _Joined(Billing):
             "Due work does not run inside the host's transaction.",
             remedy="Call run on the billing object itself, after the commit.",
         )
-
-
-def _ignore(_progress: Progress) -> None:
-    """Nobody watches."""

@@ -1,5 +1,6 @@
 """What one run of the command line knows: which store, who acts, how to show things; and the options that say so."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -119,6 +120,13 @@ def json_option(command: F) -> F:
         is_eager=True,
         help="Print JSON.",
     )(command)
+
+
+def print_json(result: object) -> None:
+    """A result as data for programs."""
+    from billcore.commands.plain import to_plain
+
+    click.echo(json.dumps(to_plain(result), indent=2, ensure_ascii=False))
 
 
 def _remember(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:

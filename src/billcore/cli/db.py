@@ -46,7 +46,7 @@ def upgrade(app: App) -> None:
 @pass_app
 def check(app: App) -> None:
     """Compare the tables with what this program needs, and let the database check its file."""
-    from billcore.store import schema
+    from billcore.store import health, schema
     from billcore.store.database import Database
 
     if not app.exists():
@@ -55,13 +55,13 @@ def check(app: App) -> None:
     try:
         schema.require(database)
         with database.transaction(reads=True) as tx:
-            found = [str(row[0]) for row in tx.rows("PRAGMA quick_check")]
+            damage = health.damage(tx)
     finally:
         database.close()
-    if found != ["ok"]:
+    if damage:
         raise StoreError(
             "database_unreachable",
-            f"The database file is damaged: {'; '.join(found[:3])}.",
+            f"The database file is damaged: {'; '.join(damage[:3])}.",
             remedy="Restore a backup, then run billcore verify.",
         )
     if app.json:

@@ -2,14 +2,14 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from billcore.cli.context import App, pass_app, store_options
+from billcore.cli.context import DEFAULT_DATABASE, App, pass_app, store_options
 from billcore.errors import Refused
 
 if TYPE_CHECKING:
@@ -55,7 +55,6 @@ def demo(app: App, data: Path | None, rows: int | None, keep: Path | None, plain
 
 def _place(app: App, keep: Path | None) -> Path:
     """Where the store goes. An earlier demo's is replaced, nobody else's."""
-    from billcore.cli.context import DEFAULT_DATABASE
     from billcore.demo.book import remove_store
 
     # The store of the environment is somebody's books: the demo goes beside it unless it is named by hand.
@@ -83,17 +82,11 @@ def _welcome(book: "Book") -> str:
 
 
 @contextmanager
-def _watching(book: "Book") -> "Iterator[Watch]":
+def _watching(book: "Book") -> "Iterator[Callable[[ImportReport], None]]":
     from billcore.cli.output.progress import counting
 
     with counting(f"importing {book.path.name}") as count:
         yield lambda report: count(f"{report.lines:,} lines")
-
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    Watch = Callable[[ImportReport], None]
 
 
 def _tell_import(canvas: "Canvas", report: "ImportReport") -> None:

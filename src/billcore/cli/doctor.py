@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from billcore.cli import trouble
-from billcore.cli.context import App, json_option, pass_app, store_options
+from billcore.cli.context import App, json_option, pass_app, print_json, store_options
 
 if TYPE_CHECKING:
     from billcore.engine.doctor import Checkup
@@ -23,8 +23,6 @@ def doctor(app: App, retry: str | None, actor: str | None) -> None:
     Exit code 1 while something is listed. --retry takes the reference of a parked subscription, or the id of a
     payment without an outcome; the next run tries it.
     """
-    from billcore.cli.nouns import print_json
-
     app.actor = actor or app.actor
     with app.billing() as billing:
         if retry is not None:

@@ -3,7 +3,7 @@
 import click
 
 from billcore.cli import trouble
-from billcore.cli.context import App, json_option, pass_app, store_options
+from billcore.cli.context import App, json_option, pass_app, print_json, store_options
 
 
 @click.command(short_help="Show how the amounts of an invoice came about.")
@@ -21,8 +21,6 @@ def explain(app: App, invoice: str, line: str | None) -> None:
     with app.billing() as billing:
         explained = billing.explain(invoice, line)
     if app.json:
-        from billcore.cli.nouns import print_json
-
         print_json(explained)
     else:
         from rich.text import Text

@@ -1,7 +1,6 @@
 """`billcore import customers`: brings customers, payment methods and running subscriptions in from a CSV file."""
 
 import csv
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -9,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from attrs import define, field
+from attrs import asdict, define, field
 
 from billcore.cli import trouble
 from billcore.cli.app import Named
-from billcore.cli.context import App, json_option, pass_app, store_options
+from billcore.cli.context import App, json_option, pass_app, print_json, store_options
 from billcore.files import read_table_file
 
 if TYPE_CHECKING:
@@ -114,16 +113,12 @@ def _progress(file: Path, app: App) -> "Iterator[Callable[[ImportReport], None]]
 def _tell(app: App, report: "ImportReport", rejected: _Rejects) -> None:
     """What the import did, in a few lines."""
     if app.json:
-        from attrs import asdict
-
-        from billcore.commands.plain import to_plain
-
         told = {name: value for name, value in asdict(report).items() if name != "header"}
         told["rejects"] = [
             {"line": one.line, "reference": one.reference, "code": one.code, "reason": one.reason}
             for one in rejected.first
         ]
-        click.echo(json.dumps(to_plain(told), indent=2, ensure_ascii=False))
+        print_json(told)
         return
     from billcore.cli.output.screen import counted
 

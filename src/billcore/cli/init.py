@@ -2,7 +2,7 @@
 
 import click
 
-from billcore.cli.context import App, json_option, pass_app, store_options
+from billcore.cli.context import App, json_option, pass_app, print_json, store_options
 from billcore.errors import InvalidValue
 
 
@@ -38,7 +38,7 @@ def init(app: App, clock: str | None, timezone: str | None, currency: str | None
         billing.close()
     where = app.file or app.url
     if app.json:
-        _as_json({"database": where, "timezone": shown["timezone"], "currency": shown["currency"], "now": now})
+        print_json({"database": where, "timezone": shown["timezone"], "currency": shown["currency"], "now": now})
         return
     click.echo(f"Made {where}: amounts in {shown['currency']}, dates in {shown['timezone']}.")
     if simulated is not None:
@@ -72,9 +72,3 @@ def _checked(settings: dict[str, str]) -> dict[str, object]:
         exponent(settings["currency"])
     Settings.from_mapping(dict(settings))
     return dict(settings)
-
-
-def _as_json(data: dict[str, object]) -> None:
-    import json
-
-    click.echo(json.dumps(data, indent=2))

@@ -8,7 +8,7 @@ from inspect import cleandoc
 import click
 
 from billcore.cli.app import Named
-from billcore.cli.context import App, app_of, json_option, store_options
+from billcore.cli.context import App, app_of, json_option, print_json, store_options
 from billcore.cli.options import arguments_of, documented, given_values, options_of
 from billcore.cli.table import NOUNS
 from billcore.commands.verb import Definition, Noun, verbs_of
@@ -68,12 +68,3 @@ def _show(app: App, definition: Definition, billing: object, result: object, arg
 
     assert isinstance(billing, Billing)
     pages.show(billing, definition, result, arguments)
-
-
-def print_json(result: object) -> None:
-    """A result as data for programs."""
-    import json
-
-    from billcore.commands.plain import to_plain
-
-    click.echo(json.dumps(to_plain(result), indent=2, ensure_ascii=False))

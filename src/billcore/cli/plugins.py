@@ -3,7 +3,7 @@
 import click
 
 from billcore.cli import trouble
-from billcore.cli.context import App, json_option, pass_app, store_options
+from billcore.cli.context import App, json_option, pass_app, print_json, store_options
 
 
 @click.command(short_help="What is installed, and what is wrong with it.")
@@ -16,7 +16,6 @@ def plugins(app: App, verbose: bool) -> None:
 
     BILLCORE_DISABLED_PLUGINS names plugins to leave alone, with commas.
     """
-    from billcore.cli.nouns import print_json
     from billcore.plugins.registry import Registry
 
     rows = Registry().report()

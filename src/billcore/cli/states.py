@@ -4,8 +4,7 @@ from collections.abc import Iterator
 
 import click
 
-from billcore.cli.context import App, json_option, pass_app, store_options
-from billcore.cli.nouns import print_json
+from billcore.cli.context import App, json_option, pass_app, print_json, store_options
 from billcore.domain import payment
 from billcore.domain import states as subscription
 from billcore.errors import InvalidValue

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from billcore.cli import trouble
-from billcore.cli.context import App, json_option, pass_app, store_options
+from billcore.cli.context import App, json_option, pass_app, print_json, store_options
 
 if TYPE_CHECKING:
     from billcore.engine.proofs.law import Proof, ProofWatcher
@@ -26,8 +26,6 @@ def verify(app: App, verbose: bool) -> None:
     with app.billing() as billing, _watched() as watch:
         proof = billing.verify(watch)
     if app.json:
-        from billcore.cli.nouns import print_json
-
         print_json({"ok": proof.ok, "verdicts": proof.verdicts, "findings": proof.findings})
     else:
         _print(proof, verbose=verbose)
@@ -61,23 +59,7 @@ def _print(proof: "Proof", *, verbose: bool) -> None:
 @contextmanager
 def _watched() -> "Iterator[ProofWatcher]":
     """A line that counts, where a person watches standard error."""
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from billcore.cli.output.progress import counting
 
-    from billcore.cli.output.screen import screen
-
-    console = screen(errors=True)
-    if not console.is_terminal:
-        yield _unseen
-        return
-    shown = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*shown, console=console, transient=True) as bar:
-        task = bar.add_task("proving", total=None)
-
-        def watch(what: str, done: int) -> None:
-            bar.update(task, description=f"proving: {done:,} {what}")
-
-        yield watch
-
-
-def _unseen(_what: str, _done: int) -> None:
-    """Nobody watches."""
+    with counting("proving") as count:
+        yield lambda what, done: count(f"{done:,} {what}")

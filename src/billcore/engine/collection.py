@@ -1,7 +1,7 @@
 """Collects invoices: stores the attempts, calls the gateways outside any transaction, records what came of them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from billcore.commands.attempts import attempt, usable_method
@@ -31,6 +31,7 @@ from billcore.store import payment as payments
 from billcore.store import subscription as subscriptions
 
 PROBLEMS = ("past_due", "unpaid", "soft_failure")
+"""States of subscriptions that owe something or may: a payment can end them."""
 
 Settled = tuple[str, Outcome, datetime]
 """A payment id, what became of it, and when."""
@@ -148,14 +149,13 @@ def record(scope: Scope, settled: Sequence[Settled]) -> list[Settled]:
         and outcome.kind == "approved"
         and outcome.amount >= wanted.due  # A part of it leaves the rest overdue.
     }
-    affairs = receivables(
+    affected = receivables(
         scope, [(billed[found[payment_id].invoice_id], at) for payment_id, _, at in mine], zones, quiet
     )
     for payment_id, outcome, at in mine:
         scope.now = at
         payment = found[payment_id]
-        affair = affairs[payment.invoice_id]
-        settled_payment = settle(payment, outcome, affair)
+        settled_payment = settle(payment, outcome, affected[payment.invoice_id])
         if (
             settled_payment.status in ("failed", "canceled")
             and payment.status in IN_DOUBT
@@ -247,7 +247,7 @@ def _activation(scope: Scope, invoice: Invoice, subs: dict[str, dict[str, Subscr
     return use_coupons(step, bill.used)
 
 
-def _with_lines_where_shared(scope: Scope, ids: "dict[str, datetime] | set[str]") -> dict[str, Invoice]:
+def _with_lines_where_shared(scope: Scope, ids: Collection[str]) -> dict[str, Invoice]:
     """Invoices by id; their lines only where they are needed: drafts, and those of several subscriptions."""
     found = invoices.by_ids(scope.tx, ids, lines=False)
     needy = [invoice.id for invoice in found.values() if invoice.subscription_id is None or invoice.status == "draft"]

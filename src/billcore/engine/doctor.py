@@ -8,13 +8,16 @@ from attrs import evolve, frozen
 
 from billcore.commands.payments import find_payment
 from billcore.commands.scope import Scope
+from billcore.domain.compact import compact
 from billcore.domain.event import AuditRecord
+from billcore.domain.instants import instant_text
 from billcore.domain.money import format_minor
 from billcore.domain.payment import IN_DOUBT, Payment
 from billcore.domain.subscription import Subscription
 from billcore.errors import Refused
 from billcore.plugins.registry import Registry
-from billcore.store import health
+from billcore.store import health, journal
+from billcore.store import invoice as invoices
 from billcore.store import payment as payments
 from billcore.store import subscription as subscriptions
 from billcore.store.database import Database
@@ -87,7 +90,7 @@ def unpark(scope: Scope, ref: str, actor: str) -> Subscription | Payment:
     """
     result = _payment(scope, ref) if ref.startswith("pay_") or "/pay/" in ref else _subscription(scope, ref)
     scope.writes.add(
-        AuditRecord(scope.new_id("aud"), scope.now, actor, "doctor.unpark", f'{{"id":"{result.id}"}}', "{}")
+        AuditRecord(scope.new_id("aud"), scope.now, actor, "doctor.unpark", compact({"id": result.id}), "{}")
     )
     return result
 
@@ -149,45 +152,24 @@ def _in_doubt(scope: Scope) -> Iterator[Trouble]:
         if payment.status == "requires_action" and payment.action_url:
             remedy = f"Send the customer to {payment.action_url}."
         elif when is not None:
-            remedy = f"Asked for again at {when:%Y-%m-%dT%H:%M:%S}Z; sooner: billcore doctor --retry {payment.id}"
+            remedy = f"Asked for again at {instant_text(when)}; sooner: billcore doctor --retry {payment.id}"
         else:
             remedy = f"Nothing more is planned; ask now: billcore doctor --retry {payment.id}"
         yield Trouble("payment in doubt", payment.id, payment.created_at, reason, remedy)
 
 
-_LEFT_OVERDUE = """
-    SELECT i.number_text, i.due_at, c.reference, i.total - i.credited - i.paid, i.currency
-    FROM billcore_invoices i
-    JOIN billcore_customers c ON c.id = i.customer_id
-    LEFT JOIN billcore_dunning_cases d
-        ON d.customer_id = i.customer_id AND d.currency = i.currency AND d.status = 'open'
-    WHERE i.overdue = 1 AND i.collection = 'automatic' AND i.collect_at IS NULL AND i.reserved_by IS NULL
-        AND d.next_step_at IS NULL
-    ORDER BY i.due_at, i.number LIMIT ?
-"""
-
-
 def _left_overdue(scope: Scope) -> Iterator[Trouble]:
     """Overdue invoices that no dunning step and no attempt will touch again."""
-    for number, due_at, customer, due, currency in scope.tx.rows(_LEFT_OVERDUE, [LISTED]):
+    for number, due_at, customer, due, currency in invoices.left_overdue(scope.tx, LISTED):
         reason = f"{format_minor(due, currency)} {currency} of {customer} are overdue and nothing more is planned"
         remedy = "Add another payment method, or try again: billcore subscriptions retry REFERENCE"
         since = text_to_instant(due_at) if due_at else None
         yield Trouble("overdue invoice", str(number), since, reason, remedy)
 
 
-_LEFT_RESERVED = """
-    SELECT coalesce(i.number_text, i.id), p.id, p.status, p.settled_at
-    FROM billcore_invoices i LEFT JOIN billcore_payments p ON p.id = i.reserved_by
-    WHERE i.reserved_by IS NOT NULL AND i.discarded_at IS NULL
-        AND (p.id IS NULL OR p.status NOT IN ('pending', 'requires_action', 'unknown'))
-    ORDER BY i.id LIMIT ?
-"""
-
-
 def _left_reserved(scope: Scope) -> Iterator[Trouble]:
     """Invoices that wait for an attempt which is over."""
-    for invoice, payment, status, settled in scope.tx.rows(_LEFT_RESERVED, [LISTED]):
+    for invoice, payment, status, settled in invoices.left_reserved(scope.tx, LISTED):
         reason = f"It is reserved by payment {payment}, which is {status or 'not stored'}"
         since = text_to_instant(settled) if settled else None
         yield Trouble("reserved invoice", invoice, since, reason, "Restore a backup, then run billcore verify.")
@@ -197,7 +179,7 @@ def _waiting_work(scope: Scope) -> Iterator[Trouble]:
     due = subscriptions.due(scope.tx, scope.now - LATE, 1)
     if due:
         since = text_to_instant(due[0][0])
-        reason = f"Work has been due since {since:%Y-%m-%dT%H:%M:%S}Z"
+        reason = f"Work has been due since {instant_text(since)}"
         yield Trouble("waiting work", "the worker", since, reason, "Run it: billcore run, or for ever: billcore worker")
 
 
@@ -206,11 +188,11 @@ def _undelivered(scope: Scope, registry: Registry) -> Iterator[Trouble]:
     listening = registry.listening("on_events")
     if not listening:
         return
-    row = scope.tx.one("SELECT count(*), min(at) FROM billcore_events WHERE delivered_at IS NULL")
-    if row is not None and row[0]:
-        reason = f"{row[0]} events wait for {', '.join(listening)}"
+    count, since = journal.undelivered(scope.tx)
+    if count:
+        reason = f"{count} events wait for {', '.join(listening)}"
         remedy = "They are delivered by the next billcore run; see plugins below, or billcore plugins."
-        yield Trouble("undelivered events", "events", text_to_instant(row[1]), reason, remedy)
+        yield Trouble("undelivered events", "events", since, reason, remedy)
 
 
 def _plugins(registry: Registry) -> Iterator[Trouble]:

@@ -17,7 +17,7 @@ from billcore.domain.lifecycle import close
 from billcore.domain.step import planned
 from billcore.domain.subscription import Subscription
 from billcore.engine.agenda import Due
-from billcore.engine.collection import end_addons
+from billcore.engine.collection import PROBLEMS, end_addons
 from billcore.engine.work import IN_DOUBT_AGAIN, Workplace
 from billcore.store import customer as customers
 from billcore.store import invoice as invoices
@@ -56,16 +56,15 @@ def _step(scope: Scope, case: DunningCase, at: datetime) -> DunningCase:
 
 def _final(scope: Scope, case: DunningCase, action: str, at: datetime) -> DunningCase:
     rows = [row for row in invoices.overdue(scope.tx, [case.customer_id]) if row[1] == case.currency]
-    if any(row[3] is not None for row in rows):
+    ids, payments_in_doubt = [row[2] for row in rows], [row[3] for row in rows if row[3] is not None]
+    if payments_in_doubt:
         return evolve(case, next_step_at=at + IN_DOUBT_AGAIN)
     if action == "leave":
         return evolve(case, next_step_at=None)
-    overdue = list(invoices.by_ids(scope.tx, [row[2] for row in rows]).values())
+    overdue = list(invoices.by_ids(scope.tx, ids).values())
     named = {line.subscription_id for invoice in overdue for line in invoice.lines if line.subscription_id}
     subs = [
-        sub
-        for sub in subscriptions.by_ids(scope.tx, named, scope.catalog.coupons).values()
-        if sub.state in ("past_due", "unpaid", "soft_failure")
+        sub for sub in subscriptions.by_ids(scope.tx, named, scope.catalog.coupons).values() if sub.state in PROBLEMS
     ]
     if action == "cancel":
         _cancel(scope, subs, overdue, at)

@@ -48,7 +48,7 @@ class Progress:
 Watcher = Callable[[Progress], None]
 
 
-def _unwatched(_progress: Progress) -> None:
+def unwatched(_progress: Progress) -> None:
     """Nobody looks."""
 
 
@@ -56,7 +56,7 @@ def run(
     place: Workplace,
     until: datetime,
     *,
-    watch: Watcher = _unwatched,
+    watch: Watcher = unwatched,
     stop: Callable[[], bool] = lambda: False,
     customers: Collection[str] | None = None,
 ) -> RunReport:

@@ -11,6 +11,7 @@ from billcore.engine.proofs.numbers import prove_numbers
 from billcore.engine.proofs.payments import prove_payments
 from billcore.engine.proofs.periods import prove_coverage_rows, prove_periods
 from billcore.engine.proofs.price import Pricing
+from billcore.store import customer as customers
 from billcore.store.database import Transaction
 
 __all__ = ["Finding", "Law", "Proof", "ProofWatcher", "Verdict", "verify"]
@@ -27,13 +28,13 @@ def verify(scope: Scope, watch: ProofWatcher = lambda _what, _done: None) -> Pro
     prove_given_back(findings)
     prove_coverage_rows(findings)
     done = 0
-    for customers in _customers(scope.tx):
-        book = read_book(scope.tx, customers)
-        prove_lines(findings, customers)
-        prove_settlement(findings, book, customers)
-        prove_payments(findings, book, customers)
-        prove_balances(findings, book, customers)
-        done += len(customers)
+    for ids in _customers(scope.tx):
+        book = read_book(scope.tx, ids)
+        prove_lines(findings, ids)
+        prove_settlement(findings, book, ids)
+        prove_payments(findings, book, ids)
+        prove_balances(findings, book, ids)
+        done += len(ids)
         watch("customers", done)
     done = 0
     pricing = Pricing(scope)
@@ -47,8 +48,8 @@ def verify(scope: Scope, watch: ProofWatcher = lambda _what, _done: None) -> Pro
 def _customers(tx: Transaction) -> Iterator[list[str]]:
     last = ""
     while True:
-        rows = tx.rows("SELECT id FROM billcore_customers WHERE id > ? ORDER BY id LIMIT ?", [last, BATCH])
-        if not rows:
+        ids = customers.ids(tx, last, BATCH)
+        if not ids:
             return
-        last = rows[-1][0]
-        yield [row[0] for row in rows]
+        last = ids[-1]
+        yield ids

@@ -28,6 +28,12 @@ def zones(tx: Transaction, ids: Iterable[str]) -> dict[str, str]:
     return {row[0]: row[1] for row in rows}
 
 
+def ids(tx: Transaction, after: str, limit: int) -> list[str]:
+    """The ids of customers in order of creation, from the one behind `after` on."""
+    rows = tx.rows("SELECT id FROM billcore_customers WHERE id > ? ORDER BY id LIMIT ?", [after, limit])
+    return [row[0] for row in rows]
+
+
 def references(tx: Transaction) -> list[str]:
     """All references, for naming the nearest ones of an unknown one."""
     return [row[0] for row in tx.rows("SELECT reference FROM billcore_customers ORDER BY id LIMIT 100000")]

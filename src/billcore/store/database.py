@@ -1,12 +1,12 @@
 """The database: opens it, guards it, and runs transactions in it. The store has no rules of billing."""
 
+import json
 import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy import exc as sa
@@ -243,14 +243,8 @@ def _bind(value: object) -> object:
     if isinstance(value, datetime):
         return instant_to_text(value)
     if isinstance(value, (list, tuple, set, frozenset)):
-        return _json_list(value)
+        return json.dumps(list(value))
     return value
-
-
-def _json_list(values: Any) -> str:
-    import json
-
-    return json.dumps(list(values))
 
 
 def expanded(sql: str) -> str:

@@ -10,6 +10,12 @@ _EXPECTED = (
 )
 
 
+def damage(tx: Transaction) -> list[str]:
+    """What the database finds wrong with its file; nothing when it is sound."""
+    found = [str(row[0]) for row in tx.rows("PRAGMA quick_check")]
+    return [] if found == ["ok"] else found
+
+
 def warnings(database: Database, tx: Transaction) -> list[tuple[str, str, str]]:
     """(what, what is wrong, what to do) of everything about the database that is not as it should be."""
     found = []

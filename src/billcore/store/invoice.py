@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 from billcore.domain.invoice import Coverage, CreditNote, Invoice, Line
+from billcore.domain.payment import IN_DOUBT
 from billcore.store.database import Transaction
 from billcore.store.mapping import Row
 from billcore.store.records import BY_CLASS
@@ -87,6 +88,34 @@ def overdue(tx: Transaction, customer_ids: Iterable[str]) -> list[Row]:
         "WHERE customer_id IN ?? AND overdue = 1 ORDER BY due_at, number",
         [list(customer_ids)],
     )
+
+
+_LEFT_OVERDUE = """
+    SELECT i.number_text, i.due_at, c.reference, i.total - i.credited - i.paid, i.currency
+    FROM billcore_invoices i
+    JOIN billcore_customers c ON c.id = i.customer_id
+    LEFT JOIN billcore_dunning_cases d
+        ON d.customer_id = i.customer_id AND d.currency = i.currency AND d.status = 'open'
+    WHERE i.overdue = 1 AND i.collection = 'automatic' AND i.collect_at IS NULL AND i.reserved_by IS NULL
+        AND d.next_step_at IS NULL
+    ORDER BY i.due_at, i.number LIMIT ?
+"""
+_LEFT_RESERVED = """
+    SELECT coalesce(i.number_text, i.id), p.id, p.status, p.settled_at
+    FROM billcore_invoices i LEFT JOIN billcore_payments p ON p.id = i.reserved_by
+    WHERE i.reserved_by IS NOT NULL AND i.discarded_at IS NULL AND (p.id IS NULL OR p.status NOT IN ??)
+    ORDER BY i.id LIMIT ?
+"""
+
+
+def left_overdue(tx: Transaction, limit: int) -> list[Row]:
+    """(number, due_at, customer's reference, due, currency) of overdue invoices that no step or attempt will touch."""
+    return tx.rows(_LEFT_OVERDUE, [limit])
+
+
+def left_reserved(tx: Transaction, limit: int) -> list[Row]:
+    """(number, payment id, its status, settled_at) of invoices reserved by a payment that is over or not there."""
+    return tx.rows(_LEFT_RESERVED, [IN_DOUBT, limit])
 
 
 def not_sent(tx: Transaction, customer_id: str) -> list[Row]:

@@ -7,6 +7,7 @@ from datetime import datetime
 from billcore.domain.event import Event
 from billcore.store.database import Transaction
 from billcore.store.records import BY_CLASS
+from billcore.store.types import text_to_instant
 
 _EVENT = BY_CLASS[Event]
 
@@ -45,8 +46,14 @@ def save_settings(tx: Transaction, values: Mapping[str, object]) -> None:
 
 
 def meta(tx: Transaction) -> dict[str, str]:
-    """The store's own values: installation id, clock."""
+    """The store's own values: installation id, clock, revision."""
     return {row[0]: row[1] for row in tx.rows("SELECT key, value FROM billcore_meta")}
+
+
+def revision(tx: Transaction) -> int:
+    """How often settings or catalog were changed."""
+    row = tx.one("SELECT value FROM billcore_meta WHERE key = 'revision'")
+    return int(row[0]) if row else 0
 
 
 def save_meta(tx: Transaction, key: str, value: str) -> None:
@@ -61,6 +68,12 @@ def waiting_events(tx: Transaction, limit: int) -> list[Event]:
     """Events that were not delivered yet, oldest first."""
     rows = tx.rows(f"{_EVENT.select} WHERE delivered_at IS NULL ORDER BY id LIMIT ?", [limit])
     return [_EVENT.load(row) for row in rows]
+
+
+def undelivered(tx: Transaction) -> tuple[int, datetime | None]:
+    """How many events were not delivered yet, and since when."""
+    row = tx.one("SELECT count(*), min(at) FROM billcore_events WHERE delivered_at IS NULL")
+    return (row[0], text_to_instant(row[1])) if row and row[1] else (0, None)
 
 
 def delivered(tx: Transaction, ids: Sequence[str], at: datetime) -> None:

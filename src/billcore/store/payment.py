@@ -5,7 +5,7 @@ from datetime import datetime
 
 from billcore.domain.credit import Credit
 from billcore.domain.dunning import DunningCase
-from billcore.domain.payment import Payment
+from billcore.domain.payment import IN_DOUBT, Payment
 from billcore.store.database import Transaction
 from billcore.store.mapping import Row
 from billcore.store.records import BY_CLASS
@@ -61,9 +61,8 @@ def due_checks(tx: Transaction, until: datetime, limit: int, customers: Collecti
 def check_now(tx: Transaction, payment_id: str, at: datetime) -> None:
     """Let the outcome of an open attempt be asked for at `at`, as a message from its gateway asks."""
     tx.execute(
-        "UPDATE billcore_payments SET next_check_at = ?, version = version + 1 "
-        "WHERE id = ? AND status IN ('pending', 'unknown', 'requires_action')",
-        [at, payment_id],
+        "UPDATE billcore_payments SET next_check_at = ?, version = version + 1 WHERE id = ? AND status IN ??",
+        [at, payment_id, IN_DOUBT],
     )
 
 
@@ -104,8 +103,5 @@ def parked(tx: Transaction, limit: int) -> list[Payment]:
 
 def in_doubt(tx: Transaction, limit: int) -> list[Payment]:
     """Payments whose outcome is open."""
-    rows = tx.rows(
-        f"{_PAYMENT.select} WHERE status IN ('pending', 'unknown', 'requires_action') ORDER BY id LIMIT ?",
-        [limit],
-    )
+    rows = tx.rows(f"{_PAYMENT.select} WHERE status IN ?? ORDER BY id LIMIT ?", [IN_DOUBT, limit])
     return [_PAYMENT.load(row) for row in rows]

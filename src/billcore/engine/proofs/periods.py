@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from itertools import combinations, pairwise
 
+from billcore.domain.states import BILLING
 from billcore.engine.proofs.agreement import Agreement, Billed, Covered, Part, Span, subtract
 from billcore.engine.proofs.law import Findings, Law
 from billcore.engine.proofs.price import Pricing
@@ -18,7 +19,6 @@ WITHIN = Law("coverage_within", "3.6", "Coverage lies within what its line bille
 LINES_COVER = Law("lines_cover", "3.6", "Every line billed for time has its coverage.", "lines")
 
 NOT_BEGUN = frozenset({"pending", "failed_to_create"})
-RUNNING = frozenset({"active", "past_due", "unpaid", "soft_failure"})
 MANY = 10
 """More holds than this in one period are not combined: any shift up to their sum is taken."""
 
@@ -88,7 +88,7 @@ def _prove_tiling(findings: Findings, agreement: Agreement) -> None:
         if period.end <= period.start:
             message = f"period {period.sequence} from {period.start} to {period.end} is empty"
             findings.add(TILING, "subscription", agreement.id, message)
-    if not agreement.periods or agreement.state not in RUNNING:
+    if not agreement.periods or agreement.state not in BILLING:
         return
     last = agreement.periods[-1]
     end = agreement.period_end
@@ -162,7 +162,7 @@ def _in_periods(agreement: Agreement, part: Part, rows: list[Covered], bill: str
             # Free by agreement, or billed by the system that the subscription was taken over from.
             stated.append((period.start, period.end))
         start, end = max(period.start, part.added), min(period.end, part.ended)
-        if bill == "arrears" and agreement.state in RUNNING:
+        if bill == "arrears" and agreement.state in BILLING:
             end = min(end, agreement.arrears_from or end)
         if start >= end or (start, end) in exact:
             continue
@@ -176,7 +176,7 @@ def _in_periods(agreement: Agreement, part: Part, rows: list[Covered], bill: str
 def _between(agreement: Agreement, part: Part, rows: list[Covered], bill: str) -> Iterator[Span]:
     """Gaps between the coverage of a component on its own interval, which has no billed periods of its own."""
     chain = [(before, after.start) for before, after in pairwise(rows)]
-    if bill == "advance" and rows and part.own is not None and agreement.state in RUNNING:
+    if bill == "advance" and rows and part.own is not None and agreement.state in BILLING:
         chain.append((rows[-1], min(part.own, part.ended)))
     for before, following in chain:
         if before.end < following and not _shifted(agreement, before.start, before.end, following):
