@@ -53,9 +53,23 @@ REFERENCE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def _text(value: Any, _zone: str) -> str:
-    if not isinstance(value, str) or len(value) > 10_000 or "\x00" in value:
-        raise InvalidValue(f"{value!r} is not a text.", remedy="Give up to 10,000 characters.")
+    if not isinstance(value, str) or len(value) > 10_000 or not _can_be_stored(value):
+        raise InvalidValue(f"{value!r:.200} is not a text.", remedy="Give up to 10,000 characters.")
     return value
+
+
+def _can_be_stored(text: str) -> bool:
+    """Whether every database takes it: no NUL, and no half of a surrogate pair, which no encoding has."""
+    return text.isprintable() or not any(char == "\x00" or "\ud800" <= char <= "\udfff" for char in text)
+
+
+def name_of(option: str, value: object) -> str | None:
+    """An option's short text, as of `idempotency_key` and `actor`; raises InvalidValue for anything else."""
+    if value is None:
+        return None
+    if isinstance(value, str) and 0 < len(value) <= 200 and _can_be_stored(value):
+        return value
+    raise InvalidValue(f"{option}: {value!r:.200} cannot be one.", remedy="Give 1 to 200 characters.", parameter=option)
 
 
 def _reference(value: Any, _zone: str) -> str:
@@ -68,7 +82,7 @@ def _reference(value: Any, _zone: str) -> str:
 
 
 def _ref(value: Any, _zone: str) -> str:
-    if isinstance(value, str) and 0 < len(value) <= 200:
+    if isinstance(value, str) and 0 < len(value) <= 200 and _can_be_stored(value):
         return value
     named = getattr(value, "id", None)
     if isinstance(named, str):
@@ -106,6 +120,10 @@ def _amount(value: Any, zone: str) -> Decimal | Money:
     return _decimal(value, zone)
 
 
+FIRST_YEAR, LAST_YEAR = 1900, 9000
+"""Years in which instants are taken: whatever is counted from them, in any zone, still has a place in a calendar."""
+
+
 def instant(value: Any, zone: str) -> datetime:
     """An instant: an aware datetime, a date (00:00 local), or such a text; local to `zone` without an offset."""
     if isinstance(value, str):
@@ -115,12 +133,16 @@ def instant(value: Any, zone: str) -> datetime:
             raise InvalidValue(
                 f"{value!r} is not a date or instant.", remedy="Write 2026-01-31 or 2026-01-31T12:00:00Z."
             ) from None
-    if isinstance(value, datetime):
-        whole = value.replace(microsecond=0)
-        return from_local(whole, zone) if whole.tzinfo is None else whole.astimezone(UTC)
-    if isinstance(value, date):
+    if not isinstance(value, date):
+        raise InvalidValue(f"{value!r:.200} is not a date or instant.", remedy="Write 2026-01-31.")
+    if not FIRST_YEAR <= value.year <= LAST_YEAR:
+        raise InvalidValue(
+            f"The year {value.year} is out of range.", remedy=f"Use a year from {FIRST_YEAR} to {LAST_YEAR}."
+        )
+    if not isinstance(value, datetime):
         return from_local(datetime.combine(value, time()), zone)
-    raise InvalidValue(f"{value!r} is not a date or instant.", remedy="Write 2026-01-31.")
+    whole = value.replace(microsecond=0)
+    return from_local(whole, zone) if whole.tzinfo is None else whole.astimezone(UTC)
 
 
 def _precise(value: Any, zone: str) -> datetime:
@@ -151,8 +173,8 @@ def _flag(value: Any, _zone: str) -> bool:
 def _whole(value: Any, _zone: str) -> int:
     if isinstance(value, str) and re.fullmatch(r"\d{1,9}", value):
         return int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise InvalidValue(f"{value!r} is not a whole number of 0 or more.")
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
+        raise InvalidValue(f"{value!r:.200} is not a whole number from 0 to 2,147,483,647.")
     return value
 
 

@@ -44,8 +44,12 @@ class Parameter:
 
     def convert(self, value: object, zone: str) -> object:
         """The value that the verb works with; raises InvalidValue naming the parameter."""
-        if value is None or isinstance(value, Unset):
+        if isinstance(value, Unset):
             return value
+        if value is None:
+            if self.required or not (self.default is None or isinstance(self.default, Unset)):
+                raise InvalidValue(f"{self.name} cannot be nothing.", remedy="Give a value.", parameter=self.name)
+            return None
         if self.kind is None:
             if value not in self.choices:
                 raise InvalidValue(f"{self.name} cannot be {value!r}.", remedy=f"Possible: {', '.join(self.choices)}.")

@@ -13,7 +13,11 @@ from billcore.domain.invoice import Line, LineKind
 from billcore.domain.periods import Period
 from billcore.domain.proration import LineCredit
 from billcore.domain.tax import LineTax, Place, RateTable, TaxableLine, tax_lines
+from billcore.errors import InvalidValue
 from billcore.settings import Settings
+
+LARGEST = 2**53
+"""What amounts on documents stay below: exact in every JSON reader, and a thousand of them add up in 64 bits."""
 
 BasisValue = str | int | bool | None | Sequence[object] | Mapping[str, object]
 
@@ -109,7 +113,7 @@ def draft(
             figures = discount, line_tax.amount, line_tax.included
             basis = _basis(line, line_tax, settings, taken.get(line.subscription_id) if discount else None)
         made.append(_line(invoice_id, customer_id, line, *figures, basis, new_id))
-    return Drafted(
+    drafted = Drafted(
         tuple(made),
         sum(line.amount for line in made),
         sum(line.discount for line in made),
@@ -117,6 +121,19 @@ def draft(
         sum(line.tax_included for line in made),
         used,
     )
+    _check_size(drafted, currency)
+    return drafted
+
+
+def _check_size(drafted: Drafted, currency: str) -> None:
+    """No line or sum may reach LARGEST; raises InvalidValue."""
+    amounts = (drafted.subtotal, drafted.tax, drafted.total, *[line.amount for line in drafted.lines])
+    if max(amounts) >= LARGEST or min(amounts) <= -LARGEST:
+        raise InvalidValue(
+            f"An amount of {max(amounts, key=abs)} minor units of {currency} is too large for a document.",
+            remedy=f"Amounts on documents stay below {LARGEST} minor units; check quantities and prices.",
+            currency=currency,
+        )
 
 
 def _discounts(
