@@ -186,7 +186,7 @@ class Billing:
             pending = bool(sends or collects) and not self._joined
             call.write_down(scope, result)
             tx.save(scope.writes)
-            if scope.catalog_changed:
+            if scope.site_changed:
                 self._bump(tx)
             if not pending:
                 result = call.noun.settled(scope, result, ())

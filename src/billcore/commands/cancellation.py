@@ -2,10 +2,10 @@
 
 from datetime import datetime, timedelta
 
-from billcore.commands.credits import give_back
 from billcore.commands.facts import facts_for
 from billcore.commands.scope import Scope
 from billcore.commands.signup import bill_now
+from billcore.commands.unused import give_back
 from billcore.domain.lifecycle import close
 from billcore.domain.states import check
 from billcore.domain.subscription import Subscription

@@ -69,7 +69,7 @@ class CatalogNoun(Noun):
         if wanted.taxes:
             _replace_taxes(scope, wanted, entries, changes)
         store.add(scope.tx, entries)
-        scope.catalog_changed = bool(changes)
+        scope.site_changed = bool(changes)
         return changes
 
     @verb(reads=True)

@@ -5,11 +5,11 @@ from typing import Literal
 
 from attrs import frozen
 
-from billcore.commands.billing import net_terms
-from billcore.commands.credits import act_with_credit
+from billcore.commands.bill import net_terms
 from billcore.commands.facts import facts_for
 from billcore.commands.parameters import Count, CustomerRef, Flag, InvoiceRef, SubscriptionRef
 from billcore.commands.scope import Scope, not_found
+from billcore.commands.unused import act_with_credit
 from billcore.commands.verb import Noun, verb
 from billcore.domain.bill import make_bill
 from billcore.domain.invoice import CreditNote, Invoice

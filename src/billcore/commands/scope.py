@@ -27,7 +27,8 @@ class Scope:
     """One unit of work. `now` is business time.
 
     After the commit the attempts in `sends` are made and what is due of the customers in `collects` is collected.
-    `lease` is (owner, until) for attempts that this process makes itself, None where a worker makes them.
+    `lease` is (owner, until) for attempts that this process makes itself, None where a worker makes them. `saved` are
+    writes that were flushed before the end; with `site_changed` every process reads settings and catalog again.
     """
 
     tx: Transaction
@@ -43,7 +44,7 @@ class Scope:
     sends: list[Payment] = field(factory=list)
     collects: set[str] = field(factory=set)
     custom: dict[str, Price] = field(factory=dict)
-    catalog_changed: bool = False
+    site_changed: bool = False
 
     @property
     def site(self) -> Site:

@@ -22,21 +22,15 @@ class SiteSettings(Noun):
 
         Raises invalid_value for an unknown name or a value that it does not take.
         """
-        read = _read(value)
-        changed = Settings.from_mapping({name: read}, scope.settings)
-        store_settings(scope, changed)
+        changed = Settings.from_mapping({name: _read(value)}, scope.settings)
+        journal.save_settings(scope.tx, changed.to_mapping())
+        scope.site_changed = True
         return changed.to_mapping()
 
     @verb(reads=True)
     def list(self, scope: Scope) -> dict[str, object]:
         """All site settings with their values."""
         return scope.settings.to_mapping()
-
-
-def store_settings(scope: Scope, settings: Settings) -> None:
-    """Keep settings in the store; other processes see them at their next unit of work."""
-    journal.save_settings(scope.tx, settings.to_mapping(changed_only=False))
-    scope.catalog_changed = True
 
 
 def _read(text: str) -> object:

@@ -1,9 +1,9 @@
 """Signing up, starting and activating: the first invoice and, where money is due, its attempt (behaviour 5.1)."""
 
 from billcore.commands.attempts import attempt, usable_method
-from billcore.commands.billing import bill_steps, net_terms, number, number_notes, put_subscription
+from billcore.commands.bill import bill_steps, net_terms, number, number_notes
 from billcore.commands.scope import Scope
-from billcore.domain.bill import Bill, make_bill, record, use_coupons
+from billcore.domain.bill import Bill, make_bill, put_subscription, record, use_coupons
 from billcore.domain.credit import draw
 from billcore.domain.customer import Customer, PaymentMethod
 from billcore.domain.event import StateChange
@@ -137,7 +137,7 @@ def start_or_wait(scope: Scope, step: Step, customer: Customer) -> Step | None:
     if due == 0 or method is None or bill.invoice is None:
         return step
     pending = evolve(use_coupons(step, bill.used).subscription, state="pending", next_action_at=None, next_action=None)
-    put_subscription(scope, pending, step.before)
+    put_subscription(scope.writes, pending, step.before)
     _change(scope, pending, step.before.state, "start_reached")
     payment, draft = attempt(scope, bill.invoice, method, "signup", due)
     unsent = evolve(payment, sends=0, lease_owner=None, lease_until=None, next_check_at=scope.now)

@@ -10,7 +10,6 @@ from attrs import evolve
 from billcore.commands.agreement import Terms, base_of, check_new, first_step, new_subscription
 from billcore.commands.cancellation import NOW_INCLUDED, cancel_at, cancel_now
 from billcore.commands.components import custom_price, new_items, redeem_coupons
-from billcore.commands.credits import give_back
 from billcore.commands.facts import facts_for
 from billcore.commands.parameters import (
     BillingDay,
@@ -36,6 +35,7 @@ from billcore.commands.parameters import (
 from billcore.commands.payment_methods import retry_overdue
 from billcore.commands.scope import Scope
 from billcore.commands.signup import bill_now, pay_draft, sign_up, to_pay_now
+from billcore.commands.unused import give_back
 from billcore.commands.verb import Noun, verb
 from billcore.domain.bill import make_bill, record
 from billcore.domain.lifecycle import activate, hold, resume, schedule_cancel, uncancel

@@ -11,11 +11,12 @@ from billcore.domain.credit import Credit, draw
 from billcore.domain.customer import Customer
 from billcore.domain.discount import AppliedCoupon
 from billcore.domain.draft import TaxFacts, draft
-from billcore.domain.event import Event
+from billcore.domain.event import Event, StateChange
 from billcore.domain.facts import NewId
 from billcore.domain.invoice import Coverage, CreditNote, CreditTo, Invoice, Line
 from billcore.domain.periods import local_date
 from billcore.domain.step import Step
+from billcore.domain.subscription import Subscription
 from billcore.domain.tax import Place, RateTable
 from billcore.domain.values import evolve
 from billcore.domain.writes import Writes
@@ -261,6 +262,26 @@ def record(
 ) -> None:
     """Put an event into the outbox."""
     writes.add(Event(new_id("evt"), customer_id, at, kind, subject_id, compact(data)))
+
+
+def record_change(writes: Writes, new_id: NewId, change: StateChange) -> None:
+    """Record a subscription's change of state, and put it into the outbox (behaviour 5.3)."""
+    writes.add(change)
+    record(writes, new_id, change.customer_id, change.at, f"subscription.{change.state}", change.subscription_id)
+
+
+def put_subscription(writes: Writes, sub: Subscription, before: Subscription) -> None:
+    """Put a changed subscription into the writes, with those of its components and coupons that changed."""
+    writes.put(sub)
+    for after, earlier in ((sub.items, before.items), (sub.coupons, before.coupons)):
+        if after is earlier:
+            continue
+        known = {record.id: record for record in earlier}
+        for part in after:
+            if part.id not in known:
+                writes.add(part)
+            elif part != known[part.id]:
+                writes.put(part)
 
 
 def _revenue(invoice: Invoice) -> list[tuple[str, str, int]]:

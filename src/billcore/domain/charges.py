@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
+from typing import Literal
 
 from billcore.domain.catalog import Component, Price
-from billcore.domain.draft import DraftLine
+from billcore.domain.draft import BasisValue, DraftLine
 from billcore.domain.facts import Facts, own_interval
 from billcore.domain.instants import instant_text
 from billcore.domain.money import minor_units, round_exact
@@ -105,66 +106,57 @@ def item_line(
 
 
 def fee_line(
-    sub: Subscription, facts: Facts, kind: str, major: Decimal | None, period: Period | None
+    sub: Subscription, facts: Facts, kind: Literal["trial", "setup_fee"], major: Decimal | None, period: Period | None
 ) -> list[DraftLine]:
     """A trial amount or setup fee as published in the price's own currency; nothing when there is none."""
     if not major:
         return []
-    price = facts.price
     amount = round_exact(minor_units(major, sub.currency))
-    names = {"trial": f"{facts.product.name}, trial", "setup_fee": f"{facts.product.name}, setup fee"}
-    return [
-        DraftLine(
-            sub.id,
-            None,
-            "trial" if kind == "trial" else "setup_fee",
-            price.id,
-            price.code,
-            names[kind],
-            period,
-            ONE,
-            amount,
-            frozenset((facts.product.code, price.code)),
-            facts.product.tax_code,
-            facts.product.taxable,
-            price.tax == "inclusive",
-            basis={"price": price.id, "fee": kind},
-        )
-    ]
+    return [_extra_line(sub, facts, kind, amount, period, {"fee": kind})]
 
 
 def minimum_line(sub: Subscription, facts: Facts, billed: int, part: Portion, period: Period) -> list[DraftLine]:
     """What is missing to the price's minimum for the period, prorated with it (behaviour 4.2)."""
-    price = facts.price
-    if price.minimum is None:
+    if facts.price.minimum is None:
         return []
-    whole = round_exact(minor_units(price.minimum, sub.currency))
+    whole = round_exact(minor_units(facts.price.minimum, sub.currency))
     missing = prorate_charge(whole, part) - billed
     if missing <= 0:
         return []
-    return [
-        DraftLine(
-            sub.id,
-            None,
-            "minimum",
-            price.id,
-            price.code,
-            f"{facts.product.name}, minimum",
-            period,
-            ONE,
-            missing,
-            frozenset((facts.product.code, price.code)),
-            facts.product.tax_code,
-            facts.product.taxable,
-            price.tax == "inclusive",
-            basis={
-                "price": price.id,
-                "minimum": whole,
-                "billed": billed,
-                "portion": [part.numerator, part.denominator],
-            },
-        )
-    ]
+    computed: Mapping[str, BasisValue] = {
+        "minimum": whole,
+        "billed": billed,
+        "portion": [part.numerator, part.denominator],
+    }
+    return [_extra_line(sub, facts, "minimum", missing, period, computed)]
+
+
+def _extra_line(
+    sub: Subscription,
+    facts: Facts,
+    kind: Literal["trial", "setup_fee", "minimum"],
+    amount: int,
+    period: Period | None,
+    computed: Mapping[str, BasisValue],
+) -> DraftLine:
+    """What the product's price charges beside its own amount; it covers no time of an item."""
+    price, product = facts.price, facts.product
+    return DraftLine(
+        sub.id,
+        None,
+        kind,
+        price.id,
+        price.code,
+        f"{product.name}, {kind.replace('_', ' ')}",
+        period,
+        ONE,
+        amount,
+        frozenset((product.code, price.code)),
+        product.tax_code,
+        product.taxable,
+        price.tax == "inclusive",
+        basis={"price": price.id, **computed},
+    )
 
 
 def advance_items(sub: Subscription, facts: Facts) -> Iterator[Item]:

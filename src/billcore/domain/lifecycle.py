@@ -7,7 +7,16 @@ from billcore.domain.draft import DraftLine
 from billcore.domain.facts import Facts, NewId, schedule_of
 from billcore.domain.invoice import Purpose, Renewal
 from billcore.domain.periods import Period, span_of
-from billcore.domain.renewal import begin, begin_trial, closing_lines, going_on, renew, trial_end, wake_items
+from billcore.domain.renewal import (
+    begin,
+    begin_trial,
+    closing_lines,
+    going_on,
+    renew,
+    renewal_of,
+    trial_end,
+    wake_items,
+)
 from billcore.domain.states import Event, State, check
 from billcore.domain.step import Step, changed, planned
 from billcore.domain.subscription import Action, Item, Subscription, Unused
@@ -214,8 +223,8 @@ def _rest_of_period(
     lines = [item_line(entered, item, facts, rest, span) for item in advance_items(entered, facts)]
     if facts.price.bill == "advance":
         lines.insert(0, product_line(entered, facts, rest, span))
-    renewal = Renewal(new_id("ren"), sub.customer_id, sub.id, entered.sequence, at, end, at, None)
-    return planned(entered), [line for line in lines if line is not None], renewal
+    made = [line for line in lines if line is not None]
+    return planned(entered), made, renewal_of(entered, rest, at, new_id)
 
 
 def _ended(

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from attrs import frozen
 
-from billcore.domain.bill import Site, issue, record
+from billcore.domain.bill import Site, issue, put_subscription, record_change
 from billcore.domain.credit import Credit
 from billcore.domain.dunning import DunningCase, first_step, is_over
 from billcore.domain.event import StateChange
@@ -73,8 +73,7 @@ class Receivable:
         self.writes.put(moved)
         if state != before:
             change = StateChange(self.new_id("chg"), sub.customer_id, sub.id, before, state, self.at, event, "engine")
-            self.writes.add(change)
-            record(self.writes, self.new_id, sub.customer_id, self.at, f"subscription.{state}", sub.id)
+            record_change(self.writes, self.new_id, change)
 
     def begin(self, *, left_unpaid: bool = False) -> None:
         """Issue the draft and start what it pays for: signup, activation or start date."""
@@ -96,17 +95,13 @@ class Receivable:
                 self.move(sub, "signup_settled", signup_state(sub))
 
     def _activate(self, step: Step) -> None:
-        after: Subscription = step.subscription
+        after = step.subscription
         self._subscriptions[after.id] = after
-        self.writes.put(after)
-        for those, before in ((after.items, step.before.items), (after.coupons, step.before.coupons)):
-            self.writes.put(*(record for record in those if record not in before))
+        put_subscription(self.writes, after, step.before)
         if step.renewal is not None:
             self.writes.add(evolve(step.renewal, invoice_id=self.invoice.id))
         for change in step.changes:
-            self.writes.add(change)
-            kind = f"subscription.{change.state}"
-            record(self.writes, self.new_id, after.customer_id, self.at, kind, after.id)
+            record_change(self.writes, self.new_id, change)
 
     def is_wanted(self) -> bool:
         """Whether a payment still has something to pay: not for a draft whose subscription went another way."""

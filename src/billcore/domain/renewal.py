@@ -78,7 +78,7 @@ def begin(
             if facts.components[item.component].kind == "one_time"
             and (line := item_line(sub, item, facts, None, None)) is not None
         ]
-    return planned(sub), lines, _renewal(sub, period, at, new_id)
+    return planned(sub), lines, renewal_of(sub, period, at, new_id)
 
 
 def renew(sub: Subscription, facts: Facts, due: datetime, at: datetime, new_id: NewId) -> Step:
@@ -107,7 +107,7 @@ def renew(sub: Subscription, facts: Facts, due: datetime, at: datetime, new_id: 
         sub,
         "renewal",
         tuple(lines),
-        _renewal(after, period, at, new_id),
+        renewal_of(after, period, at, new_id),
         changed(sub, after, "renewal_due", at, facts.actor, new_id),
         tuple(usage + used),
         due,
@@ -300,13 +300,8 @@ def _own_intervals(sub: Subscription, facts: Facts, due: datetime) -> tuple[Subs
         else:
             lines += _own_line(sub, item, facts, ended if price.bill == "arrears" else following)
         items.append(moved)
-    if not lines and not used:
-        return (
-            sub if all(a is b for a, b in zip(items, sub.items, strict=True)) else evolve(sub, items=tuple(items)),
-            [],
-            [],
-        )
-    return evolve(sub, items=tuple(items)), lines, used
+    moved_on = tuple(items)
+    return sub if moved_on == sub.items else evolve(sub, items=moved_on), lines, used
 
 
 def _own_line(sub: Subscription, item: Item, facts: Facts, period: Period) -> list[DraftLine]:
@@ -316,5 +311,6 @@ def _own_line(sub: Subscription, item: Item, facts: Facts, period: Period) -> li
     return [line] if line is not None else []
 
 
-def _renewal(sub: Subscription, period: Period, at: datetime, new_id: NewId) -> Renewal:
+def renewal_of(sub: Subscription, period: Period, at: datetime, new_id: NewId) -> Renewal:
+    """The row of the billing that took a subscription into `period`; its invoice is named when it is written."""
     return Renewal(new_id("ren"), sub.customer_id, sub.id, sub.sequence, period.start, period.end, at, None)

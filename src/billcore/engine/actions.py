@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from billcore.commands.billing import bill_steps, number, number_notes
-from billcore.commands.credits import act_with_credit
+from billcore.commands.bill import bill_steps, number, number_notes
 from billcore.commands.facts import customers_of, load_facts
 from billcore.commands.scope import Scope
 from billcore.commands.signup import start_or_wait
+from billcore.commands.unused import act_with_credit
 from billcore.domain.bill import record
 from billcore.domain.lifecycle import close
 from billcore.domain.states import BILLING, Event, State

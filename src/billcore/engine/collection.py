@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from billcore.commands.attempts import attempt, usable_method
-from billcore.commands.billing import number_issued
+from billcore.commands.bill import number_issued
 from billcore.commands.cancellation import cancel_now
 from billcore.commands.facts import facts_for
 from billcore.commands.scope import Scope

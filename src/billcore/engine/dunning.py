@@ -5,11 +5,11 @@ from datetime import datetime
 
 from attrs import evolve
 
-from billcore.commands.billing import bill_steps, number, number_notes
+from billcore.commands.bill import bill_steps, number, number_notes
 from billcore.commands.facts import load_facts
 from billcore.commands.payment_methods import retry_overdue
 from billcore.commands.scope import Scope
-from billcore.domain.bill import record
+from billcore.domain.bill import record_change
 from billcore.domain.dunning import DunningCase, is_over, next_step
 from billcore.domain.event import StateChange
 from billcore.domain.invoice import Invoice
@@ -92,7 +92,7 @@ def _leave_unpaid(scope: Scope, sub: Subscription, at: datetime) -> None:
     if sub.state == "unpaid":
         return
     scope.writes.put(planned(evolve(sub, state="unpaid", previous_state=None)))
-    scope.writes.add(
-        StateChange(scope.new_id("chg"), sub.customer_id, sub.id, sub.state, "unpaid", at, "dunning_ended", "engine")
+    change = StateChange(
+        scope.new_id("chg"), sub.customer_id, sub.id, sub.state, "unpaid", at, "dunning_ended", "engine"
     )
-    record(scope.writes, scope.new_id, sub.customer_id, at, "subscription.unpaid", sub.id)
+    record_change(scope.writes, scope.new_id, change)

@@ -1,4 +1,4 @@
-"""Who makes an attempt right now, and whether he still can: a process that has ended holds nothing back (A3)."""
+"""Who makes an attempt right now, and whether he still can: a process that has ended holds nothing back."""
 
 import os
 import socket
@@ -11,7 +11,7 @@ def own_name() -> str:
 
 
 def has_ended(owner: str | None) -> bool:
-    """Whether the owner of a lease is a process of this machine that is there no more; in doubt it is.
+    """Whether the owner of a lease is a process of this machine that is there no more; in doubt False.
 
     A number that was given out again only makes others wait until the lease runs out.
     """

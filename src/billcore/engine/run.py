@@ -11,7 +11,7 @@ from billcore.engine.agenda import Agenda, Due, read_agenda
 from billcore.engine.collection import collect, send
 from billcore.engine.dunning import do_steps
 from billcore.engine.resolving import resolve
-from billcore.engine.work import Workplace, uncollected
+from billcore.engine.work import Workplace, without_garbage_collection
 from billcore.store import invoice as invoices
 from billcore.store.types import text_to_instant
 
@@ -74,7 +74,7 @@ def run(
             break
         if place.clock.simulated and agenda.first > place.clock.now():
             place.clock.advance(agenda.first)
-        with uncollected():
+        with without_garbage_collection():
             _do(place, agenda, done)
         watch(Progress(agenda.first, sum(done), len(agenda)))
     return _report(until, done)

@@ -22,7 +22,7 @@ OpenScope = Callable[[Transaction, datetime], Scope]
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
+def without_garbage_collection() -> Iterator[None]:
     """Python's cycle collector waits while a batch is worked on, and goes on as before afterwards.
 
     A batch makes a hundred thousand values that live until its end and refer to each other without cycles: the

@@ -8,6 +8,10 @@
 
 Implementations are called one by one in the order of the plugins' names. One that raises, hangs or answers
 nonsense is left out and named; the others count.
+
+This version calls `register_gateways`, `register_commands` and `on_events`. The other registrations are kept and
+listed, and nothing is done with them yet; the questions (`invoice_lines`, `payment_routing`, `allow`,
+`dunning_policy`) are settled as contracts, but not asked.
 """
 
 # ruff: noqa: ARG001  a hookspec is its signature and its docstring

@@ -1,0 +1,168 @@
+"""From steps to writes: groups what falls due together, bills and issues it, and numbers the documents."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from billcore.commands.scope import Scope
+from billcore.domain.bill import Bill, issue, issue_note, make_bill, put_subscription, record_change, use_coupons
+from billcore.domain.credit import Credit
+from billcore.domain.customer import Customer
+from billcore.domain.invoice import CreditNote, Invoice, Line
+from billcore.domain.step import Step
+from billcore.domain.subscription import Subscription
+from billcore.domain.values import evolve
+from billcore.store import invoice as invoices
+from billcore.store import usage as usage_store
+
+Credits = dict[str, list[Credit]]
+
+
+def net_terms(sub: Subscription, scope: Scope) -> int:
+    """Days from issue to due: the subscription's own, or the site's for its collection (behaviour 7.3)."""
+    if sub.net_terms is not None:
+        return sub.net_terms
+    if sub.collection == "automatic":
+        return scope.settings.net_terms_automatic
+    return scope.settings.net_terms_remittance
+
+
+def together(step: Step, due: datetime, scope: Scope) -> tuple[object, ...]:
+    """What has to be the same for two steps to share an invoice (behaviour 8.3)."""
+    sub = step.subscription
+    alone = "" if scope.settings.consolidate else sub.id
+    return (sub.customer_id, sub.currency, sub.collection, net_terms(sub, scope), due, step.collects, alone)
+
+
+def bill_steps(
+    scope: Scope,
+    steps: Sequence[tuple[Step, datetime]],
+    customers: Mapping[str, Customer],
+    credits: Credits,
+    at: Mapping[str, datetime],
+) -> list[Invoice]:
+    """Bill and issue the steps, each with the instant it was due; returns the invoices, not numbered yet.
+
+    `at` is when each subscription's step happens, by id. `credits` are the open ones by customer, drawn on in
+    order. Everything is put into the scope's writes but the documents themselves: `number` does that.
+    """
+    groups: dict[tuple[object, ...], list[Step]] = {}
+    for step, due in steps:
+        groups.setdefault(together(step, due, scope), []).append(step)
+    made = []
+    for group in groups.values():
+        customer = customers[group[0].subscription.customer_id]
+        now = at[group[0].subscription.id]
+        bill = make_bill(group, customer, scope.site, now, scope.new_id)
+        invoice = _issue(scope, bill, group[0], customer, credits, now)
+        if invoice is not None:
+            made.append(invoice)
+        invoice_id = invoice.id if invoice is not None else None
+        for step in group:
+            write_step(scope, use_coupons(step, bill.used), invoice_id, bill)
+    return made
+
+
+def write_step(scope: Scope, step: Step, invoice_id: str | None, bill: Bill) -> None:
+    """Put one step's own records into the writes."""
+    if step.subscription != step.before:
+        put_subscription(scope.writes, step.subscription, step.before)
+    if step.renewal is not None:
+        scope.writes.add(evolve(step.renewal, invoice_id=invoice_id))
+    for change in step.changes:
+        record_change(scope.writes, scope.new_id, change)
+    if step.usage and step.usage_until is not None:
+        usage_store.mark_billed(scope.tx, _usage_marks(step, _lines(bill)))
+
+
+def _usage_marks(step: Step, lines: Sequence[Line]) -> list[tuple[str, str, datetime]]:
+    """Which line bills which events: late ones have a line without a period, before the current one's start."""
+    assert step.usage_until is not None
+    used = [line for line in lines if line.kind == "usage"]
+    current = {line.item_id: line for line in used if line.start is not None}
+    late = {line.item_id: line for line in used if line.start is None}
+    marks = []
+    for item in step.usage:
+        now, before = current.get(item), late.get(item)
+        if now is not None and now.start is not None and before is not None:
+            marks.append((before.id, item, now.start))
+        line = now or before
+        marks.append((line.id if line is not None else f"free:{step.subscription.id}", item, step.usage_until))
+    return marks
+
+
+def number(scope: Scope, documents: Sequence[Invoice]) -> None:
+    """Number new invoices and the notes in the writes, in their order, and put them into the writes.
+
+    The counter of each series is moved once, right before the write (behaviour 8.5).
+    """
+    open_ones = [invoice for invoice in documents if invoice.status != "draft"]
+    _number_series(scope, open_ones)
+    for invoice in documents:
+        if invoice.status == "draft":
+            scope.writes.add(invoice, *invoice.lines)
+
+
+def number_notes(scope: Scope) -> None:
+    """Number the credit notes in the writes."""
+    notes = [note for note in scope.writes.new(CreditNote) if isinstance(note, CreditNote)]
+    waiting = [note for note in notes if note.number is None]
+    if waiting:
+        first = invoices.take_numbers(scope.tx, "CN", len(waiting))
+        for place, note in enumerate(waiting):
+            scope.writes.put(evolve(note, number=first + place, number_text=f"CN-{first + place}"))
+
+
+def number_issued(scope: Scope, invoice: Invoice) -> Invoice:
+    """Give a stored draft that was just issued its number."""
+    first = invoices.take_numbers(scope.tx, invoice.series, 1)
+    return evolve(invoice, number=first, number_text=number_text(scope, invoice, first))
+
+
+def number_text(scope: Scope, invoice: Invoice, value: int) -> str:
+    """The number as it is printed, by the setting invoice_number."""
+    year = invoice.issued_at.year if invoice.issued_at is not None else 0
+    return scope.settings.invoice_number.format(series=invoice.series, year=year, number=value)
+
+
+def _number_series(scope: Scope, documents: Sequence[Invoice]) -> None:
+    by_series: dict[str, list[Invoice]] = {}
+    for invoice in documents:
+        by_series.setdefault(invoice.series, []).append(invoice)
+    for series, mine in by_series.items():
+        first = invoices.take_numbers(scope.tx, series, len(mine))
+        for place, invoice in enumerate(mine):
+            value = first + place
+            scope.writes.add(
+                evolve(invoice, number=value, number_text=number_text(scope, invoice, value)), *invoice.lines
+            )
+
+
+def _issue(scope: Scope, bill: Bill, first: Step, customer: Customer, credits: Credits, at: datetime) -> Invoice | None:
+    if bill.note is not None:
+        issue_note(bill.note, at, scope.writes, scope.new_id)
+        return None
+    if bill.invoice is None:
+        return None
+    issued = issue(
+        bill.invoice,
+        credits.get(customer.id, ()),
+        net_terms(first.subscription, scope),
+        at,
+        first.collects,
+        scope.site,
+        scope.writes,
+        scope.new_id,
+    )
+    if not first.collects and issued.due > 0:
+        # Dunning is over: the invoice is owed like the others, but nothing is charged for it (behaviour 5).
+        now = issued.due_at == at
+        issued = evolve(issued, overdue=now, collect_at=None if now else issued.due_at)
+    if issued.credited and customer.id in credits:
+        drawn = {credit.id: credit for credit in scope.writes.changed(Credit) if isinstance(credit, Credit)}
+        credits[customer.id] = [drawn.get(credit.id, credit) for credit in credits[customer.id]]
+    return issued
+
+
+def _lines(bill: Bill) -> Sequence[Line]:
+    document = bill.invoice or bill.note
+    return document.lines if document is not None else ()
