@@ -1,7 +1,7 @@
 """Whatever is given to a verb, it does its work or refuses it; a refusal changes nothing (F31, F40)."""
 
 import sqlite3
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 
 import pytest
@@ -276,3 +276,27 @@ def test_nothing_is_no_value_for_what_is_needed() -> None:
     ):
         refused = refusal(getattr(getattr(billing, noun), verb), **arguments)
         assert refused.code == "invalid_value" and "cannot be nothing" in refused.message
+
+
+LOOP = {}
+LOOP["products"] = LOOP
+
+
+@pytest.mark.parametrize(
+    ("catalog", "path"),
+    [
+        ({"products": [{"code": "x", "prices": [{"code": "x-m", "amount": 49.5}]}]}, "products[0].prices[0].amount"),
+        ({"products": [{"code": "x", "name": time(1)}]}, "products[0].name"),
+        ({"products": [{"code": "x", "name": b"x"}]}, "products[0].name"),
+        ({"products": [{"code": "x", "name": "\ud800"}]}, "products[0].name"),
+        ({"coupons": object()}, "coupons"),
+        (LOOP, "products.products"),
+    ],
+)
+def test_what_no_catalog_file_could_hold_is_named_by_its_key_path(catalog, path) -> None:
+    """Python programs give floats first of all."""
+    billing = books()
+    before = dump(billing)
+    refused = refusal(billing.catalog.apply, catalog)
+    assert refused.code == "catalog_invalid" and path in refused.message
+    assert dump(billing) == before

@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
+from numbers import Real
 from typing import Annotated, Any, Final, Literal, TypedDict
 
 from attrs import frozen
 
 from billcore.domain.money import Money
 from billcore.domain.periods import Duration, from_local
-from billcore.errors import InvalidValue
+from billcore.errors import FileInvalid, InvalidValue
 from billcore.settings import LONGEST_TERMS
 
 
@@ -241,7 +242,33 @@ def _custom(value: Any, _zone: str) -> dict[str, str]:
 def _document(value: Any, _zone: str) -> Mapping[str, object]:
     if not isinstance(value, Mapping):
         raise InvalidValue("This is not a catalog.", remedy="Give a file or its tables.")
+    _check_parts(value, "", 0)
     return value
+
+
+def _check_parts(value: object, path: str, depth: int) -> None:
+    """A program may give what no file holds: such a value is named by its key path."""
+    if depth > 20:
+        raise FileInvalid(
+            "catalog_invalid", f"{path[:100]}… is nested too deeply.", remedy="Use fewer levels.", path=path
+        )
+    match value:
+        case Mapping():
+            for key, part in value.items():
+                _check_parts(part, f"{path}.{key}" if path else str(key), depth + 1)
+        case list() | tuple() | set() | frozenset():
+            for place, part in enumerate(value):
+                _check_parts(part, f"{path}[{place}]", depth + 1)
+        case None | str() | int() | Decimal() | date():
+            return
+        case _:
+            kind = "is a float; floats lose cents" if isinstance(value, Real) else "has no place in a catalog"
+            raise FileInvalid(
+                "catalog_invalid",
+                f"{path} = {value!r:.100} {kind}.",
+                remedy=f'Write it in quotes: "{value!s:.100}".',
+                path=path,
+            )
 
 
 Text = Annotated[str, Kind("text", "TEXT", _text)]
