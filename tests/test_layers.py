@@ -1,11 +1,13 @@
 """What each floor may import from outside. import-linter holds the order of the floors themselves."""
 
+import ast
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.project import ROOT, imported, name, sources
+from tests.project import ROOT, imported, name, sources, tree
 
 # Who may import a package of others. A missing package here is a missing decision.
 ALLOWED = {
@@ -48,6 +50,17 @@ def test_a_plugin_sees_only_the_contract(path: Path) -> None:
     reached = [module for module in imported(path) if module.split(".")[0] == "billcore"]
     allowed = ("billcore.plugins", "billcore.testing", "billcore.hookimpl")
     assert [m for m in reached if not m.startswith(allowed)] == []
+
+
+# Where statements are written. The proofs are queries and stand beside their laws; the benchmark counts rows.
+SPEAK_SQL = ("src/billcore/store/", "src/billcore/engine/proofs/", "src/billcore/bench/")
+STATEMENT = re.compile(r"\b(SELECT|INSERT INTO|UPDATE|DELETE FROM|PRAGMA)\b.*", re.DOTALL)
+
+
+@pytest.mark.parametrize("path", [p for p in core if not name(p).startswith(SPEAK_SQL)], ids=name)
+def test_sql_is_written_in_the_store(path: Path) -> None:
+    texts = [node.value for node in ast.walk(tree(path)) if isinstance(node, ast.Constant)]
+    assert [text for text in texts if isinstance(text, str) and STATEMENT.match(text.strip())] == []
 
 
 # What needs no I/O of any kind cannot need these.

@@ -48,7 +48,6 @@ CODES = frozenset(
         "gateway_unknown",
         "unsupported_capability",
         # ourselves
-        "books_unbalanced",
         "internal",
     }
 )

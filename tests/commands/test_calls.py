@@ -185,6 +185,12 @@ def test_reading_verbs_write_nothing() -> None:
     assert dump(billing) == before
 
 
+def test_a_state_that_there_is_not_is_refused_and_lists_nothing() -> None:
+    """An empty list would say that nobody is in it."""
+    refused = refusal(books().subscriptions.list, state="cancelled")
+    assert refused.code == "invalid_value" and "canceled" in refused.remedy
+
+
 def test_too_many_or_wrong_parameters_are_named() -> None:
     billing = books()
     assert refusal(billing.customers.get).code == "invalid_parameter"

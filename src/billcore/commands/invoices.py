@@ -1,7 +1,6 @@
 """Invoices: what customers owe, and what would be billed next."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 from attrs import frozen
 
@@ -12,7 +11,7 @@ from billcore.commands.scope import Scope, not_found
 from billcore.commands.unused import act_with_credit
 from billcore.commands.verb import Noun, verb
 from billcore.domain.bill import make_bill
-from billcore.domain.invoice import CreditNote, Invoice
+from billcore.domain.invoice import CreditNote, Invoice, InvoiceStatus
 from billcore.errors import Refused
 from billcore.store import invoice as store
 
@@ -44,7 +43,7 @@ class Invoices(Noun):
         scope: Scope,
         *,
         customer: CustomerRef | None = None,
-        status: Literal["draft", "open", "paid", "void", "uncollectible"] | None = None,
+        status: InvoiceStatus | None = None,
         newest: Flag = False,
         after: InvoiceRef | None = None,
         limit: Count = 50,

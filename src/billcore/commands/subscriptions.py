@@ -40,8 +40,8 @@ from billcore.commands.verb import Noun, verb
 from billcore.domain.bill import make_bill, record
 from billcore.domain.lifecycle import activate, hold, resume, schedule_cancel, uncancel
 from billcore.domain.payment import Payment
-from billcore.domain.states import check
-from billcore.domain.subscription import Subscription
+from billcore.domain.states import State, check
+from billcore.domain.subscription import FirstCharge, Subscription, Unused
 from billcore.errors import InvalidValue, Refused
 from billcore.store import invoice as invoices
 from billcore.store import payment as payments
@@ -66,7 +66,7 @@ class Subscriptions(Noun):
         coupons: Codes | None = None,
         custom: Custom | None = None,
         billing_day: BillingDay | None = None,
-        first_charge: Literal["prorated", "full", "none"] = "prorated",
+        first_charge: FirstCharge = "prorated",
         trial_until: Instant | None = None,
         starts_at: Instant | None = None,
         next_billing_at: Instant | None = None,
@@ -184,7 +184,7 @@ class Subscriptions(Noun):
         subscription: SubscriptionRef,
         *,
         resume_at: Instant | None = None,
-        unused: Literal["forfeit", "credit", "extend"] = "forfeit",
+        unused: Unused = "forfeit",
         **options: Unpack[Options],
     ) -> Subscription:
         """Stop a subscription on purpose until it is resumed, by hand or at `resume_at`; add-ons hold with it.
@@ -257,7 +257,7 @@ class Subscriptions(Noun):
         scope: Scope,
         *,
         customer: CustomerRef | None = None,
-        state: Text | None = None,
+        state: State | None = None,
         after: SubscriptionRef | None = None,
         limit: Count = 50,
     ) -> list[Subscription]:

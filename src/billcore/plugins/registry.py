@@ -6,7 +6,7 @@ the plugins' names and each in its own try: pluggy itself would stop at the firs
 
 import os
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
 from importlib import import_module
@@ -143,16 +143,27 @@ class Registry:
         """The names of the gateways that are there."""
         return self._names("gateway")
 
-    def events(self, batch: Sequence[Event], *, only: Collection[str] | None = None) -> tuple[PluginFailure, ...]:
-        """Tell every plugin (or those named in `only`) what happened; returns the plugins that failed."""
-        return self._ask("on_events", {"events": tuple(batch)}, only).failures
+    def events(self, batch: Sequence[Event]) -> tuple[PluginFailure, ...]:
+        """Tell every plugin what happened; returns the plugins that failed."""
+        return self.ask("on_events", events=tuple(batch)).failures
 
-    def ask(self, question: str, **arguments: object) -> Asked:
-        """Put a question (`invoice_lines`, `payment_routing`, `allow`, `dunning_policy`) to every plugin.
+    def ask(self, hook: str, **arguments: object) -> Asked:
+        """Call a hook of every plugin that has it, a question above all.
 
         The answers are what the plugins returned: who asks checks them.
         """
-        return self._ask(question, arguments, None)
+        answers: dict[str, object] = {}
+        failures: list[PluginFailure] = []
+        for name, plugin in self._plugins().items():
+            if hook not in plugin.hooks:
+                continue
+            # On a thread of its own a plugin can neither hang us nor be mistaken for Ctrl-C.
+            answer = call_within(self._deadline_s, _called(plugin.hooks[hook], arguments))
+            if isinstance(answer, Raised):
+                failures.append(plugin.failed(answer.error, hook))
+            else:
+                answers[name] = answer.value
+        return Asked(answers, tuple(failures))
 
     def commands(self, name: str, cli: object) -> None:
         """Let the plugin `name` add its commands to the click group `cli`."""
@@ -182,20 +193,6 @@ class Registry:
     def report(self) -> tuple[PluginRow, ...]:
         """Every plugin found, by name, disabled and failed ones included."""
         return tuple(_row(plugin) for plugin in self._plugins().values())
-
-    def _ask(self, hook: str, arguments: Mapping[str, object], only: Collection[str] | None) -> Asked:
-        answers: dict[str, object] = {}
-        failures: list[PluginFailure] = []
-        for name, plugin in self._plugins().items():
-            if hook not in plugin.hooks or (only is not None and name not in only):
-                continue
-            # On a thread of its own a plugin can neither hang us nor be mistaken for Ctrl-C.
-            answer = call_within(self._deadline_s, _called(plugin.hooks[hook], arguments))
-            if isinstance(answer, Raised):
-                failures.append(plugin.failed(answer.error, hook))
-            else:
-                answers[name] = answer.value
-        return Asked(answers, tuple(failures))
 
     def _names(self, family: str) -> tuple[str, ...]:
         return tuple(

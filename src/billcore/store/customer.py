@@ -61,7 +61,8 @@ def delete(tx: Transaction, customer_id: str) -> None:
 
 def method(tx: Transaction, ref: str) -> PaymentMethod | None:
     """The payment method with this id or reference."""
-    row = tx.one(f"{_METHOD.select} WHERE id = ? OR reference = ?", [ref, ref])
+    row = tx.one(f"{_METHOD.select} WHERE id = ?", [ref]) if ref.startswith("pm_") else None
+    row = row or tx.one(f"{_METHOD.select} WHERE reference = ?", [ref])
     return _METHOD.load(row) if row else None
 
 

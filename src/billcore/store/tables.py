@@ -65,7 +65,6 @@ catalog = Table(
     string("owner"),
     string("custom_of"),
     UniqueConstraint("kind", "code", "version", name="billcore_catalog_version"),
-    partial_index("billcore_catalog_custom", "custom_of", where="custom_of IS NOT NULL"),
 )
 
 customers = Table(
@@ -91,8 +90,6 @@ customers = Table(
     string("default_method_id"),
     Column("custom_fields", JsonText, nullable=False),
     Column("version", Integer, nullable=False),
-    Index("billcore_customers_name", "name"),
-    Index("billcore_customers_email", "email"),
 )
 
 payment_methods = Table(
@@ -104,7 +101,7 @@ payment_methods = Table(
     string("kind", nullable=False),
     string("token", nullable=False),
     Column("created_at", Instant, nullable=False),
-    string("reference"),
+    Column("reference", Text, unique=True),
     string("gateway_id"),
     string("brand"),
     string("last4"),

@@ -75,7 +75,6 @@ def _customers() -> None:
         *optional(sa.Text(), "owner", "custom_of"),
         sa.UniqueConstraint("kind", "code", "version", name="billcore_catalog_version"),
     )
-    index("catalog", "custom", "custom_of", where="custom_of IS NOT NULL")
     table(
         "customers",
         *required(sa.Text(), "id", "reference"),
@@ -91,8 +90,6 @@ def _customers() -> None:
         *required(sa.Integer(), "version"),
         sa.UniqueConstraint("reference", name="billcore_customers_reference_key"),
     )
-    index("customers", "email", "email")
-    index("customers", "name", "name")
     table(
         "payment_methods",
         *required(sa.Text(), "id", "customer_id", "gateway", "kind", "token"),
@@ -100,6 +97,7 @@ def _customers() -> None:
         *optional(sa.Text(), "reference", "gateway_id", "brand", "last4", "expires_on", "fingerprint"),
         *required(sa.Text(), "status"),
         reference("payment_methods", "customer_id", "customers"),
+        sa.UniqueConstraint("reference", name="billcore_payment_methods_reference_key"),
     )
     index("payment_methods", "customer", "customer_id")
 
