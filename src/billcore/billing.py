@@ -11,7 +11,7 @@ from billcore.clock import Clock, SimulatedClock, SystemClock, after
 from billcore.commands.catalog import CatalogNoun
 from billcore.commands.customers import Customers
 from billcore.commands.invoices import Invoices
-from billcore.commands.parameters import name_of
+from billcore.commands.parameters import instant, name_of, named
 from billcore.commands.payment_methods import PaymentMethods
 from billcore.commands.payments import Payments
 from billcore.commands.scope import Scope
@@ -118,7 +118,7 @@ class Billing:
         On a simulated clock time moves to `until`, each piece of work at its own instant; on the system clock
         `until` cannot lie in the future. `watch` is told after every batch, `stop` is asked between batches.
         """
-        end = until or self.clock.now()
+        end = self.clock.now() if until is None else self._instant(until)
         if not self.clock.simulated and end > self.clock.now():
             self.clock.advance(end)
         report = run(self._workplace(), end, watch=watch, stop=stop)
@@ -136,7 +136,7 @@ class Billing:
     def explain(self, document: str, line: str | None = None) -> DocumentExplanation:
         """Every amount of an invoice or credit note derived again; `line` is its place, id or code. NotFound."""
         with self._reading() as scope:
-            return explain(scope, document, line)
+            return explain(scope, named("document", document), line)
 
     def doctor(self) -> Checkup:
         """Everything that is stuck or waits for somebody, with what to do about it."""
@@ -146,7 +146,7 @@ class Billing:
     def unpark(self, ref: str) -> Subscription | Payment:
         """Let the next run try a parked subscription again, or ask for a payment in doubt; NotFound, Refused."""
         with self.unit() as scope:
-            return unpark(scope, ref, self.actor)
+            return unpark(scope, named("ref", ref), self.actor)
 
     def unit(self) -> AbstractContextManager[Scope]:
         """One transaction for the own functions of many verbs; what they made is saved at its end."""
@@ -293,6 +293,11 @@ class Billing:
             journal.save_settings(tx, wanted.to_mapping())
             self._bump(tx)
         return meta
+
+    def _instant(self, given: datetime) -> datetime:
+        """An instant as verbs take it: local to the site's zone where it has none of its own."""
+        with self._reading() as scope:
+            return instant(given, scope.settings.timezone)
 
     @contextmanager
     def _reading(self) -> Iterator[Scope]:

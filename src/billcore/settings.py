@@ -225,10 +225,21 @@ def _read_flag(setting: str, value: object) -> bool:
     return value
 
 
+_IN_TEN_YEARS = {
+    "second": 315_360_000,
+    "minute": 5_256_000,
+    "hour": 87_600,
+    "day": 3_650,
+    "week": 520,
+    "month": 120,
+    "year": 10,
+}
+
+
 def _read_duration(setting: str, value: object) -> str:
     found = DURATION.fullmatch(value) if isinstance(value, str) else None
-    if found is None or int(found[1]) == 0:
-        raise _invalid(setting, value, 'a positive duration like "3 days" or "23 hours"')
+    if found is None or int(found[1]) == 0 or int(found[1]) > _IN_TEN_YEARS[found[2]]:
+        raise _invalid(setting, value, 'a positive duration like "3 days" or "23 hours", up to 10 years')
     count = int(found[1])
     return f"{count} {found[2]}" if count == 1 else f"{count} {found[2]}s"
 

@@ -300,3 +300,50 @@ def test_what_no_catalog_file_could_hold_is_named_by_its_key_path(catalog, path)
     refused = refusal(billing.catalog.apply, catalog)
     assert refused.code == "catalog_invalid" and path in refused.message
     assert dump(billing) == before
+
+
+@pytest.mark.parametrize("when", ["", "soon", 1, object(), date.max, datetime.max.replace(tzinfo=UTC)])
+def test_a_run_up_to_no_instant_is_refused(when) -> None:
+    billing = books()
+    assert refusal(billing.run, when).code == "invalid_value"
+
+
+def test_a_run_takes_an_instant_as_verbs_do() -> None:
+    billing = books(timezone="Europe/Berlin")
+    for when in ("2026-02-01", date(2026, 2, 1), day("01-31T23:00")):
+        assert billing.run(when).until == day("01-31T23:00")
+
+
+@pytest.mark.parametrize("ref", [None, 1, "", "\ud800", b"x"])
+def test_what_names_nothing_is_neither_explained_nor_unparked(ref) -> None:
+    billing = books()
+    assert refusal(billing.explain, ref).code == "invalid_value"
+    assert refusal(billing.unpark, ref).code == "invalid_value"
+
+
+@pytest.mark.parametrize("redeem_by", [date.min, date.max, "0001-01-01", "9999-12-31T23:59:59-14:00"])
+def test_a_date_in_a_catalog_can_be_stored_in_every_zone(redeem_by) -> None:
+    """What cannot be read again would keep the whole store from opening."""
+    billing = books(timezone="America/New_York")
+    before = dump(billing)
+    catalog = {"coupons": [{"code": "EVER", "percent_off": "10", "redeem_by": redeem_by}]}
+    assert refusal(billing.catalog.apply, catalog).code == "catalog_invalid"
+    assert dump(billing) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("not_found_after", "9000 years"),
+        ("signup_expires_after", "99999999999 years"),
+        ("not_found_after", "88000 hours"),
+    ],
+)
+def test_a_setting_that_leads_out_of_the_calendar_is_refused(name, value) -> None:
+    """A run would stop at the first payment in doubt."""
+    assert refusal(books().settings.set, name, value).code == "invalid_value"
+    assert refusal(books, **{name: value}).code == "invalid_value"
+
+
+def test_dunning_in_thousands_of_years_is_refused() -> None:
+    assert refusal(books, dunning={"retry_after": ["1 day", "9000 years"]}).code == "invalid_value"

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, Literal, TypedDict
 
 from attrs import frozen
 
+from billcore.domain.instants import FIRST_YEAR, LAST_YEAR, is_usable
 from billcore.domain.money import Money
 from billcore.domain.periods import Duration, from_local
 from billcore.errors import FileInvalid, InvalidValue
@@ -48,6 +49,14 @@ class Kind:
     convert: Callable[[Any, str], Any]
     repeated: bool = False
     keyed: bool = False
+
+
+def named(what: str, value: object) -> str:
+    """The text that names a record, or the id of the record given; raises InvalidValue."""
+    try:
+        return _ref(value, "")
+    except InvalidValue as error:
+        raise InvalidValue(f"{what}: {error.message}", remedy=error.remedy, parameter=what) from None
 
 
 REFERENCE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -121,10 +130,6 @@ def _amount(value: Any, zone: str) -> Decimal | Money:
     return _decimal(value, zone)
 
 
-FIRST_YEAR, LAST_YEAR = 1900, 9000
-"""Years in which instants are taken: whatever is counted from them, in any zone, still has a place in a calendar."""
-
-
 def instant(value: Any, zone: str) -> datetime:
     """An instant: an aware datetime, a date (00:00 local), or such a text; local to `zone` without an offset."""
     if isinstance(value, str):
@@ -136,7 +141,7 @@ def instant(value: Any, zone: str) -> datetime:
             ) from None
     if not isinstance(value, date):
         raise InvalidValue(f"{value!r:.200} is not a date or instant.", remedy="Write 2026-01-31.")
-    if not FIRST_YEAR <= value.year <= LAST_YEAR:
+    if not is_usable(value):
         raise InvalidValue(
             f"The year {value.year} is out of range.", remedy=f"Use a year from {FIRST_YEAR} to {LAST_YEAR}."
         )

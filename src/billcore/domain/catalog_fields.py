@@ -9,7 +9,7 @@ from typing import TypeVar
 from attrs import frozen
 
 from billcore.domain.catalog import Periods, did_you_mean
-from billcore.domain.instants import from_local
+from billcore.domain.instants import FIRST_YEAR, LAST_YEAR, from_local, is_usable
 from billcore.domain.money import exponent, parse_minor
 from billcore.domain.periods import Duration
 from billcore.errors import FileInvalid, InvalidValue
@@ -268,6 +268,10 @@ def instant(zone: str) -> Parser[datetime]:
             moment = datetime(moment.year, moment.month, moment.day)  # noqa: DTZ001 - local, as the file says
         if not isinstance(moment, datetime) or moment.microsecond:
             raise _no_date(value, path)
+        if not is_usable(moment):
+            raise invalid(
+                path, f"The year {moment.year} is out of range.", f"Use a year from {FIRST_YEAR} to {LAST_YEAR}."
+            )
         if moment.tzinfo is not None:
             return moment.astimezone(UTC)
         local = moment

@@ -7,6 +7,9 @@ from zoneinfo import ZoneInfo
 from billcore.errors import InvalidValue
 from billcore.settings import TIME_OF_DAY
 
+FIRST_YEAR, LAST_YEAR = 1900, 9000
+"""Years in which instants are taken: what is counted from them, in any zone, still has a place in a calendar."""
+
 _MONTH_DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
@@ -70,6 +73,12 @@ def instant_text(at: datetime) -> str:
     return f"{at.isoformat()[:19]}Z"
 
 
+def local_text(at: datetime, zone: str) -> str:
+    """A local date for people, with the time of day where it is not midnight: "2026-01-31", "2026-01-31 10:00"."""
+    local = to_local(at, zone)
+    return f"{local:%Y-%m-%d}" if local.hour == local.minute == 0 else f"{local:%Y-%m-%d %H:%M}"
+
+
 def days_in_month(year: int, month: int) -> int:
     """The number of days of a month, leap years included."""
     if month == 2 and year % 4 == 0 and (year % 100 != 0 or year % 400 == 0):
@@ -94,6 +103,11 @@ def in_month(local: datetime, index: int, day: int) -> datetime:
     if day > 28:
         day = min(day, days_in_month(year, month))
     return local.replace(year=year, month=month, day=day)
+
+
+def is_usable(day: date) -> bool:
+    """Whether a date that somebody gives lies in the years from FIRST_YEAR to LAST_YEAR."""
+    return FIRST_YEAR <= day.year <= LAST_YEAR
 
 
 def out_of_calendar() -> InvalidValue:
