@@ -27,9 +27,10 @@ def read_text(path: str | Path) -> str:
     """The text of a file in UTF-8, a byte order mark left out; raises FileInvalid file_unreadable."""
     file = Path(path)
     try:
-        if file.is_file() and file.stat().st_size > MOST_BYTES:
+        with file.open("rb") as opened:  # A device or pipe may have no end.
+            data = opened.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
             raise _unreadable(str(path), "is larger than 64 MB", "Split it.")
-        data = file.read_bytes()
     except FileNotFoundError as error:
         raise _unreadable(str(path), "does not exist", "Check the path.") from error
     except IsADirectoryError as error:

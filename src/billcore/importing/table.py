@@ -82,7 +82,7 @@ def _check_columns(path: Path, mapping: ImportMapping, names: Sequence[str]) -> 
     for key, column in mapping.columns():
         if column in names:
             continue
-        near = get_close_matches(column, names, 1)
+        near = get_close_matches(column[:100], names, 1)
         other = next((sign for sign in ";\t|," if sign != mapping.delimiter and sign in names[0]), None)
         if len(names) == 1 and other is not None:
             remedy = f"Its columns are separated by {other!r}: set file.delimiter in the mapping."
@@ -92,7 +92,7 @@ def _check_columns(path: Path, mapping: ImportMapping, names: Sequence[str]) -> 
             remedy = f"It has: {', '.join(names[:20])}."
         raise FileInvalid(
             "import_invalid",
-            f"{mapping.name}: {key} needs the column {column!r}, which {path.name} does not have.",
+            f"{mapping.name}: {key} needs the column {column!r:.100}, which {path.name} does not have.",
             remedy=remedy,
             path=key,
             column=column,
@@ -101,6 +101,10 @@ def _check_columns(path: Path, mapping: ImportMapping, names: Sequence[str]) -> 
 
 def _check_text(path: Path, encoding: str) -> str:
     """The digest of the contents; raises for what is not text in this encoding, naming the line."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise FileInvalid(
+            "file_unreadable", f"{path} is no file but a pipe or device.", remedy="Save it as a file: it is read twice."
+        )
     digest = blake2b(digest_size=16)
     decoder = codecs.getincrementaldecoder(encoding)()
     lines = 1
