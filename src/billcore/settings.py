@@ -9,7 +9,7 @@ from string import Formatter
 from typing import Any, Literal, get_args, get_origin
 from zoneinfo import ZoneInfo
 
-from attrs import Attribute, evolve, field, fields, frozen
+from attrs import Attribute, asdict, evolve, field, fields, frozen
 
 from billcore.errors import InvalidValue
 
@@ -206,14 +206,6 @@ def _matching(setting: str, value: object, pattern: re.Pattern[str], expected: s
     return value
 
 
-def _read_currency(setting: str, value: object) -> str:
-    return _matching(setting, value, _CURRENCY, 'an ISO 4217 code like "USD"')
-
-
-def _read_time(setting: str, value: object) -> str:
-    return _matching(setting, value, TIME_OF_DAY, 'a local time like "09:30"')
-
-
 def _read_engine(setting: str, value: object) -> str | None:
     name = _matching(setting, value, _NAME, 'a tax engine\'s name, or "none"')
     return None if name == "none" else name
@@ -360,8 +352,8 @@ def _read_invoice_number(setting: str, value: object) -> str:
 
 _CHECKED: Mapping[str, _Reader] = {
     "timezone": _read_timezone,
-    "currency": _read_currency,
-    "billing_time": _read_time,
+    "currency": partial(_matching, pattern=_CURRENCY, expected='an ISO 4217 code like "USD"'),
+    "billing_time": partial(_matching, pattern=TIME_OF_DAY, expected='a local time like "09:30"'),
     "tax_fallback": _read_engine,
     "tax_wait": _read_duration,
     "signup_expires_after": _read_duration,
@@ -397,13 +389,6 @@ def _plain(settings: Settings, name: str) -> object:
     value: object = getattr(settings, name)
     if value is None:
         return "none"
-    if isinstance(value, DunningPolicy):
-        return {"retry_after": list(value.retry_after), "final": value.final}
-    if isinstance(value, Seller):
-        return {
-            "country": value.country,
-            "region": value.region,
-            "vat_number": value.vat_number,
-            "registrations": list(value.registrations),
-        }
+    if isinstance(value, DunningPolicy | Seller):
+        return {key: list(part) if isinstance(part, tuple) else part for key, part in asdict(value).items()}
     return list(value) if isinstance(value, tuple) else value
