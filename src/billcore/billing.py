@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from billcore.clock import Clock, SimulatedClock, SystemClock, after
 from billcore.commands.catalog import CatalogNoun
@@ -125,8 +125,7 @@ class Billing:
         if self.clock.simulated and not report.stopped and end > self.clock.now():
             self.clock.advance(end)
         self._keep_clock()
-        self._deliver_events()
-        return report
+        return evolve(report, problems=self._deliver_events())
 
     def verify(self, watch: ProofWatcher = lambda _what, _done: None) -> Proof:
         """Prove everything that must hold of the books (behaviour 10); changes nothing, memory stays flat."""
@@ -330,15 +329,19 @@ class Billing:
             with self.database.transaction() as tx:
                 journal.save_meta(tx, "clock", self.clock.now().isoformat())
 
-    def _deliver_events(self) -> None:
-        """Hand waiting events to the plugins that listen; an event is delivered once all of them took it."""
+    def _deliver_events(self) -> tuple[str, ...]:
+        """Hand waiting events to the plugins that listen; an event is delivered once all of them took it.
+
+        Returns what was wrong with those that did not.
+        """
         if not self.registry.listening("on_events"):
-            return
+            return ()
         while True:
             with self.database.transaction(reads=True) as tx:
                 waiting: Sequence[Any] = journal.waiting_events(tx, self._batch)
-            if not waiting or self.registry.events(waiting):
-                return
+            failures = self.registry.events(waiting) if waiting else ()
+            if not waiting or failures:
+                return tuple(failure.message for failure in failures)
             with self.database.transaction() as tx:
                 journal.delivered(tx, [event.id for event in waiting], self.clock.now())
 

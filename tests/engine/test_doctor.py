@@ -63,8 +63,8 @@ def test_a_payment_in_doubt_says_when_it_is_asked_for_and_can_be_asked_for_now()
     billing.run(day("02-01"))
     (trouble,) = billing.doctor().troubles
     assert trouble.kind == "payment in doubt"
-    assert trouble.reason.startswith("pending, 30.00 USD at test, asked for 1 times")
-    assert trouble.remedy.startswith("Asked for again at 2026-02-01T")
+    assert trouble.reason.startswith("pending, 30.00 USD at test, looked up once")
+    assert trouble.remedy.startswith("Asked for again at 2026-02-01 00:01; ")
     assert billing.unpark(trouble.subject).next_check_at == day("02-01")
 
 
@@ -88,8 +88,33 @@ def test_an_overdue_invoice_that_nothing_will_touch_again() -> None:
     assert billing.doctor().ok
     billing.run(day("02-20"))
     (trouble,) = billing.doctor().troubles
-    assert (trouble.kind, trouble.subject) == ("overdue invoice", "2")
-    assert trouble.reason == "30.00 USD of acme are overdue and nothing more is planned"
+    assert (trouble.kind, trouble.subject) == ("overdue", "acme")
+    assert trouble.reason == "30.00 USD on 1 invoice, and nothing more is planned"
+    assert trouble.remedy.endswith("billcore subscriptions retry s1")
+
+
+def test_a_customer_who_owes_for_long_is_listed_once() -> None:
+    """A year of unpaid invoices is one trouble, with the sum and the oldest date."""
+    billing = books()
+    billing.subscriptions.create("s1", "acme", "pro-m")
+    billing.gateway("test").script([], default=NO)
+    billing.run(day("06-01"))
+    (trouble,) = billing.doctor().troubles
+    assert (trouble.kind, trouble.subject, trouble.since) == ("overdue", "acme", day("02-01"))
+    assert trouble.reason == "150.00 USD on 5 invoices, and nothing more is planned"
+
+
+def test_a_gateway_that_calls_do_not_reach_is_told_with_its_answer() -> None:
+    """They are tried again every hour for ever, so nothing else would say that no money comes in."""
+    billing = books()
+    billing.subscriptions.create("s1", "acme", "pro-m")
+    billing.gateway("test").script([], default="unreachable")
+    billing.run(day("02-01"))
+    assert billing.doctor().ok
+    billing.run(day("02-03"))
+    (trouble,) = billing.doctor().troubles
+    assert (trouble.kind, trouble.subject, trouble.since) == ("unreachable gateway", "test", day("02-01"))
+    assert trouble.reason.startswith("1 invoice cannot be collected: [gateway_not_sent] The connection was refused")
 
 
 def test_an_invoice_that_waits_for_an_attempt_which_is_over() -> None:
@@ -123,7 +148,8 @@ def test_events_that_a_listener_did_not_take() -> None:
     billing.registry._given["deaf"] = Deaf()
     billing.registry._loaded = None
     billing.subscriptions.create("s1", "acme", "pro-m")
-    billing.run(day("01-02"))
+    report = billing.run(day("01-02"))
+    assert report.problems == ("Plugin 'deaf' failed in on_events: RuntimeError: no",)
     assert kinds(billing) == ["undelivered events"]
 
 

@@ -45,7 +45,8 @@ def doctor(app: App, retry: str | None, actor: str | None) -> None:
 def _print(found: "Checkup", zone: str) -> None:
     from rich.text import Text
 
-    from billcore.cli.output.screen import counted, day, fields, screen
+    from billcore.cli.output.screen import day, fields, screen
+    from billcore.domain.words import counted
 
     output = screen()
     for one in found.troubles:

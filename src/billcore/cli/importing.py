@@ -120,7 +120,7 @@ def _tell(app: App, report: "ImportReport", rejected: _Rejects) -> None:
         ]
         print_json(told)
         return
-    from billcore.cli.output.screen import counted
+    from billcore.domain.words import counted
 
     made = [
         counted(report.customers, "customer"),

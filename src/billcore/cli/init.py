@@ -24,6 +24,7 @@ def init(app: App, clock: str | None, timezone: str | None, currency: str | None
     """
     from billcore.clock import SimulatedClock
     from billcore.commands.parameters import instant
+    from billcore.domain.instants import local_text
 
     if app.file is not None and app.exists():
         _refuse_books(app)
@@ -33,16 +34,19 @@ def init(app: App, clock: str | None, timezone: str | None, currency: str | None
     billing = app.open(create=True, clock=simulated, settings=_checked(settings))
     try:
         shown = billing.settings.list()
-        now = billing.clock.now().isoformat()
+        now = billing.clock.now()
     finally:
         billing.close()
     where = app.file or app.url
     if app.json:
-        print_json({"database": where, "timezone": shown["timezone"], "currency": shown["currency"], "now": now})
+        print_json(
+            {"database": where, "timezone": shown["timezone"], "currency": shown["currency"], "now": now.isoformat()}
+        )
         return
     click.echo(f"Made {where}: amounts in {shown['currency']}, dates in {shown['timezone']}.")
     if simulated is not None:
-        click.echo(f"Its clock is simulated and stands at {now}; billcore run --until DATE moves it.")
+        at = local_text(now, str(shown["timezone"]))
+        click.echo(f"Its clock is simulated and stands at {at}; billcore run --until DATE moves it.")
     click.echo("Next: billcore catalog apply FILE")
 
 

@@ -14,6 +14,7 @@ import click
 from billcore.cli import trouble
 from billcore.cli.context import App, json_option, pass_app, store_options
 from billcore.commands.parameters import instant
+from billcore.domain.instants import local_text
 from billcore.errors import Refused, StoreError
 
 if TYPE_CHECKING:
@@ -68,9 +69,13 @@ def run(app: App, until: str | None) -> None:
     with app.billing() as billing, Stop().listening() as stop:
         zone = str(billing.settings.list()["timezone"])
         end = instant(until, zone) if until is not None else billing.clock.now()
-        with watched(billing.clock.now(), end, zone) as watch:
+        before = billing.clock.now()
+        with watched(before, end, zone) as watch:
             report = billing.run(end, watch=watch, stop=stop)
-        _tell(app, report, zone)
+        if end < before and not report.total and not app.json:
+            click.echo(f"Nothing was due: the time is {local_text(before, zone)} already.")
+        else:
+            _tell(app, report, zone)
         if report.stopped and stop.number is not None:
             raise SystemExit(trouble.stopped_by(stop.number))
 
@@ -111,7 +116,7 @@ def _round(app: App, billing: "Billing", zone: str, stop: Stop) -> None:
             raise
         click.echo(f"error [{error.code}]: {error.message} Trying again.", err=True)
         return
-    if report.total or app.json:
+    if report.total or report.problems or app.json:
         _tell(app, report, zone)
 
 
@@ -131,13 +136,16 @@ def _seconds(text: str) -> int:
 
 
 def _tell(app: App, report: "RunReport", zone: str) -> None:
-    """What a run did, in one line."""
-    from billcore.cli.output.screen import counted, day
+    """What a run did, in one line; what plugins did wrong on standard error."""
+    from billcore.cli.output.screen import day
     from billcore.commands.plain import to_plain
+    from billcore.domain.words import counted
 
     if app.json:
         click.echo(json.dumps({**to_plain(report), "total": report.total}))
         return
+    for problem in report.problems:
+        click.echo(f"warning: {problem}", err=True)
     parts = [
         counted(report.actions, "subscription date"),
         counted(report.collections, "collection"),

@@ -10,10 +10,11 @@ from billcore.commands.payments import find_payment
 from billcore.commands.scope import Scope
 from billcore.domain.compact import compact
 from billcore.domain.event import AuditRecord
-from billcore.domain.instants import instant_text
+from billcore.domain.instants import local_text
 from billcore.domain.money import format_minor
 from billcore.domain.payment import IN_DOUBT, Payment
 from billcore.domain.subscription import Subscription
+from billcore.domain.words import counted
 from billcore.errors import Refused
 from billcore.plugins.registry import Registry
 from billcore.store import health, journal
@@ -33,7 +34,8 @@ TroubleKind = Literal[
     "parked subscription",
     "parked payment",
     "payment in doubt",
-    "overdue invoice",
+    "overdue",
+    "unreachable gateway",
     "reserved invoice",
     "waiting work",
     "undelivered events",
@@ -72,6 +74,7 @@ def examine(scope: Scope, database: Database, registry: Registry, *, simulated: 
         *_parked_subscriptions(scope),
         *_parked_payments(scope),
         *_in_doubt(scope),
+        *_not_reached(scope),
         *_left_overdue(scope),
         *_left_reserved(scope),
         *(() if simulated else _waiting_work(scope)),
@@ -130,6 +133,10 @@ def _payment(scope: Scope, ref: str) -> Payment:
     return asked
 
 
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count:,} times"
+
+
 def _parked_subscriptions(scope: Scope) -> Iterator[Trouble]:
     for reference, since, reason in subscriptions.parked(scope.tx, LISTED):
         remedy = f"Remove the cause, then: billcore doctor --retry {reference}"
@@ -145,26 +152,38 @@ def _parked_payments(scope: Scope) -> Iterator[Trouble]:
 def _in_doubt(scope: Scope) -> Iterator[Trouble]:
     for payment in payments.in_doubt(scope.tx, LISTED):
         amount = f"{format_minor(payment.amount, payment.currency)} {payment.currency}"
-        reason = f"{payment.status}, {amount} at {payment.gateway}, asked for {payment.checks} times"
+        reason = f"{payment.status}, {amount} at {payment.gateway}, looked up {_times(payment.checks)}"
         if payment.message:
             reason += f": {payment.message}"
         when = payment.next_check_at
         if payment.status == "requires_action" and payment.action_url:
             remedy = f"Send the customer to {payment.action_url}."
         elif when is not None:
-            remedy = f"Asked for again at {instant_text(when)}; sooner: billcore doctor --retry {payment.id}"
+            at = local_text(when, scope.settings.timezone)
+            remedy = f"Asked for again at {at}; sooner: billcore doctor --retry {payment.id}"
         else:
             remedy = f"Nothing more is planned; ask now: billcore doctor --retry {payment.id}"
         yield Trouble("payment in doubt", payment.id, payment.created_at, reason, remedy)
 
 
 def _left_overdue(scope: Scope) -> Iterator[Trouble]:
-    """Overdue invoices that no dunning step and no attempt will touch again."""
-    for number, due_at, customer, due, currency in invoices.left_overdue(scope.tx, LISTED):
-        reason = f"{format_minor(due, currency)} {currency} of {customer} are overdue and nothing more is planned"
-        remedy = "Add another payment method, or try again: billcore subscriptions retry REFERENCE"
+    """Customers with overdue invoices that no dunning step and no attempt will touch again."""
+    for customer, currency, count, due, due_at, reference in invoices.left_overdue(scope.tx, LISTED):
+        amount = f"{format_minor(due, currency)} {currency} on {counted(count, 'invoice')}"
+        remedy = f"Give the customer another default: billcore payment-methods set-default --customer {customer} METHOD"
+        if reference is not None:
+            remedy += f"; or try again: billcore subscriptions retry {reference}"
         since = text_to_instant(due_at) if due_at else None
-        yield Trouble("overdue invoice", str(number), since, reason, remedy)
+        yield Trouble("overdue", customer, since, f"{amount}, and nothing more is planned", remedy)
+
+
+def _not_reached(scope: Scope) -> Iterator[Trouble]:
+    """Gateways that calls do not get to: they are tried again for ever, which nobody would notice."""
+    for gateway, count, due_at, newest in invoices.not_reached(scope.tx, scope.now - LATE, LISTED):
+        answer = payments.by_ids(scope.tx, [newest])[newest].message or "no answer"
+        reason = f"{counted(count, 'invoice')} cannot be collected: {answer}"
+        remedy = "Tried again every hour. Is the gateway installed and configured here? billcore plugins"
+        yield Trouble("unreachable gateway", gateway, text_to_instant(due_at), reason, remedy)
 
 
 def _left_reserved(scope: Scope) -> Iterator[Trouble]:
@@ -179,7 +198,7 @@ def _waiting_work(scope: Scope) -> Iterator[Trouble]:
     due = subscriptions.due(scope.tx, scope.now - LATE, 1)
     if due:
         since = text_to_instant(due[0][0])
-        reason = f"Work has been due since {instant_text(since)}"
+        reason = f"Work has been due since {local_text(since, scope.settings.timezone)}"
         yield Trouble("waiting work", "the worker", since, reason, "Run it: billcore run, or for ever: billcore worker")
 
 
@@ -190,7 +209,7 @@ def _undelivered(scope: Scope, registry: Registry) -> Iterator[Trouble]:
         return
     count, since = journal.undelivered(scope.tx)
     if count:
-        reason = f"{count} events wait for {', '.join(listening)}"
+        reason = f"{counted(count, 'event')} not taken by all of: {', '.join(listening)}"
         remedy = "They are delivered by the next billcore run; see plugins below, or billcore plugins."
         yield Trouble("undelivered events", "events", since, reason, remedy)
 

@@ -20,7 +20,8 @@ from billcore.store.types import text_to_instant
 class RunReport:
     """What a run did: how many subscription actions, collections, checks and dunning steps, and up to when.
 
-    `stopped` is True when it was asked to stop before everything was done; the next run goes on.
+    `stopped` is True when it was asked to stop before everything was done; the next run goes on. `problems` are
+    plugins that did not take the events they listen for; those are offered again by the next run.
     """
 
     until: datetime
@@ -29,6 +30,7 @@ class RunReport:
     checks: int = 0
     steps: int = 0
     stopped: bool = False
+    problems: tuple[str, ...] = ()
 
     @property
     def total(self) -> int:

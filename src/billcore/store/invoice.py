@@ -91,14 +91,26 @@ def overdue(tx: Transaction, customer_ids: Iterable[str]) -> list[Row]:
 
 
 _LEFT_OVERDUE = """
-    SELECT i.number_text, i.due_at, c.reference, i.total - i.credited - i.paid, i.currency
+    SELECT c.reference, i.currency, count(*), sum(i.total - i.credited - i.paid), min(i.due_at), s.reference
     FROM billcore_invoices i
     JOIN billcore_customers c ON c.id = i.customer_id
     LEFT JOIN billcore_dunning_cases d
         ON d.customer_id = i.customer_id AND d.currency = i.currency AND d.status = 'open'
+    LEFT JOIN billcore_subscriptions s ON s.id = (
+        SELECT max(p.id) FROM billcore_subscriptions p
+        WHERE p.customer_id = i.customer_id AND p.state IN ('past_due', 'unpaid')
+    )
     WHERE i.overdue = 1 AND i.collection = 'automatic' AND i.collect_at IS NULL AND i.reserved_by IS NULL
         AND d.next_step_at IS NULL
-    ORDER BY i.due_at, i.number LIMIT ?
+    GROUP BY c.reference, i.currency, s.reference
+    ORDER BY min(i.due_at), c.reference LIMIT ?
+"""
+_NOT_REACHED = """
+    SELECT p.gateway, count(*), min(i.due_at), max(p.id)
+    FROM billcore_invoices i JOIN billcore_payments p ON p.invoice_id = i.id AND p.attempt = i.attempts
+    WHERE i.status = 'open' AND i.overdue = 0 AND i.attempts > 0 AND i.collect_at IS NOT NULL
+        AND i.reserved_by IS NULL AND p.status = 'failed' AND i.due_at <= ?
+    GROUP BY p.gateway ORDER BY p.gateway LIMIT ?
 """
 _LEFT_RESERVED = """
     SELECT coalesce(i.number_text, i.id), p.id, p.status, p.settled_at
@@ -109,8 +121,16 @@ _LEFT_RESERVED = """
 
 
 def left_overdue(tx: Transaction, limit: int) -> list[Row]:
-    """(number, due_at, customer's reference, due, currency) of overdue invoices that no step or attempt will touch."""
+    """Overdue invoices that no step or attempt will touch, by customer.
+
+    Rows are (customer's reference, currency, how many, due, oldest due_at, reference of a subscription to retry).
+    """
     return tx.rows(_LEFT_OVERDUE, [limit])
+
+
+def not_reached(tx: Transaction, at: datetime, limit: int) -> list[Row]:
+    """(gateway, how many, oldest due_at, newest payment id) of invoices due by `at` whose attempts fail on the way."""
+    return tx.rows(_NOT_REACHED, [at, limit])
 
 
 def left_reserved(tx: Transaction, limit: int) -> list[Row]:

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from billcore.billing import Billing
 from billcore.cli.output import catalog, customers, invoices, payments, subscriptions
-from billcore.cli.output.screen import counted, money, screen
+from billcore.cli.output.screen import money, screen
 from billcore.cli.output.view import View
 from billcore.commands.catalog import CatalogChange, Quote
 from billcore.commands.invoices import InvoicePreview
@@ -19,6 +19,7 @@ from billcore.domain.money import decimal_text
 from billcore.domain.payment import Payment
 from billcore.domain.subscription import Subscription
 from billcore.domain.usage import UsageEvent
+from billcore.domain.words import counted
 from billcore.files import toml_text
 from billcore.preview import Preview
 

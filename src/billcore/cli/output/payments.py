@@ -6,9 +6,10 @@ from attrs import evolve
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from billcore.cli.output.screen import counted, fields, money, state, table, wide
+from billcore.cli.output.screen import fields, money, state, table, wide
 from billcore.cli.output.view import View
 from billcore.domain.payment import Payment
+from billcore.domain.words import counted
 
 
 def payment_list(view: View, payments: Sequence[Payment]) -> RenderableType:
@@ -18,7 +19,7 @@ def payment_list(view: View, payments: Sequence[Payment]) -> RenderableType:
     titles = ("at", "~customer", "invoice", "status", ">amount", "~answer", "payment")
     rows = [
         (
-            view.date(one.created_at),
+            view.day(one.created_at),
             customers[one.customer_id],
             numbers[one.invoice_id] or "-",
             state(one.status),

@@ -4,13 +4,13 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from rich import box
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from billcore.domain.instants import local_text
 from billcore.domain.money import format_minor
 
 # Wide enough that no value is cut when nobody watches: output in a pipe is searched, not read.
@@ -110,8 +110,7 @@ def day(at: datetime | None, zone: str) -> str:
     """A local date, with the time of day where it is not midnight; empty for None."""
     if at is None:
         return ""
-    local = at.astimezone(ZoneInfo(zone))
-    return local.strftime("%Y-%m-%d" if local.hour == local.minute == 0 else "%Y-%m-%d %H:%M")
+    return local_text(at, zone)
 
 
 def date(at: datetime | None, zone: str) -> str:
@@ -122,8 +121,3 @@ def date(at: datetime | None, zone: str) -> str:
 def span(start: datetime | None, end: datetime | None, zone: str) -> str:
     """From and to, to being the first instant that is not in it any more."""
     return f"{day(start, zone)} to {day(end, zone)}" if start is not None or end is not None else ""
-
-
-def counted(number: int, noun: str) -> str:
-    """1 invoice, 2 invoices."""
-    return f"{number} {noun if number == 1 else noun + 's'}"
