@@ -29,7 +29,15 @@ def test_a_forbidden_transition_names_the_state_and_what_is_allowed(shell):
     shell.with_subscription()
     shell.ok("subscriptions", "cancel", "s1")
     said = refused(shell("subscriptions", "resume", "s1"), "transition_not_allowed")
-    assert "s1 is canceled" in said and "Possible now: reactivate" in said
+    assert "s1 is canceled" in said and "Nothing is possible any more." in said
+
+
+def test_what_is_named_as_possible_is_a_command(shell):
+    """An event of the state table that no command brings about is no way out."""
+    shell.with_subscription()
+    said = refused(shell("subscriptions", "retry", "s1"), "transition_not_allowed")
+    for name in said.split("Possible now: ")[1].split(".")[0].split(", "):
+        shell.ok("subscriptions", name, "--help")
 
 
 def test_a_declined_signup_is_refused_and_says_why(shell):

@@ -293,5 +293,6 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def _find(noun: str, code: str, entries: Mapping[str, Entry]) -> Entry:
     found = entries.get(code)
     if found is None:
-        raise NotFound(f"There is no {noun} {code!r}.", remedy=did_you_mean(code, entries), reference=code)
+        remedy = did_you_mean(code, entries) if entries else "None are published: billcore catalog apply FILE."
+        raise NotFound(f"There is no {noun} {code!r}.", remedy=remedy, reference=code)
     return found

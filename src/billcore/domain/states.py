@@ -160,6 +160,17 @@ def allowed_events(state: State) -> tuple[Event, ...]:
 
 BY_HAND: frozenset[Event] = frozenset(EVENTS[EVENTS.index("activate") :])
 
+# What users can ask for today; a planned cancellation is the same command as one at once.
+_COMMANDS: Mapping[Event, str] = {
+    "activate": "activate",
+    "cancel": "cancel",
+    "schedule_cancel": "cancel",
+    "uncancel": "uncancel",
+    "hold": "hold",
+    "resume": "resume",
+    "retry": "retry",
+}
+
 
 def check(state: State, event: Event, what: str) -> None:
     """Refuse `event` for the subscription named `what` where the table refuses it.
@@ -169,10 +180,11 @@ def check(state: State, event: Event, what: str) -> None:
     cell = TABLE[event][state]
     if isinstance(cell, Refusal):
         allowed = [name for name in allowed_events(state) if name in BY_HAND]
+        commands = dict.fromkeys(_COMMANDS[name] for name in allowed if name in _COMMANDS)
         raise Refused(
             cell.code,
-            f"Subscription {what} is {state}; {event} is not possible.",
-            remedy=f"Possible now: {', '.join(allowed)}." if allowed else "Nothing is possible any more.",
+            f"Subscription {what} is {state}; {_COMMANDS.get(event, event)} is not possible.",
+            remedy=f"Possible now: {', '.join(commands)}." if commands else "Nothing is possible any more.",
             state=state,
             event=event,
             allowed=allowed,
