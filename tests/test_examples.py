@@ -50,3 +50,13 @@ def test_the_tutorials_commands_run_as_written(tmp_path: Path) -> None:
     done = subprocess.run(["/bin/sh", "-e", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "verify: ok" in done.stdout
+
+
+def test_the_tutorials_look_ahead_prints_what_it_says() -> None:
+    """Appended to the quickstart, the dry run shows the credit note that a cancellation would make."""
+    more = re.search(r"```python\n(    preview = .*?)```\n\nIt prints `(.*?)`", TUTORIAL, re.DOTALL)
+    assert more is not None
+    program = (ROOT / "examples/quickstart.py").read_text(encoding="utf-8") + more[1]
+    program = program.replace('Path(__file__).with_name("catalog.toml")', 'Path("examples/catalog.toml")')
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == more[2]
