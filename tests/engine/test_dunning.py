@@ -401,3 +401,21 @@ def test_unpaid_with_terms_is_owed_from_its_due_date_and_not_charged() -> None:
     billing.gateway("test").script([], default="approve")
     assert billing.subscriptions.retry("s1").state == "active"
     assert [one.status for one in billing.invoices.list()] == ["paid"] * 3
+
+
+def test_a_case_whose_end_cannot_be_billed_is_put_aside_alone() -> None:
+    """One customer's nonsense must not keep everybody else's cases from going on."""
+    billing = books(customers=("a", "b", "c"), dunning={"retry_after": ["1 day"], "final": "cancel"})
+    for name in ("a", "b", "c"):
+        billing.subscriptions.create(f"s-{name}", name, "pro-m", components={"calls": "0"})
+    billing.gateway("test").script([], default="decline:insufficient_funds")
+    billing.run(day("02-01"))
+    billing.usage.record("s-b", "calls", "999999999999999")
+    billing.run(day("02-04"))
+    states = {one.reference: one.state for one in billing.subscriptions.list()}
+    assert states == {"s-a": "canceled", "s-b": "past_due", "s-c": "canceled"}
+    assert "too large for a document" in billing.subscriptions.get("s-b").parked_reason
+    billing.usage.record("s-b", "calls", "-999999999999999")
+    billing.unpark("s-b")
+    billing.run(day("02-06"))
+    assert billing.subscriptions.get("s-b").state == "canceled"

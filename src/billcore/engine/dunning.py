@@ -9,7 +9,7 @@ from billcore.commands.bill import bill_steps, number, number_notes
 from billcore.commands.facts import load_facts
 from billcore.commands.payment_methods import retry_overdue
 from billcore.commands.scope import Scope
-from billcore.domain.bill import record_change
+from billcore.domain.bill import A_DAY, record, record_change
 from billcore.domain.dunning import DunningCase, is_over, next_step
 from billcore.domain.event import StateChange
 from billcore.domain.invoice import Invoice
@@ -19,6 +19,7 @@ from billcore.domain.subscription import Subscription
 from billcore.engine.agenda import Due
 from billcore.engine.collection import PROBLEMS, end_addons
 from billcore.engine.work import IN_DOUBT_AGAIN, Workplace
+from billcore.errors import StoreError
 from billcore.store import customer as customers
 from billcore.store import invoice as invoices
 from billcore.store import payment as payments
@@ -26,7 +27,34 @@ from billcore.store import subscription as subscriptions
 
 
 def do_steps(place: Workplace, due: Sequence[Due]) -> int:
-    """Do the due steps of dunning cases; the attempts they plan are made by the collection."""
+    """Do the due steps of dunning cases; the attempts they plan are made by the collection.
+
+    When that fails it is done in halves, so that one bad case is put aside alone.
+    """
+    try:
+        return _do(place, due)
+    except StoreError:
+        raise
+    except Exception as error:  # noqa: BLE001  one bad case never fails its batch
+        if len(due) == 1:
+            _put_aside(place, due[0], error)
+            return 0
+        middle = len(due) // 2
+        return do_steps(place, due[:middle]) + do_steps(place, due[middle:])
+
+
+def _put_aside(place: Workplace, due: Due, error: Exception) -> None:
+    """Try the step again in a day; its customer's subscriptions are parked, so that somebody looks at them."""
+    reason = f"{type(error).__name__}: {error}"[:500]
+    with place.unit() as scope:
+        at = place.moment(due.at)
+        owned = payments.put_step_aside(scope.tx, due.id, at + A_DAY, PROBLEMS)
+        subscriptions.park(scope.tx, owned, at, reason)
+        for subscription_id in owned:
+            record(scope.writes, scope.new_id, "", at, "subscription.parked", subscription_id, reason=reason)
+
+
+def _do(place: Workplace, due: Sequence[Due]) -> int:
     wanted = {row.id: row.at for row in due}
     with place.unit() as scope:
         for case in payments.cases_by_ids(scope.tx, wanted):

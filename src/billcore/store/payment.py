@@ -86,6 +86,19 @@ def cases_by_ids(tx: Transaction, ids: Iterable[str]) -> list[DunningCase]:
     return [_CASE.load(row) for row in tx.rows(f"{_CASE.select} WHERE id IN ?? ORDER BY id", [list(ids)])]
 
 
+def put_step_aside(tx: Transaction, case_id: str, until: datetime, states: Collection[str]) -> list[str]:
+    """Let a case's step wait until then; the ids of its customer's subscriptions in these states."""
+    tx.execute(
+        "UPDATE billcore_dunning_cases SET next_step_at = ?, version = version + 1 WHERE id = ?", [until, case_id]
+    )
+    rows = tx.rows(
+        "SELECT s.id FROM billcore_subscriptions s JOIN billcore_dunning_cases c ON c.customer_id = s.customer_id "
+        "WHERE c.id = ? AND s.state IN ?? AND s.parked_at IS NULL ORDER BY s.id",
+        [case_id, states],
+    )
+    return [str(row[0]) for row in rows]
+
+
 def open_credits(tx: Transaction, customer_ids: Iterable[str]) -> dict[str, list[Credit]]:
     """Credits with something left, by customer id."""
     found: dict[str, list[Credit]] = {}
