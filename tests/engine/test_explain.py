@@ -193,3 +193,12 @@ def test_a_line_is_named_by_place_id_or_code_and_others_are_told() -> None:
     assert error.code == "not_found"
     assert error.remedy == "It has 1 (pro-fee), 2 (pro-fee)."
     assert refusal(billing.explain, "77").code == "not_found"
+
+
+def test_times_are_told_as_the_site_reads_them() -> None:
+    """An invoice and its explanation show the same period: a zone's midnights are dates."""
+    billing = books(timezone="Europe/Berlin", start=day("01-15", hour=9))
+    billing.subscriptions.create("s1", "acme", "pro-m", billing_day=1)
+    told = "\n".join(billing.explain("1").text())
+    assert "2026-01-15 10:00 to 2026-02-01" in told
+    assert "T09:00" not in told

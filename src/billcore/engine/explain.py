@@ -101,7 +101,7 @@ def _explain(place: int, own: tuple[Line, Basis], document: Document) -> Explana
     if line.credits_line_id is not None:
         steps, result = credit_of(line, basis, document)
     else:
-        steps, amount = amount_of(line, basis, document.prices, document.currency)
+        steps, amount = amount_of(line, basis, document)
         less, discount = discount_of(line, document)
         more, tax, included = tax_of(line, basis, document)
         steps, result = [*steps, *less, *more], Figures(amount, discount, tax, included)
@@ -131,6 +131,7 @@ def _document(scope: Scope, found: Invoice | CreditNote) -> Document:
     return Document(
         _name(found),
         found.currency,
+        scope.settings.timezone,
         lines,
         {**prices, **custom},
         scope.catalog.coupons,

@@ -7,19 +7,21 @@ from fractions import Fraction
 from typing import Literal
 
 from billcore.domain.catalog import Price, Tier
+from billcore.domain.instants import local_text
 from billcore.domain.invoice import Line
 from billcore.domain.money import decimal_text, exponent, minor_units, round_exact
 from billcore.domain.periods import Duration, Period
 from billcore.domain.pricing import charge_for
 from billcore.domain.proration import Portion, portion, prorate_charge
-from billcore.engine.derivations.step import TIMES, Basis, Step, exact_text
+from billcore.engine.derivations.step import TIMES, Basis, Document, Step, exact_text
 
 UNITS = {"second": "seconds", "day": "days", "fixed_30": "days of 30-day months"}
 
 
-def amount_of(line: Line, basis: Basis, prices: Mapping[str, Price], currency: str) -> tuple[list[Step], int]:
+def amount_of(line: Line, basis: Basis, document: Document) -> tuple[list[Step], int]:
     """The steps to a charge line's amount, and the amount, in minor units."""
-    price = prices.get(str(basis.get("price") or line.price_id))
+    currency = document.currency
+    price = document.prices.get(str(basis.get("price") or line.price_id))
     if price is None:
         return [Step(f"its price {line.price_id} is not stored any more")], 0
     if "fee" in basis:
@@ -31,7 +33,7 @@ def amount_of(line: Line, basis: Basis, prices: Mapping[str, Price], currency: s
     exact = charge_for(price, currency, quantity, amounts=amounts)
     steps = [Step(_named(price, introductory=amounts is not None))]
     steps += _charge(price, currency, quantity, exact, price.amounts if amounts is None else amounts)
-    part, how = _portion(line, basis)
+    part, how = _portion(line, basis, document.zone)
     steps += how
     amount = prorate_charge(exact, part)
     if not part.is_whole:
@@ -115,7 +117,7 @@ def _up_to(tier: Tier) -> str:
     return f" to {_n(tier.up_to)}" if tier.up_to is not None else ""
 
 
-def _portion(line: Line, basis: Basis) -> tuple[Portion, list[Step]]:
+def _portion(line: Line, basis: Basis, zone: str) -> tuple[Portion, list[Step]]:
     """The part of the price that the line's time is: measured again where it is not the whole."""
     stored = Portion(*basis.get("portion", (1, 1)))
     if "span" not in basis or line.start is None or line.end is None:
@@ -128,12 +130,12 @@ def _portion(line: Line, basis: Basis) -> tuple[Portion, list[Step]]:
         measured = measure(period, span, basis)
     else:
         measured = stored
-    when = f"{_at(period.start)} to {_at(period.end)}"
+    when = _told(period, zone)
     if measured.is_whole:
         steps = [Step(f"{when}, the whole period")]
     else:
         unit = UNITS[basis["basis"]]
-        steps = [Step(f"{when}, {measured} {unit} of {_at(span.start)} to {_at(span.end)}")]
+        steps = [Step(f"{when}, {measured} {unit} of {_told(span, zone)}")]
     if (measured.numerator, measured.denominator) != (stored.numerator, stored.denominator) and not (
         measured.is_whole and stored.is_whole
     ):
@@ -168,7 +170,5 @@ def _n(value: Decimal | None) -> str:
     return decimal_text(value) if value is not None else ""
 
 
-def _at(instant: datetime) -> str:
-    if (instant.hour, instant.minute, instant.second) == (0, 0, 0):
-        return f"{instant:%Y-%m-%d}"
-    return f"{instant:%Y-%m-%dT%H:%M:%S}Z"
+def _told(period: Period, zone: str) -> str:
+    return f"{local_text(period.start, zone)} to {local_text(period.end, zone)}"

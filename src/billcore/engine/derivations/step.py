@@ -48,11 +48,12 @@ class Document:
 
     `lines` are its own with their bases; `prices` and `coupons` are by id; `billed` are the lines that its credits
     give back from, `earlier` all credits of each of those in order of creation, `documents` the names of where
-    they stand.
+    they stand. `zone` is the site's, in which times are told.
     """
 
     name: str
     currency: str
+    zone: str
     lines: tuple[tuple[Line, Basis], ...]
     prices: Mapping[str, Price]
     coupons: Mapping[str, Coupon]

@@ -14,7 +14,7 @@ from billcore.engine.derivations.step import Basis, Document, Step, exact_text
 REASONS = {
     "exempt": "the customer is exempt",
     "not_taxable": "what is sold is not taxable",
-    "not_collecting": "no rate holds where the customer is",
+    "not_collecting": "the tax table has no rate for this place and tax code",
 }
 TOGETHER = {
     "group": "rounded once with the lines of this rate",
