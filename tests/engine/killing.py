@@ -40,20 +40,29 @@ def run(file: Path) -> None:
         root(["-d", str(file), "run", "--until", "2026-04-02"], standalone_mode=False)
 
 
-def killed(file: Path, after_s: float) -> bool:
-    """Whether a run was killed before it was done."""
+def killed(file: Path, progress: int, linger_s: float) -> bool:
+    """Whether a run was killed before it was done: at some moment after it got `progress` rows further."""
+    goal = written(file) + progress
     child = os.fork()
     if child == 0:
         run(file)
         os._exit(0)
-    time.sleep(after_s)
+    for _ in range(2000):
+        if written(file) >= goal or os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            break
+        time.sleep(0.002)
+    time.sleep(linger_s)
     os.kill(child, signal.SIGKILL)
     return os.waitpid(child, 0)[1] == signal.SIGKILL
 
 
-def billed(file: Path) -> int:
+def written(file: Path) -> int:
+    """How far the books are: what a run commits first and last."""
     with closing(sqlite3.connect(file)) as books:
-        return int(books.execute("SELECT count(*) FROM billcore_invoices").fetchone()[0])
+        return sum(
+            int(books.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+            for table in ("billcore_invoices", "billcore_payments", "billcore_ledger_entries")
+        )
 
 
 def told(file: Path) -> dict[str, object]:
@@ -82,8 +91,8 @@ def main(file: Path) -> None:
     assert in_child(lambda: run(whole)) == 0
     kills, stood = 0, set()
     for _ in range(KILLS):
-        kills += killed(file, dice.uniform(0.04, 0.25))
-        stood.add(billed(file))
+        kills += killed(file, dice.randint(0, 120), dice.uniform(0, 0.03))
+        stood.add(written(file))
     assert in_child(lambda: run(file)) == 0
     say({"kills": kills, "stood": len(stood)})
     say({"whole": saying(whole, lambda: told(whole)), "killed": saying(file, lambda: told(file))})

@@ -3,7 +3,7 @@
 from billcore.commands.attempts import attempt, usable_method
 from billcore.commands.bill import bill_steps, net_terms, number, number_notes
 from billcore.commands.scope import Scope
-from billcore.domain.bill import Bill, make_bill, put_subscription, record, use_coupons
+from billcore.domain.bill import Bill, make_bill, put_subscription, record, record_change, use_coupons
 from billcore.domain.credit import draw
 from billcore.domain.customer import Customer, PaymentMethod
 from billcore.domain.event import StateChange
@@ -104,18 +104,10 @@ def _settled_at_once(scope: Scope, step: Step, customer: Customer) -> Subscripti
 
 
 def _change(scope: Scope, sub: Subscription, previous: State | None, cause: str) -> None:
-    scope.writes.add(
-        StateChange(
-            scope.new_id("chg"),
-            sub.customer_id,
-            sub.id,
-            previous,
-            sub.state,
-            scope.now,
-            cause,
-            scope.actor,
-        )
+    change = StateChange(
+        scope.new_id("chg"), sub.customer_id, sub.id, previous, sub.state, scope.now, cause, scope.actor
     )
+    record_change(scope.writes, scope.new_id, change)
 
 
 def _method(scope: Scope, customer: Customer, sub: Subscription) -> PaymentMethod | None:

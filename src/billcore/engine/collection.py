@@ -159,7 +159,7 @@ def record(scope: Scope, settled: Sequence[Settled]) -> list[Settled]:
         if (
             settled_payment.status in ("failed", "canceled")
             and payment.status in IN_DOUBT
-            and payment.cause != "collection"
+            and payment.cause in ("dunning", "retry", "new_method")
         ):
             invoices.stop_retries(scope.tx, payment.customer_id, payment.currency, payment.invoice_id)
     for invoice in scope.writes.changed(Invoice):

@@ -170,7 +170,7 @@ def _left_overdue(scope: Scope) -> Iterator[Trouble]:
     """Customers with overdue invoices that no dunning step and no attempt will touch again."""
     for customer, currency, count, due, due_at, reference in invoices.left_overdue(scope.tx, LISTED):
         amount = f"{format_minor(due, currency)} {currency} on {counted(count, 'invoice')}"
-        remedy = f"Give the customer another default: billcore payment-methods set-default --customer {customer} METHOD"
+        remedy = f"Add a payment method of {customer} and make it the default: billcore payment-methods --help"
         if reference is not None:
             remedy += f"; or try again: billcore subscriptions retry {reference}"
         since = text_to_instant(due_at) if due_at else None
