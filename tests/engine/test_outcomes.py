@@ -135,7 +135,7 @@ def test_a_call_that_hangs_is_given_up_and_found_later(occasion, monkeypatch) ->
     billing = books(clock=HandClock())
     workplace = billing._workplace
     monkeypatch.setattr(billing, "_workplace", lambda: evolve(workplace(), deadline_s=1))
-    asked_for(occasion, "hang:1.5", billing)
+    asked_for(occasion, "hang:5", billing)
     assert billing.payments.list()[-1].status == "unknown"
     billing.clock.time += timedelta(hours=2)
     billing.run()
