@@ -306,7 +306,8 @@ class Billing:
     def _scope(self, tx: Transaction, now: datetime, actor: str = "engine") -> Scope:
         site = self._read_site(tx)
         lease = None if self._joined else (own_name(), after(self.clock, LEASE_S))
-        return Scope(tx, now, site.settings, site.catalog, self._ids.new, self.installation, actor, lease)
+        names = self.registry.gateways
+        return Scope(tx, now, site.settings, site.catalog, self._ids.new, self.installation, actor, lease, names)
 
     def _read_site(self, tx: Transaction) -> _Site:
         """Settings and catalog, read again when some process has changed them."""

@@ -70,3 +70,10 @@ def test_a_method_in_use_can_be_removed_and_then_the_default_is_charged() -> Non
     billing.run(day("02-01"))
     assert [one.status for one in billing.payments.list()] == ["succeeded", "succeeded"]
     assert billing.subscriptions.get("s1").state == "active"
+
+
+def test_a_gateway_that_is_not_installed_is_refused() -> None:
+    billing = books()
+    refused = refusal(billing.payment_methods.add, "acme", "approve", gateway="strpe")
+    assert (refused.code, refused.facts["parameter"]) == ("invalid_value", "gateway")
+    assert "Installed: test." in str(refused)

@@ -486,3 +486,14 @@ def test_a_signup_on_the_billing_day_is_a_full_period_whatever_the_hour() -> Non
         sub = billing.subscriptions.create("s1", "acme", "pro-m", billing_day=10)
         assert sub.period_end == day("02-10", 6)
         assert billing.invoices.get("acme/1").total == 3000
+
+
+def test_the_reference_of_a_signup_that_failed_may_be_used_again() -> None:
+    billing = books(method="decline:insufficient_funds")
+    assert refusal(billing.subscriptions.create, "s1", "acme", "pro-m").code == "payment_declined"
+    failed = billing.subscriptions.get("s1")
+    better = billing.payment_methods.add("acme", "approve")
+    billing.payment_methods.set_default("acme", better.id)
+    assert billing.subscriptions.create("s1", "acme", "pro-m").state == "active"
+    assert billing.subscriptions.get(failed.id).state == "failed_to_create"
+    assert refusal(billing.subscriptions.create, "s1", "acme", "pro-m").code == "reference_taken"

@@ -319,13 +319,15 @@ def test_an_unknown_outcome_that_was_a_decline_counts_from_its_attempt() -> None
     assert tries(billing) == ["01-01", "02-01", "02-02"]
 
 
-def test_an_unreachable_gateway_is_tried_again_after_an_hour() -> None:
+def test_an_unreachable_gateway_is_tried_again_after_an_hour_then_more_rarely() -> None:
     billing = failing("unreachable", "unreachable", default="approve", until="02-01T01:00")
     assert (state(billing), cases(billing)) == ("soft_failure", [])
-    billing.run(day("02-01T02:00"))
+    billing.run(day("02-01T02:59"))
+    assert state(billing) == "soft_failure"
+    billing.run(day("02-01T03:00"))
     assert state(billing) == "active"
     made = [f"{one.created_at:%d %H} {one.status}" for one in billing.payments.list()[1:]]
-    assert made == ["01 00 failed", "01 01 failed", "01 02 succeeded"]
+    assert made == ["01 00 failed", "01 01 failed", "01 03 succeeded"]
 
 
 def test_a_payment_that_is_on_its_way_changes_no_state() -> None:

@@ -161,3 +161,17 @@ def test_after_the_keys_window_nothing_is_sent_again(monkeypatch) -> None:
     billing.run()
     # Not found twice: it surely was not sent, so the invoice is due again, under a key of its own.
     assert (stands(billing, "renewal"), sent) == (PAID, ["2"])
+
+
+def test_an_action_that_nobody_takes_is_given_up_and_dunning_goes_on() -> None:
+    """A customer who does not come back must not hold his invoice for ever, at signup or later."""
+    billing = asked_for("renewal", "action", books(clock=HandClock()))
+    billing.clock.time += timedelta(hours=22)
+    billing.run()
+    assert stands(billing, "renewal") == "active, open 0, requires_action"
+    billing.clock.time += timedelta(hours=1)
+    billing.run()
+    assert stands(billing, "renewal") == "past_due, open 0, canceled"
+    billing.clock.time += timedelta(days=1)
+    billing.run()
+    assert (stands(billing, "renewal"), charges(billing, "renewal")) == (PAID, 1)

@@ -52,7 +52,12 @@ def currency_of(customer: Customer, price: Price, scope: Scope) -> str:
 
 def check_new(scope: Scope, reference: str, price: Price, terms: Terms, quantity: Decimal) -> None:
     """Refuse what cannot be subscribed to before anything is stored."""
-    if subscriptions.get(scope.tx, reference, scope.catalog.coupons) is not None:
+    taken = subscriptions.get(scope.tx, reference, scope.catalog.coupons)
+    if taken is not None and taken.state == "failed_to_create":
+        # It never came to be: whoever tries again may use the name again. The row stays, under its id.
+        scope.writes.put(evolve(taken, reference=taken.id))
+        scope.flush()
+    elif taken is not None:
         raise Refused(
             "reference_taken",
             f"A subscription {reference!r} exists already.",

@@ -48,6 +48,7 @@ class PaymentMethods(Noun):
         looks like a card number (promise P10).
         """
         _refuse_card_number(token)
+        _require_gateway(scope, gateway)
         owner = scope.customer(customer)
         method = PaymentMethod(
             scope.new_id("pm"),
@@ -153,6 +154,16 @@ def _has_usable(scope: Scope, invoice: Invoice, usable: Callable[[PaymentMethod]
     methods = store.methods(scope.tx, [invoice.customer_id]).get(invoice.customer_id, [])
     method = usable_method(methods, scope.customer(invoice.customer_id), own.get(invoice.subscription_id or ""))
     return method is not None and usable(method)
+
+
+def _require_gateway(scope: Scope, name: str) -> None:
+    installed = scope.gateways()
+    if name not in installed:
+        raise InvalidValue(
+            f"No gateway is named {name!r}.",
+            remedy=f"Installed: {', '.join(installed) or 'none'}. See billcore plugins.",
+            parameter="gateway",
+        )
 
 
 def _refuse_card_number(token: str) -> None:

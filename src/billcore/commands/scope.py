@@ -1,6 +1,6 @@
 """What a verb works with: one transaction, the time, the site, and what it wants written and sent."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from difflib import get_close_matches
 
@@ -27,8 +27,9 @@ class Scope:
     """One unit of work. `now` is business time.
 
     After the commit the attempts in `sends` are made and what is due of the customers in `collects` is collected.
-    `lease` is (owner, until) for attempts that this process makes itself, None where a worker makes them. `saved` are
-    writes that were flushed before the end; with `site_changed` every process reads settings and catalog again.
+    `lease` is (owner, until) for attempts that this process makes itself, None where a worker makes them; `gateways`
+    names those that are installed. `saved` are writes that were flushed before the end; with `site_changed` every
+    process reads settings and catalog again.
     """
 
     tx: Transaction
@@ -39,6 +40,7 @@ class Scope:
     installation: str
     actor: str = "engine"
     lease: tuple[str, datetime] | None = None
+    gateways: Callable[[], tuple[str, ...]] = tuple
     writes: Writes = field(factory=Writes)
     saved: list[Writes] = field(factory=list)
     sends: list[Payment] = field(factory=list)

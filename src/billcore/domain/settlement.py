@@ -9,8 +9,8 @@ from billcore.domain.periods import Duration, add
 from billcore.domain.receivable import Receivable
 from billcore.domain.values import evolve
 
-UNREACHABLE_AGAIN = Duration(1, "hour")
-"""When an attempt that was surely not sent is made again."""
+UNREACHABLE_HOURS = (1, 2, 4, 8, 24)
+"""Hours after which an attempt that was surely not sent is made again, by attempt; the last one repeats."""
 
 CHECK_MINUTES = (1, 5, 15, 60)
 """Minutes after which an open outcome is asked for; the last one repeats."""
@@ -133,7 +133,8 @@ class _Settlement:
         if receivable.invoice.status == "draft":
             self._refused(None)
             return
-        again = self.at if was_unknown else add(self.at, UNREACHABLE_AGAIN, receivable.account.zone)
+        hours = UNREACHABLE_HOURS[min(self.payment.attempt, len(UNREACHABLE_HOURS)) - 1]
+        again = self.at if was_unknown else add(self.at, Duration(hours, "hour"), receivable.account.zone)
         receivable.put(evolve(receivable.invoice, reserved_by=None, collect_at=again))
         for sub in receivable.on_invoice():
             if was_unknown and sub.state == "soft_failure":

@@ -138,12 +138,14 @@ def _may_resend(place: Workplace, gateway: Gateway, payment: Payment, at: dateti
 
 
 def _expired(place: Workplace, payment: Payment, at: datetime) -> bool:
-    """Whether a signup has waited too long for its customer (setting signup_expires_after)."""
-    if payment.cause != "signup":
-        return False
+    """Whether an attempt has waited too long for its customer to act (setting signup_expires_after)."""
     with place.database.transaction(reads=True) as tx:
         scope = place.open_scope(tx, at)
-    return at >= add(payment.created_at, Duration.parse(scope.settings.signup_expires_after), "UTC")
+    return at >= _given_up_at(scope, payment)
+
+
+def _given_up_at(scope: Scope, payment: Payment) -> datetime:
+    return add(payment.created_at, Duration.parse(scope.settings.signup_expires_after), "UTC")
 
 
 def _wait(place: Workplace, settled: Sequence[Settled]) -> None:
@@ -167,11 +169,13 @@ def _wait(place: Workplace, settled: Sequence[Settled]) -> None:
 
 def _later(scope: Scope, payment: Payment, outcome: Outcome, at: datetime) -> Payment | None:
     """The payment with its next check; None when it was not found often and long enough to count as not sent."""
-    minutes = min(60, 5 * 2 ** min(payment.checks, 4))
+    next_check_at = at + timedelta(minutes=min(60, 5 * 2 ** min(payment.checks, 4)))
+    if payment.status == "requires_action" and at < _given_up_at(scope, payment):
+        next_check_at = min(next_check_at, _given_up_at(scope, payment))
     waiting = evolve(
         payment,
         checks=payment.checks + 1,
-        next_check_at=at + timedelta(minutes=minutes),
+        next_check_at=next_check_at,
         lease_owner=None,
         lease_until=None,
         action_url=outcome.action_url or payment.action_url,
