@@ -43,7 +43,7 @@ floors: $(VENV)/.test-ready
 
 tests: $(VENV)/.test-ready
 	@rm -f .coverage .coverage.*
-	$(PY) -m coverage run -m pytest -n $(JOBS) -q
+	$(PY) -m coverage run -m pytest -n $(JOBS) --dist worksteal -q
 
 report: tests
 	@$(PY) -m coverage combine --quiet
