@@ -97,10 +97,10 @@ def test_applying_a_catalog_shows_the_difference(shell):
     shell.with_catalog()
     (shell.folder / "new.toml").write_text(CATALOG.replace("49.00", "59.00"))
     for args in (["--dry-run"], []):
-        said = shell.ok("catalog", "apply", str(shell.folder / "new.toml"), *args).out
+        said = shell.ok("catalog", "apply", str(shell.folder / "new.toml"), "--new-versions", *args).out
         assert "version 2; running subscriptions keep theirs" in said
     (shell.folder / "new.json").write_text(json.dumps(parse_tables(CATALOG, "a.toml")))
-    assert "version 3" in shell.ok("catalog", "apply", str(shell.folder / "new.json")).out
+    assert "version 3" in shell.ok("catalog", "apply", str(shell.folder / "new.json"), "--new-versions").out
 
 
 def test_nothing_is_cut_in_80_columns(shell):

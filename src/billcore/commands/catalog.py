@@ -1,5 +1,6 @@
 """The catalog: products, prices, components, coupons, features and taxes, published from a file."""
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -8,17 +9,17 @@ from typing import Literal, Unpack
 
 from attrs import field, frozen
 
-from billcore.commands.parameters import CatalogData, Code, Decimals, Instant, Options, Quantity, Range
+from billcore.commands.parameters import CatalogData, Code, Decimals, Flag, Instant, Options, Quantity, Range
 from billcore.commands.scope import Scope
 from billcore.commands.verb import Noun, verb
 from billcore.domain.catalog import Catalog, Price
 from billcore.domain.catalog_reader import read_catalog
-from billcore.domain.catalog_writer import Entry, export_catalog
+from billcore.domain.catalog_writer import Entry, definition, export_catalog
 from billcore.domain.money import decimal_text, exponent, format_minor, round_exact
 from billcore.domain.periods import Period
 from billcore.domain.pricing import charge_for
 from billcore.domain.proration import WHOLE, Portion, portion
-from billcore.errors import InvalidValue
+from billcore.errors import FileInvalid, InvalidValue
 from billcore.store import catalog as store
 from billcore.store.catalog import CatalogEntry
 
@@ -53,15 +54,20 @@ class CatalogNoun(Noun):
     noun = "catalog"
 
     @verb()
-    def apply(self, scope: Scope, catalog: CatalogData, **options: Unpack[Options]) -> list[CatalogChange]:
+    def apply(
+        self, scope: Scope, catalog: CatalogData, *, new_versions: Flag = False, **options: Unpack[Options]
+    ) -> list[CatalogChange]:
         """Publish a catalog file: what is new or different from what is stored; all of it or nothing.
 
-        A published price is never edited: a changed one becomes a new version, and subscriptions keep the version
+        A published price is never edited: a file that changes one is refused, naming what changed, unless
+        `new_versions` says that it is meant. Then it is published as a new version, and subscriptions keep the one
         they bought. Prices, components, products and coupons that the file leaves out stay as they are; tax rows
         are replaced as a whole when the file has any. Raises catalog_invalid with the key path and the remedy.
         """
         known = scope.catalog.catalog
         wanted = read_catalog(catalog, currency=scope.settings.currency, zone=scope.settings.timezone, known=known)
+        if not new_versions:
+            _refuse_changed_prices(scope, catalog, wanted)
         changes: list[CatalogChange] = []
         entries: list[CatalogEntry] = []
         for kind, value, owner in _entries(wanted):
@@ -185,6 +191,45 @@ def _publish(
     prefix = {"price": "pri", "product": "prd", "component": "cmp", "coupon": "cou", "feature": "fea"}[kind]
     entries.append(CatalogEntry(scope.new_id(prefix), kind, code, version, written, scope.now, owner))
     changes.append(CatalogChange(action, kind, code, version))
+
+
+def _refuse_changed_prices(scope: Scope, catalog: Mapping[str, object], wanted: Catalog) -> None:
+    """Refuse a file that would change a published price by mistake; the first one found is named."""
+    for kind, price, owner in _entries(wanted):
+        stored = scope.catalog.entries.get((kind, price.code))
+        if kind != "price" or stored is None or stored.owner != owner:
+            continue
+        before, after = json.loads(stored.definition), definition(price)
+        if before == after:
+            continue
+        changed = [
+            f"{key} {before.get(key, 'nothing')} to {after.get(key, 'nothing')}"
+            for key in sorted({*before, *after})
+            if before.get(key) != after.get(key)
+        ]
+        path = _path_of(catalog, price.code)
+        raise FileInvalid(
+            "catalog_invalid",
+            f"{path}: the published price {price.code!r} would change: {', '.join(changed)}.",
+            remedy="Give the new price a code of its own, or publish it as a new version with new_versions "
+            "(--new-versions): subscriptions keep what they bought.",
+            path=path,
+        )
+
+
+def _path_of(catalog: Mapping[str, object], code: str) -> str:
+    """Where a price stands in a catalog that was read without an error."""
+    for table in ("products", "components"):
+        for i, owner in enumerate(_rows(catalog, table)):
+            for j, price in enumerate(_rows(owner, "prices")):
+                if price.get("code") == code:
+                    return f"{table}[{i}].prices[{j}]"
+    return "prices"
+
+
+def _rows(table: Mapping[str, object], key: str) -> list[Mapping[str, object]]:
+    rows = table.get(key)
+    return [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list | tuple) else []
 
 
 def _replace_taxes(scope: Scope, wanted: Catalog, entries: list[CatalogEntry], changes: list[CatalogChange]) -> None:

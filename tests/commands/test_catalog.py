@@ -1,0 +1,38 @@
+"""catalog.apply: prices as code (behaviour 4; a published price is never edited)."""
+
+import copy
+
+import pytest
+
+from billcore.errors import FileInvalid
+from tests.builders import CATALOG, books, dump
+
+
+def raised(amount="35.00"):
+    changed = copy.deepcopy(CATALOG)
+    price = next(one for product in changed["products"] for one in product["prices"] if one["code"] == "pro-m")
+    price["amount"] = amount
+    return changed
+
+
+def test_a_file_that_changes_a_published_price_is_refused_and_nothing_of_it_applied() -> None:
+    billing = books()
+    before = dump(billing)
+    changed = raised() | {"coupons": [{"code": "NEW", "percent_off": "5"}]}
+    with pytest.raises(FileInvalid) as refused:
+        billing.catalog.apply(changed)
+    assert refused.value.code == "catalog_invalid"
+    assert str(refused.value.facts["path"]).endswith("]") and "prices[" in str(refused.value.facts["path"])
+    assert "amount 30.00 to 35.00" in str(refused.value)
+    assert dump(billing) == before
+
+
+def test_a_new_version_is_published_when_it_is_meant_and_subscriptions_keep_theirs() -> None:
+    billing = books(customers=("acme", "zeta"))
+    billing.subscriptions.create("s1", "acme", "pro-m")
+    (change,) = billing.catalog.apply(raised(), new_versions=True)
+    assert (change.action, change.code, change.version) == ("new_version", "pro-m", 2)
+    billing.subscriptions.create("s2", "zeta", "pro-m")
+    totals = {one.customer_id: one.total for one in billing.invoices.list()}
+    assert sorted(totals.values()) == [3000, 3500]
+    assert billing.catalog.apply(raised()) == []
