@@ -12,6 +12,7 @@ from billcore.cli.context import App, app_of, json_option, print_json, store_opt
 from billcore.cli.options import arguments_of, documented, given_values, options_of
 from billcore.cli.table import NOUNS
 from billcore.commands.verb import Definition, Noun, verbs_of
+from billcore.errors import FileInvalid
 
 
 def noun_class(name: str) -> type[Noun]:
@@ -55,8 +56,20 @@ def _call(definition: Definition, context: click.Context, /, **options: object) 
         arguments.update({name: value for name, value in own.items() if value})
     with app.billing() as billing:
         verb = getattr(getattr(billing, definition.noun), definition.name)
-        result = verb(**arguments)
+        try:
+            result = verb(**arguments)
+        except FileInvalid as error:
+            file = _file(definition, options)
+            if file is None:
+                raise
+            raise FileInvalid(error.code, f"{file}: {error.message}", remedy=error.remedy, **error.facts) from error
         _show(app, definition, billing, result, arguments)
+
+
+def _file(definition: Definition, options: Mapping[str, object]) -> object:
+    """The file that a verb was given, to be named before a key path in it."""
+    kinds = {parameter.name: parameter.kind for parameter in definition.parameters}
+    return next((options[name] for name, kind in kinds.items() if kind and kind.name == "catalog"), None)
 
 
 def _show(app: App, definition: Definition, billing: object, result: object, arguments: Mapping[str, object]) -> None:
