@@ -8,6 +8,7 @@ import pytest
 
 from billcore.cli.app import root
 from billcore.cli.context import App
+from tests.cli.shell import CATALOG
 
 
 def refused(said, code, exit_code=1):
@@ -147,7 +148,17 @@ def test_a_catalog_file_with_an_error_changes_nothing(shell, error):
     before = shell.ok("catalog", "export").out
     (shell.folder / "bad.toml").write_text(text)
     said = refused(shell("catalog", "apply", str(shell.folder / "bad.toml")), code, 2)
-    assert place in said and remedy in said
+    assert place in said and remedy in said and "bad.toml" in said
+    assert shell.ok("catalog", "export").out == before
+
+
+def test_a_changed_published_price_is_refused_with_its_place_and_both_amounts(shell):
+    shell.with_catalog()
+    before = shell.ok("catalog", "export").out
+    (shell.folder / "dearer.toml").write_text(CATALOG.replace("49.00", "59.00"))
+    said = refused(shell("catalog", "apply", str(shell.folder / "dearer.toml")), "catalog_invalid", 2)
+    for part in ("dearer.toml", "products[0].prices[0]", "49.00 to 59.00", "--new-versions"):
+        assert part in said
     assert shell.ok("catalog", "export").out == before
 
 

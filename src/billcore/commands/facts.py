@@ -25,11 +25,11 @@ def load_facts(
     credits = payments.open_credits(scope.tx, in_trial) if in_trial else {}
     billed = invoices.billed_since(
         scope.tx,
-        [
-            (sub.id, sub.period_start)
+        {
+            (sub.customer_id, sub.id): sub.period_start
             for sub in subs
             if sub.period_start is not None and prices[sub.price_id].minimum is not None
-        ],
+        },
     )
     found = {}
     for sub in subs:

@@ -1,7 +1,7 @@
 """Stored invoices, credit notes, lines, coverage, and the number series."""
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from billcore.domain.invoice import Coverage, CreditNote, Invoice, Line
@@ -9,6 +9,7 @@ from billcore.domain.payment import IN_DOUBT
 from billcore.store.database import Transaction
 from billcore.store.mapping import Row
 from billcore.store.records import BY_CLASS
+from billcore.store.types import text_to_instant
 
 _INVOICE = BY_CLASS[Invoice]
 _NOTE = BY_CLASS[CreditNote]
@@ -186,17 +187,25 @@ def coverage(tx: Transaction, item_ids: Iterable[str], after: datetime) -> list[
     return [_COVERAGE.load(row) for row in rows]
 
 
-def billed_since(tx: Transaction, periods: Sequence[tuple[str, datetime]]) -> dict[str, int]:
-    """What each subscription's lines of the period that began at its instant add up to (minor units, as priced)."""
-    found = {}
-    for subscription_id, start in periods:
-        row = tx.one(
-            "SELECT coalesce(sum(l.amount), 0) FROM billcore_lines l JOIN billcore_invoices i ON i.id = l.invoice_id "
-            "JOIN billcore_renewals r ON r.invoice_id = i.id AND r.subscription_id = l.subscription_id "
-            "WHERE r.subscription_id = ? AND l.start >= ? AND i.status <> 'void'",
-            [subscription_id, start],
-        )
-        found[subscription_id] = int(row[0]) if row else 0
+def billed_since(tx: Transaction, periods: Mapping[tuple[str, str], datetime]) -> dict[str, int]:
+    """What each subscription's lines add up to since its period began (minor units, as priced), by subscription id.
+
+    `periods` has that instant by customer id and subscription id.
+    """
+    if not periods:
+        return {}
+    starts = {subscription_id: at for (_, subscription_id), at in periods.items()}
+    found = dict.fromkeys(starts, 0)
+    for subscription_id, start, amount in tx.rows(
+        "SELECT r.subscription_id, l.start, sum(l.amount) FROM billcore_renewals r "
+        "JOIN billcore_lines l ON l.invoice_id = r.invoice_id AND l.subscription_id = r.subscription_id "
+        "JOIN billcore_invoices i ON i.id = r.invoice_id "
+        "WHERE r.customer_id IN ?? AND r.subscription_id IN ?? AND r.period_start >= ? "
+        "AND l.start IS NOT NULL AND i.status <> 'void' GROUP BY r.subscription_id, l.start",
+        [{customer_id for customer_id, _ in periods}, list(starts), min(starts.values())],
+    ):
+        if text_to_instant(start) >= starts[subscription_id]:
+            found[subscription_id] += amount
     return found
 
 
