@@ -1,12 +1,13 @@
 """Resolves attempts without an outcome: asks the gateway first, resends with the same key, or parks (behaviour 9.3)."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from attrs import evolve
 
 from billcore.commands.scope import Scope
+from billcore.domain.invoice import Invoice
 from billcore.domain.money import Money
 from billcore.domain.payment import IN_DOUBT, Outcome, Payment
 from billcore.domain.periods import Duration, add
@@ -87,26 +88,39 @@ def _ask(place: Workplace, name: str, group: Sequence[Payment]) -> None:
     except Exception as error:
         _release(place, group, str(error))
         return
-    by_id = {payment.id: payment for payment in group}
     moments = {payment.id: _moment(place, payment) for payment in group}
     answers = _answers(place, gateway, [Lookup(p.id, Money(p.amount, p.currency)) for p in group])
-    settled: list[Settled] = []
-    again: list[Request] = []
+    again = _follow_ups(place, gateway, group, answers, moments)
+    answers |= _answers(place, gateway, again)
+    final: list[Settled] = []
+    open_still: list[Settled] = []
     for payment_id, outcome in answers.items():
-        payment = by_id[payment_id]
-        waits = outcome.kind == "action_required" and Capability.CANCEL in gateway.capabilities
-        if waits and _expired(place, payment, moments[payment_id]):
-            again.append(Cancel(payment_id, Money(payment.amount, payment.currency)))
-            continue
-        if outcome.kind == "not_found" and _may_resend(place, gateway, payment, moments[payment_id]):
-            again.append(charge_of(payment))
-            continue
-        settled.append((payment_id, outcome, moments[payment_id]))
-    for payment_id, outcome in _answers(place, gateway, again).items():
-        settled.append((payment_id, outcome, moments[payment_id]))
-    final = [row for row in settled if row[1].kind in ("approved", "declined", "canceled")]
+        known = outcome.kind in ("approved", "declined", "canceled")
+        (final if known else open_still).append((payment_id, outcome, moments[payment_id]))
     record_outcomes(place, final)
-    _wait(place, [row for row in settled if row not in final])
+    _wait(place, open_still)
+
+
+def _follow_ups(
+    place: Workplace,
+    gateway: Gateway,
+    group: Sequence[Payment],
+    answers: Mapping[str, Outcome],
+    moments: Mapping[str, datetime],
+) -> list[Request]:
+    """What is done about answers that leave it open: cancel what nobody acts on, send again what never arrived."""
+    with place.database.transaction(reads=True) as tx:
+        scope = place.open_scope(tx, place.clock.now())
+        billed = invoices.by_ids(tx, {payment.invoice_id for payment in group}, lines=False)
+    requests: list[Request] = []
+    for payment in group:
+        outcome, at = answers[payment.id], moments[payment.id]
+        waits = outcome.kind == "action_required" and Capability.CANCEL in gateway.capabilities
+        if waits and at >= _given_up_at(scope, payment):
+            requests.append(Cancel(payment.id, Money(payment.amount, payment.currency)))
+        elif outcome.kind == "not_found" and _may_resend(gateway, payment, billed[payment.invoice_id], at):
+            requests.append(charge_of(payment))
+    return requests
 
 
 def _answers(place: Workplace, gateway: Gateway, requests: Sequence[Request]) -> dict[str, Outcome]:
@@ -127,24 +141,16 @@ def _moment(place: Workplace, payment: Payment) -> datetime:
     return payment.next_check_at - timedelta(minutes=2)
 
 
-def _may_resend(place: Workplace, gateway: Gateway, payment: Payment, at: datetime) -> bool:
+def _may_resend(gateway: Gateway, payment: Payment, invoice: Invoice, at: datetime) -> bool:
     """Whether the same request may be sent again: inside the key's window, for an invoice that still wants it."""
     if at - payment.created_at >= timedelta(seconds=key_window_s(gateway)):
         return False
-    with place.database.transaction(reads=True) as tx:
-        invoice = invoices.by_ids(tx, [payment.invoice_id], lines=False)[payment.invoice_id]
     wanted = invoice.status in ("draft", "open") and invoice.discarded_at is None
     return wanted and invoice.reserved_by == payment.id and invoice.due >= payment.amount
 
 
-def _expired(place: Workplace, payment: Payment, at: datetime) -> bool:
-    """Whether an attempt has waited too long for its customer to act (setting signup_expires_after)."""
-    with place.database.transaction(reads=True) as tx:
-        scope = place.open_scope(tx, at)
-    return at >= _given_up_at(scope, payment)
-
-
 def _given_up_at(scope: Scope, payment: Payment) -> datetime:
+    """Until when the customer may still act on an attempt (setting signup_expires_after)."""
     return add(payment.created_at, Duration.parse(scope.settings.signup_expires_after), "UTC")
 
 
