@@ -13,7 +13,9 @@ MODULE_LINES = 400
 FUNCTION_LINES = 50
 
 # "path" -> why it may be longer. A data table is a reason, "grew" is not.
-LONG_MODULES: dict[str, str] = {}
+LONG_MODULES: dict[str, str] = {
+    "src/billcore/store/migrations/versions/0001_first_tables.py": "every table in one list; nobody edits it again",
+}
 # "path:function" -> why it may be longer.
 LONG_FUNCTIONS: dict[str, str] = {}
 # "path" -> why a float may appear.

@@ -19,6 +19,8 @@ CODES = frozenset(
         "coupon_not_applicable",
         "payment_declined",
         "payment_in_doubt",
+        "amount_exceeds",
+        "insufficient_credit",
         "not_deletable",
         "period_empty",
         "idempotency_conflict",
@@ -47,6 +49,8 @@ CODES = frozenset(
         "gateway_not_sent",
         "gateway_unknown",
         "unsupported_capability",
+        "payment_method_refused",
+        "webhook_rejected",
         # ourselves
         "internal",
     }

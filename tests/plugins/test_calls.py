@@ -44,8 +44,8 @@ class Fake:
             raise self.raising[token]
         return Approved(f"ch_{request.attempt_id}", request.amount.minor, request.amount.currency)
 
-    def lookup(self, attempt_id):
-        return Approved(f"ch_{attempt_id}", 4900, "USD")
+    def lookup(self, request):
+        return Approved(f"ch_{request.attempt_id}", 4900, "USD")
 
 
 @pytest.fixture

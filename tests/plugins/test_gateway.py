@@ -42,7 +42,7 @@ class Plain:
     def charge(self, request):
         return self.answer
 
-    def lookup(self, attempt_id):
+    def lookup(self, request):
         return self.answer
 
 

@@ -31,7 +31,7 @@ class Gateway:
     def charge(self, request):
         return Approved("ch_1", request.amount.minor, request.amount.currency)
 
-    def lookup(self, attempt_id):
+    def lookup(self, request):
         return Approved("ch_1", 1, "USD")
 
 
@@ -87,7 +87,7 @@ class Gateway:
     capabilities = frozenset()
     def __init__(self, config): pass
     def charge(self, request): pass
-    def lookup(self, attempt_id): pass
+    def lookup(self, request): pass
 
 @hookimpl
 def register_gateways():

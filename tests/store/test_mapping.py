@@ -19,9 +19,11 @@ from billcore.domain.customer import Customer, PaymentMethod
 from billcore.domain.discount import AppliedCoupon
 from billcore.domain.dunning import DunningCase
 from billcore.domain.event import AuditRecord, Event, StateChange
+from billcore.domain.inbox import InboxEvent
 from billcore.domain.invoice import Coverage, CreditNote, Invoice, Line, Renewal
 from billcore.domain.ledger import Entry
 from billcore.domain.payment import Payment
+from billcore.domain.refund import Refund
 from billcore.domain.subscription import Item, Subscription
 from billcore.domain.usage import UsageEvent
 from billcore.domain.writes import Writes
@@ -154,6 +156,7 @@ def everything():
         Coverage("cov_1", c, "itm_1", NOW, LATER, "lin_1"),
         Renewal("ren_1", c, s, 1, NOW, LATER, NOW, i),
         Payment("pay_1", c, i, 1, "inv_1:1", "signup", 990, "USD", "test", "pm_1", "{}", "pending", NOW),
+        Refund("ref_1", c, "pay_1", 1, "pay_1:r1", "refund", "method", 100, "USD", "test", "{}", "pending", NOW),
         Credit("crd_1", c, "credits", "USD", 100, 40, NOW),
         DunningCase("dun_1", c, "USD", NOW),
         Entry("ent_1", c, NOW, "USD", "receivable", "revenue", 990, invoice_id=i),
@@ -161,6 +164,7 @@ def everything():
         StateChange("chg_1", c, s, None, "active", NOW, "created", "test"),
         Event("evt_1", c, NOW, "invoice_issued", i, "{}"),
         AuditRecord("aud_1", NOW, "test", "customers.create", "{}", "{}"),
+        InboxEvent("inb_1", "test", "evt_1", NOW, "attempt", "charge.succeeded", "{}", "{}"),
     ]  # fmt: skip
 
 

@@ -6,12 +6,16 @@ from typing import Literal
 
 from attrs import field, frozen
 
-MethodStatus = Literal["active", "disabled"]
+MethodStatus = Literal["active", "unverified", "disabled"]
 
 
 @frozen
 class PaymentMethod:
-    """A token that a gateway keeps; never card data. `reference` is the host's own key, `gateway_id` the provider's."""
+    """A token that a gateway keeps; never card data. `reference` is the host's own key.
+
+    `gateway_customer` is the provider's customer that it is kept for, where the gateway has a vault. An `unverified`
+    bank account cannot be charged yet; a `disabled` method was lost at the gateway and can only be removed.
+    """
 
     id: str
     customer_id: str
@@ -20,7 +24,7 @@ class PaymentMethod:
     token: str
     created_at: datetime
     reference: str | None = None
-    gateway_id: str | None = None
+    gateway_customer: str | None = None
     brand: str | None = None
     last4: str | None = None
     expires_on: str | None = None

@@ -8,15 +8,17 @@ as GatewayUnknown.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Generic, Protocol, TypeAlias, runtime_checkable
+from typing import Generic, Protocol, runtime_checkable
 
-from attrs import field, frozen
+from attrs import frozen
 
 from billcore.domain.money import Money
 from billcore.plugins.config import C, Secret, Spec
 from billcore.plugins.decline import Advice, DeclineCode, Declined, DeclineKind, declined
+from billcore.plugins.method import MethodKind, MethodNotFound, Page, Vaulted, VaultedStatus
 from billcore.plugins.outcome import (
     ActionRequired,
     Answer,
@@ -26,18 +28,46 @@ from billcore.plugins.outcome import (
     GatewayMisconfigured,
     GatewayNotSent,
     GatewayUnknown,
+    MethodRefused,
     Outcome,
     Pending,
     Unsupported,
 )
+from billcore.plugins.request import (
+    AttemptVerb,
+    Cancel,
+    Capture,
+    Charge,
+    Describe,
+    Detach,
+    HostedPage,
+    Lookup,
+    MethodRequest,
+    Refund,
+    Request,
+    Vault,
+    Verify,
+    Void,
+)
+from billcore.plugins.webhook import (
+    MAX_AGE_S,
+    WebhookEvent,
+    WebhookKind,
+    WebhookRejected,
+    WebhookRequest,
+    verify_age,
+    verify_hmac_sha256,
+)
 
 __all__ = [
+    "MAX_AGE_S",
     "VERBS",
     "ActionRequired",
     "Advice",
     "Answer",
     "Approved",
     "AttemptNotFound",
+    "AttemptVerb",
     "Cancel",
     "Cancels",
     "Capability",
@@ -47,16 +77,26 @@ __all__ = [
     "DeclineCode",
     "DeclineKind",
     "Declined",
+    "Describe",
+    "Detach",
     "Failure",
     "Gateway",
     "GatewayMisconfigured",
     "GatewayNotSent",
     "GatewaySpec",
     "GatewayUnknown",
+    "HostedPage",
+    "HostsPages",
     "Lookup",
+    "MethodKind",
+    "MethodNotFound",
+    "MethodRefused",
+    "MethodRequest",
     "Money",
     "Outcome",
+    "Page",
     "Pending",
+    "ReceivesWebhooks",
     "Refund",
     "Refunds",
     "RemembersKeys",
@@ -64,91 +104,26 @@ __all__ = [
     "Scripts",
     "Secret",
     "Unsupported",
+    "Updates",
+    "Vault",
+    "Vaulted",
+    "VaultedStatus",
+    "Vaults",
+    "Verifies",
+    "Verify",
     "Void",
     "Voids",
+    "WebhookEvent",
+    "WebhookKind",
+    "WebhookRejected",
+    "WebhookRequest",
     "checked_outcome",
     "declined",
     "key_window_s",
     "perform",
+    "verify_age",
+    "verify_hmac_sha256",
 ]
-
-
-def _read_only(metadata: Mapping[str, str]) -> Mapping[str, str]:
-    return metadata if isinstance(metadata, MappingProxyType) else MappingProxyType(dict(metadata))
-
-
-_NOTHING_ELSE: Mapping[str, str] = MappingProxyType({})
-
-
-@frozen
-class Charge:
-    """Take `amount` from the method that `gateway_method` (the provider's token) names.
-
-    `attempt_id` is our id of this attempt, to be stored at the provider so that `lookup` finds it;
-    `idempotency_key` makes a repeated call the same charge.
-    """
-
-    attempt_id: str
-    idempotency_key: str
-    amount: Money
-    gateway_method: str
-    customer_id: str
-    invoice_id: str
-    description: str = ""
-    metadata: Mapping[str, str] = field(default=_NOTHING_ELSE, converter=_read_only)
-
-
-@frozen
-class Refund:
-    """Give `amount` of the charge `gateway_id` back; `attempt_id` is our id of this refund."""
-
-    attempt_id: str
-    idempotency_key: str
-    amount: Money
-    gateway_id: str
-    reason: str = ""
-
-
-@frozen
-class Capture:
-    """Take `amount`, all or a part, of the authorized charge `gateway_id`."""
-
-    attempt_id: str
-    idempotency_key: str
-    amount: Money
-    gateway_id: str
-
-
-@frozen
-class Void:
-    """Undo the charge `gateway_id` of `amount` before it settles; Approved says that nothing stays taken."""
-
-    attempt_id: str
-    idempotency_key: str
-    amount: Money
-    gateway_id: str
-
-
-@frozen
-class Cancel:
-    """End the pending attempt `attempt_id` of `amount`, so that it can no longer succeed.
-
-    The answer is what the attempt then is: Declined with the code CANCELED, or Approved when it was too late.
-    """
-
-    attempt_id: str
-    amount: Money
-
-
-@frozen
-class Lookup:
-    """Ask what became of `attempt_id`, a charge or a refund of `amount`; the gateway gets the id alone."""
-
-    attempt_id: str
-    amount: Money
-
-
-Request: TypeAlias = Charge | Refund | Capture | Void | Cancel | Lookup
 
 
 class Capability(StrEnum):
@@ -173,8 +148,8 @@ VERBS: Mapping[Capability, tuple[str, ...]] = MappingProxyType(
         Capability.CAPTURE: ("capture",),
         Capability.VOID: ("void",),
         Capability.CANCEL: ("cancel",),
-        Capability.VAULT: ("vault",),
-        Capability.VERIFY: ("start_verification", "confirm_verification"),
+        Capability.VAULT: ("vault", "describe", "detach"),
+        Capability.VERIFY: ("verify",),
         Capability.WEBHOOKS: ("parse_webhook",),
         Capability.HOSTED_PAGE: ("hosted_page",),
         Capability.UPDATER: ("updates",),
@@ -194,7 +169,7 @@ class Gateway(Protocol):
     def charge(self, request: Charge, /) -> Outcome:
         """Charge once per idempotency key; raises GatewayNotSent, GatewayUnknown or GatewayMisconfigured."""
 
-    def lookup(self, attempt_id: str, /) -> Answer:
+    def lookup(self, request: Lookup, /) -> Answer:
         """What became of the attempt with our id; it changes nothing at the provider."""
 
 
@@ -228,6 +203,55 @@ class Cancels(Protocol):
 
     def cancel(self, request: Cancel, /) -> Answer:
         """End a pending attempt; a repeated call gives the same answer."""
+
+
+@runtime_checkable
+class Vaults(Protocol):
+    """Capability VAULT: methods are kept at the provider, and only kept ones are charged."""
+
+    def vault(self, request: Vault, /) -> Vaulted:
+        """Keep a method for a customer; repeated, it is the same. A refused method raises MethodRefused."""
+
+    def describe(self, request: Describe, /) -> Vaulted | MethodNotFound:
+        """How a kept method stands now."""
+
+    def detach(self, request: Detach, /) -> None:
+        """Forget a method; one that is not there is forgotten already."""
+
+
+@runtime_checkable
+class Verifies(Protocol):
+    """Capability VERIFY: bank accounts are verified by small deposits; `vault` starts it."""
+
+    def verify(self, request: Verify, /) -> Vaulted:
+        """Confirm what the owner read on the statement; still `unverified` when it was wrong."""
+
+
+@runtime_checkable
+class HostsPages(Protocol):
+    """Capability HOSTED_PAGE."""
+
+    def hosted_page(self, request: HostedPage, /) -> Page:
+        """A page of the provider's where the customer enters a method; it arrives by webhook."""
+
+
+@runtime_checkable
+class ReceivesWebhooks(Protocol):
+    """Capability WEBHOOKS."""
+
+    def parse_webhook(self, request: WebhookRequest, /) -> Sequence[WebhookEvent]:
+        """Verify a delivery and return its events, none for kinds that mean nothing here. Raises WebhookRejected.
+
+        It makes no call, and believes the signature only: what an event says is asked for again.
+        """
+
+
+@runtime_checkable
+class Updates(Protocol):
+    """Capability UPDATER: methods change at the provider without anybody asking, and it can list which."""
+
+    def updates(self, since: datetime, /) -> Sequence[WebhookEvent]:
+        """METHOD events since an instant, as webhooks would have told them."""
 
 
 @runtime_checkable
@@ -267,7 +291,7 @@ def perform(gateway: Gateway, request: Request) -> Answer:
     if isinstance(request, Charge):
         return checked_outcome(request, gateway.charge(request))
     if isinstance(request, Lookup):
-        return _checked_answer(request, gateway.lookup(request.attempt_id))
+        return _checked_answer(request, gateway.lookup(request))
     able = gateway.capabilities
     if isinstance(request, Refund):
         if Capability.REFUND in able and isinstance(gateway, Refunds):

@@ -64,6 +64,13 @@ class GatewayMisconfigured(PluginError):
         super().__init__("gateway_misconfigured", message, remedy=remedy, **facts)
 
 
+class MethodRefused(PluginError):
+    """The provider does not keep this payment method: it was declined, used up or is not known there."""
+
+    def __init__(self, message: str, *, remedy: str = "", **facts: object) -> None:
+        super().__init__("payment_method_refused", message, remedy=remedy, **facts)
+
+
 class Unsupported(PluginError):
     """A verb that the gateway does not declare; it was not called."""
 

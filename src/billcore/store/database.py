@@ -3,10 +3,11 @@
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy import exc as sa
@@ -19,6 +20,7 @@ from billcore.store.mapping import Mapper, Row
 from billcore.store.records import MAPPERS
 from billcore.store.types import instant_to_text
 
+T = TypeVar("T")
 Observer = Callable[[str, Sequence[Row]], None]
 
 COMMIT = "COMMIT"
@@ -67,6 +69,17 @@ class Transaction:
             f"SELECT {column}, customer_id, id FROM {table} WHERE {where} ORDER BY {column}, customer_id, id LIMIT ?",
             [*parameters, limit],
         )
+
+    def lock_customers(self, ids: Iterable[str], *, skip: bool = False) -> list[str]:  # noqa: ARG002  nobody else writes
+        """Keep these customers to this transaction until its end; with `skip` without those another one keeps.
+
+        Whoever writes what belongs to a customer keeps him first and reads after that. Returns the ids that are
+        kept, in order. SQLite has one writer: all of them.
+        """
+        return sorted(set(ids))
+
+    def lock(self, name: str) -> None:
+        """Keep a name to this transaction until its end; others wait for it. SQLite has one writer anyway."""
 
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> int:
         """Run one writing statement; returns the number of rows it touched."""
@@ -133,6 +146,15 @@ class Database:
                 yield Transaction(driver, self.observe)
             if self.observe is not None and not reads:
                 self.observe(COMMIT, ())
+
+    def unit(self, work: Callable[[Transaction], T]) -> T:
+        """What `work` returns, done in a writing transaction and committed.
+
+        Where the database asks for it (a deadlock, a serialization failure, a lost connection) all of it is done
+        again from the start, so `work` keeps what it finds to itself until it returns, and calls no plugin.
+        """
+        with self.transaction() as tx:
+            return work(tx)
 
     @contextmanager
     def raw(self) -> Iterator[Connection]:

@@ -5,9 +5,11 @@ from billcore.domain.customer import Customer, PaymentMethod
 from billcore.domain.discount import AppliedCoupon
 from billcore.domain.dunning import DunningCase
 from billcore.domain.event import AuditRecord, Event, StateChange
+from billcore.domain.inbox import InboxEvent
 from billcore.domain.invoice import Coverage, CreditNote, Invoice, Line, Renewal
 from billcore.domain.ledger import Entry
 from billcore.domain.payment import Payment
+from billcore.domain.refund import Refund
 from billcore.domain.subscription import Item, Subscription
 from billcore.domain.usage import UsageEvent
 from billcore.store import tables
@@ -25,6 +27,7 @@ MAPPERS: tuple[Mapper, ...] = (
     Mapper(Coverage, tables.coverage),
     Mapper(Renewal, tables.renewals),
     Mapper(Payment, tables.payments),
+    Mapper(Refund, tables.refunds),
     Mapper(Credit, tables.credits),
     Mapper(DunningCase, tables.dunning_cases),
     Mapper(Entry, tables.entries),
@@ -32,6 +35,7 @@ MAPPERS: tuple[Mapper, ...] = (
     Mapper(StateChange, tables.state_changes),
     Mapper(Event, tables.events),
     Mapper(AuditRecord, tables.audit),
+    Mapper(InboxEvent, tables.inbox),
 )
 
 BY_CLASS = {mapper.record: mapper for mapper in MAPPERS}

@@ -12,6 +12,7 @@ from billcore.store.tables_money import (
     invoices,
     lines,
     payments,
+    refunds,
     renewals,
 )
 from billcore.store.types import ExactDecimal, Instant, JsonText, PreciseInstant
@@ -30,6 +31,7 @@ __all__ = [
     "events",
     "idempotency",
     "imports",
+    "inbox",
     "invoices",
     "items",
     "lines",
@@ -37,6 +39,7 @@ __all__ = [
     "metadata",
     "payment_methods",
     "payments",
+    "refunds",
     "renewals",
     "settings",
     "state_changes",
@@ -102,13 +105,14 @@ payment_methods = Table(
     string("token", nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("reference", Text, unique=True),
-    string("gateway_id"),
+    string("gateway_customer"),
     string("brand"),
     string("last4"),
     string("expires_on"),
     string("fingerprint"),
     string("status", nullable=False),
     Index("billcore_payment_methods_customer", "customer_id"),
+    Index("billcore_payment_methods_token", "gateway", "token"),
 )
 
 subscriptions = Table(
@@ -265,6 +269,29 @@ counters = Table(
     metadata,
     Column("series", Text, primary_key=True),
     Column("last", BigInteger, nullable=False),
+)
+
+inbox = Table(
+    "billcore_inbox",
+    metadata,
+    Column("id", Text, primary_key=True),
+    string("gateway", nullable=False),
+    string("key", nullable=False),
+    Column("received_at", Instant, nullable=False),
+    string("kind", nullable=False),
+    string("text", nullable=False),
+    Column("event", JsonText, nullable=False),
+    string("body", nullable=False),
+    string("status", nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("next_try_at", Instant),
+    Column("done_at", Instant),
+    string("reason"),
+    string("customer_id"),
+    Column("version", Integer, nullable=False),
+    UniqueConstraint("gateway", "key", name="billcore_inbox_once"),
+    partial_index("billcore_inbox_due", "next_try_at", "id", where="next_try_at IS NOT NULL"),
+    Index("billcore_inbox_status", "status", "id"),
 )
 
 imports = Table(

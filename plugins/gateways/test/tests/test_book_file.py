@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from billcore.plugins.gateway import Approved, AttemptNotFound, Charge, Money, Pending, Refund, perform
+from billcore.plugins.gateway import Approved, AttemptNotFound, Charge, Lookup, Money, Pending, Refund, perform
 from billcore_gateway_test import Config, ScriptedGateway
 
 USD = Money(4900, "USD")
@@ -31,8 +31,8 @@ def test_a_new_object_knows_what_the_old_one_charged(path):
     first.close()
     second = ScriptedGateway(Config(book=path))
     assert second.taken("USD") == Money(4000, "USD")
-    assert second.lookup("pay_1") == Approved("test_key_1", 4900, "USD")
-    assert second.lookup("pay_2") == Pending("test_key_2")
+    assert second.lookup(Lookup("pay_1", USD)) == Approved("test_key_1", 4900, "USD")
+    assert second.lookup(Lookup("pay_2", USD)) == Pending("test_key_2")
     assert perform(second, charge(1)) == Approved("test_key_1", 4900, "USD")
     assert second.settle("pay_2", "approve") == Approved("test_key_2", 4900, "USD")
     assert second.charges() == 2
@@ -45,7 +45,7 @@ def test_objects_of_one_file_see_each_others_charges_at_once(path):
     assert perform(second, charge(1)) == Approved("test_key_1", 4900, "USD")
     assert first.charges() == second.charges() == 1
     perform(second, charge(2))
-    assert first.lookup("pay_2") == Approved("test_key_2", 4900, "USD")
+    assert first.lookup(Lookup("pay_2", USD)) == Approved("test_key_2", 4900, "USD")
     first.close()
     second.close()
 
@@ -57,7 +57,7 @@ def test_a_line_cut_off_by_a_kill_is_dropped(path):
     with Path(path).open("ab") as file:
         file.write(b'{"key":"key_2","attempt')
     second = ScriptedGateway(Config(book=path))
-    assert second.lookup("pay_2") == AttemptNotFound("pay_2")
+    assert second.lookup(Lookup("pay_2", USD)) == AttemptNotFound("pay_2")
     perform(second, charge(2))
     second.close()
     third = ScriptedGateway(Config(book=path))
@@ -78,7 +78,7 @@ def test_a_killed_process_leaves_what_it_charged_in_the_book(path):
     killed = subprocess.run([sys.executable, "-c", program, path], check=False, env=dict(os.environ))
     assert killed.returncode == 137
     gateway = ScriptedGateway(Config(book=path))
-    assert gateway.lookup("pay_1") == Approved("test_key_1", 4900, "USD")
+    assert gateway.lookup(Lookup("pay_1", USD)) == Approved("test_key_1", 4900, "USD")
     gateway.close()
 
 

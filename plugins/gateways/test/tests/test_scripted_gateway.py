@@ -21,6 +21,7 @@ from billcore.plugins.gateway import (
     GatewayMisconfigured,
     GatewayNotSent,
     GatewayUnknown,
+    Lookup,
     Money,
     Pending,
     Refund,
@@ -64,7 +65,7 @@ def test_it_is_found_by_its_entry_point_alone():
 def test_an_approved_charge_is_in_the_book_and_found_by_our_id(gateway):
     outcome = perform(gateway, charge())
     assert outcome == Approved("test_key_1", 4900, "USD")
-    assert gateway.lookup("pay_1") == outcome
+    assert gateway.lookup(Lookup("pay_1", USD)) == outcome
     [movement] = gateway.book()
     assert (movement.verb, movement.key, movement.attempt_id) == ("charge", "key_1", "pay_1")
     assert (movement.amount, movement.customer_id) == (USD, "cus_1")
@@ -100,7 +101,7 @@ def test_a_decline_is_a_value_with_a_standard_code(gateway, token, kind, code):
     outcome = perform(gateway, charge(token=token))
     assert isinstance(outcome, Declined)
     assert (outcome.kind, outcome.code) == (kind, code)
-    assert gateway.lookup("pay_1") == outcome
+    assert gateway.lookup(Lookup("pay_1", USD)) == outcome
     assert gateway.book() == ()
 
 
@@ -114,10 +115,14 @@ def test_pending_and_action_wait_for_their_end(gateway):
     assert perform(gateway, charge(1, "pending")) == Pending("test_key_1")
     assert isinstance(perform(gateway, charge(2, "action")), ActionRequired)
     assert gateway.book() == ()
-    assert gateway.settle("pay_1", "approve") == gateway.lookup("pay_1") == Approved("test_key_1", 4900, "USD")
+    assert (
+        gateway.settle("pay_1", "approve")
+        == gateway.lookup(Lookup("pay_1", USD))
+        == Approved("test_key_1", 4900, "USD")
+    )
     ended = gateway.settle("pay_2", "decline:lost_card")
     assert isinstance(ended, Declined)
-    assert gateway.lookup("pay_2") == ended
+    assert gateway.lookup(Lookup("pay_2", USD)) == ended
     assert gateway.charges() == 1
 
 
@@ -130,7 +135,7 @@ def test_a_lost_answer_leaves_the_outcome_unknown_and_the_book_tells_the_truth(g
         perform(gateway, charge(token=token))
     assert gateway.taken("USD").minor == moved
     expected = Approved("test_key_1", 4900, "USD") if moved else AttemptNotFound("pay_1")
-    assert gateway.lookup("pay_1") == expected
+    assert gateway.lookup(Lookup("pay_1", USD)) == expected
 
 
 def test_the_same_key_after_a_lost_answer_charges_once(gateway):
@@ -152,19 +157,19 @@ def test_a_lost_attempt_can_still_be_settled(gateway):
     with pytest.raises(GatewayUnknown):
         perform(gateway, charge(token="timeout_before"))
     gateway.settle("pay_1", "approve:10.00")
-    assert gateway.lookup("pay_1") == Approved("test_key_1", 1000, "USD")
+    assert gateway.lookup(Lookup("pay_1", USD)) == Approved("test_key_1", 1000, "USD")
 
 
 def test_an_unreachable_gateway_was_surely_not_asked(gateway):
     with pytest.raises(GatewayNotSent):
         perform(gateway, charge(token="unreachable"))
-    assert gateway.lookup("pay_1") == AttemptNotFound("pay_1")
+    assert gateway.lookup(Lookup("pay_1", USD)) == AttemptNotFound("pay_1")
 
 
 def test_a_hanging_charge_has_moved_its_money(gateway):
     [delivered] = deliver(gateway, [charge(token="hang:3")], deadline_s=1)
     assert isinstance(delivered.result, GatewayUnknown)
-    assert gateway.lookup("pay_1") == Approved("test_key_1", 4900, "USD")
+    assert gateway.lookup(Lookup("pay_1", USD)) == Approved("test_key_1", 4900, "USD")
     assert perform(gateway, charge(2, "hang:0")) == Approved("test_key_2", 4900, "USD")
 
 
@@ -261,7 +266,7 @@ def test_a_canceled_attempt_cannot_succeed_any_more(gateway):
     ended = perform(gateway, Cancel("pay_1", USD))
     assert isinstance(ended, Declined)
     assert ended.code is DeclineCode.CANCELED
-    assert perform(gateway, Cancel("pay_1", USD)) == gateway.lookup("pay_1") == ended
+    assert perform(gateway, Cancel("pay_1", USD)) == gateway.lookup(Lookup("pay_1", USD)) == ended
     perform(gateway, charge(2))
     assert perform(gateway, Cancel("pay_2", USD)) == Approved("test_key_2", 4900, "USD")
     assert perform(gateway, Cancel("pay_3", USD)) == AttemptNotFound("pay_3")
@@ -304,7 +309,7 @@ def test_two_gateways_share_nothing():
     first, second = ScriptedGateway(), ScriptedGateway()
     perform(first, charge())
     first.script(["decline"])
-    assert second.lookup("pay_1") == AttemptNotFound("pay_1")
+    assert second.lookup(Lookup("pay_1", USD)) == AttemptNotFound("pay_1")
     assert isinstance(perform(second, charge(2)), Approved)
 
 
@@ -316,8 +321,8 @@ def test_a_bounded_book_forgets_the_oldest_but_not_what_is_open_nor_the_totals()
     assert gateway.charges() == 100
     assert gateway.taken("USD") == Money(490_000, "USD")
     assert len(gateway.book()) <= 10
-    assert gateway.lookup("pay_100") == Approved("test_key_100", 4900, "USD")
-    assert gateway.lookup("pay_1") == AttemptNotFound("pay_1")
+    assert gateway.lookup(Lookup("pay_100", USD)) == Approved("test_key_100", 4900, "USD")
+    assert gateway.lookup(Lookup("pay_1", USD)) == AttemptNotFound("pay_1")
     assert gateway.settle("pay_0", "approve") == Approved("test_key_0", 4900, "USD")
 
 

@@ -17,6 +17,7 @@ from billcore.plugins.gateway import (
     GatewayMisconfigured,
     GatewayNotSent,
     GatewayUnknown,
+    Lookup,
     Money,
     Outcome,
     Refund,
@@ -102,11 +103,11 @@ class ScriptedGateway:
                 entry = self._book.write(evolve(entry, state="declined", code=DeclineCode.CANCELED))
             return entry.outcome()
 
-    def lookup(self, attempt_id: str) -> Answer:
+    def lookup(self, request: Lookup) -> Answer:
         """What the book says of an attempt."""
         with self._book:
-            entry = self._book.attempt(attempt_id)
-            return AttemptNotFound(attempt_id) if entry is None or entry.state == "lost" else entry.outcome()
+            entry = self._book.attempt(request.attempt_id)
+            return AttemptNotFound(request.attempt_id) if entry is None or entry.state == "lost" else entry.outcome()
 
     def script(self, outcomes: Sequence[str], customer_id: str | None = None, default: str | None = "approve") -> None:
         """Set the outcomes of the next charges, refunds and voids, of one customer when given.

@@ -94,12 +94,13 @@ def _customers() -> None:
         "payment_methods",
         *required(sa.Text(), "id", "customer_id", "gateway", "kind", "token"),
         *required(Instant(), "created_at"),
-        *optional(sa.Text(), "reference", "gateway_id", "brand", "last4", "expires_on", "fingerprint"),
+        *optional(sa.Text(), "reference", "gateway_customer", "brand", "last4", "expires_on", "fingerprint"),
         *required(sa.Text(), "status"),
         reference("payment_methods", "customer_id", "customers"),
         sa.UniqueConstraint("reference", name="billcore_payment_methods_reference_key"),
     )
     index("payment_methods", "customer", "customer_id")
+    index("payment_methods", "token", "gateway", "token")
 
 
 def _subscriptions() -> None:
@@ -284,6 +285,21 @@ def _lines() -> None:
 
 def _payments() -> None:
     table(
+        "inbox",
+        *required(sa.Text(), "id", "gateway", "key"),
+        *required(Instant(), "received_at"),
+        *required(sa.Text(), "kind", "text"),
+        *required(JsonText(), "event"),
+        *required(sa.Text(), "body", "status"),
+        *required(sa.Integer(), "tries"),
+        *optional(Instant(), "next_try_at", "done_at"),
+        *optional(sa.Text(), "reason", "customer_id"),
+        *required(sa.Integer(), "version"),
+        sa.UniqueConstraint("gateway", "key", name="billcore_inbox_once"),
+    )
+    index("inbox", "due", "next_try_at", "id", where="next_try_at IS NOT NULL")
+    index("inbox", "status", "status", "id")
+    table(
         "payments",
         *required(sa.Text(), "id", "customer_id", "invoice_id"),
         *required(sa.Integer(), "attempt"),
@@ -311,6 +327,35 @@ def _payments() -> None:
     )
     index("payments", "customer", "customer_id")
     index("payments", "open", "next_check_at", "customer_id", "id", where="next_check_at IS NOT NULL")
+    table(
+        "refunds",
+        *required(sa.Text(), "id", "customer_id", "payment_id"),
+        *required(sa.Integer(), "attempt"),
+        *required(sa.Text(), "idempotency_key", "cause", "to"),
+        *required(sa.BigInteger(), "amount"),
+        *required(sa.Text(), "currency", "gateway"),
+        *required(JsonText(), "request"),
+        *required(sa.Text(), "status"),
+        *required(Instant(), "created_at"),
+        *optional(sa.Text(), "reason", "credit_note_id"),
+        *required(sa.Integer(), "sends"),
+        *optional(Instant(), "settled_at"),
+        *optional(sa.Text(), "gateway_id", "decline_code", "message"),
+        *optional(Instant(), "next_check_at"),
+        *required(sa.Integer(), "checks", "not_found"),
+        *optional(sa.Text(), "lease_owner"),
+        *optional(Instant(), "lease_until"),
+        *optional(sa.Text(), "parked_reason"),
+        *required(sa.Integer(), "version"),
+        sa.UniqueConstraint("payment_id", "attempt", name="billcore_refunds_attempt"),
+        sa.CheckConstraint("amount > 0", name="billcore_refunds_amount"),
+        reference("refunds", "customer_id", "customers"),
+        reference("refunds", "payment_id", "payments"),
+        sa.UniqueConstraint("idempotency_key", name="billcore_refunds_idempotency_key_key"),
+        reference("refunds", "credit_note_id", "credit_notes"),
+    )
+    index("refunds", "customer", "customer_id")
+    index("refunds", "open", "next_check_at", "customer_id", "id", where="next_check_at IS NOT NULL")
 
 
 def _receivables() -> None:
