@@ -20,6 +20,7 @@ def upgrade() -> None:
     _documents()
     _lines()
     _payments()
+    _refunds()
     _receivables()
 
 
@@ -327,6 +328,9 @@ def _payments() -> None:
     )
     index("payments", "customer", "customer_id")
     index("payments", "open", "next_check_at", "customer_id", "id", where="next_check_at IS NOT NULL")
+
+
+def _refunds() -> None:
     table(
         "refunds",
         *required(sa.Text(), "id", "customer_id", "payment_id"),
