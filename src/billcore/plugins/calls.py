@@ -5,14 +5,15 @@ whatever it answers later is dropped: its item has been reported already.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from queue import Empty, SimpleQueue
 from threading import Thread
 from time import monotonic_ns
-from typing import Generic, TypeAlias, TypeVar
+from typing import TypeAlias
 
 from attrs import frozen
 
+from billcore.plugins.deadline import Raised, Returned, call_within
 from billcore.plugins.gateway import (
     Answer,
     Failure,
@@ -25,7 +26,8 @@ from billcore.plugins.gateway import (
     perform,
 )
 
-T = TypeVar("T")
+__all__ = ["Delivered", "Raised", "Result", "Returned", "call_within", "deliver"]
+
 Result: TypeAlias = Answer | Failure
 
 _NS = 1_000_000_000
@@ -39,20 +41,6 @@ class Delivered:
     result: Result
 
 
-@frozen
-class Raised:
-    """What a plugin raised instead of returning; TimeoutError when it stayed past its deadline."""
-
-    error: BaseException
-
-
-@frozen
-class Returned(Generic[T]):
-    """What a plugin returned."""
-
-    value: T
-
-
 def deliver(
     gateway: Gateway, requests: Iterable[Request], *, threads: int = 4, deadline_s: int = 30
 ) -> Iterator[Delivered]:
@@ -64,23 +52,6 @@ def deliver(
     lost.
     """
     return _Batch(gateway, requests).results(threads, deadline_s)
-
-
-def call_within(deadline_s: int, call: Callable[[], T]) -> Returned[T] | Raised:
-    """What `call` returned or raised, run on a thread of its own for at most `deadline_s` seconds."""
-    answer: SimpleQueue[Returned[T] | Raised] = SimpleQueue()
-
-    def run() -> None:
-        try:
-            answer.put(Returned(call()))
-        except BaseException as error:  # noqa: BLE001  a plugin may raise SystemExit; it must not end ours
-            answer.put(Raised(error))
-
-    Thread(target=run, name="billcore-plugin", daemon=True).start()
-    try:
-        return answer.get(timeout=deadline_s)
-    except Empty:
-        return Raised(TimeoutError(f"no answer within {deadline_s} seconds"))
 
 
 class _Batch:

@@ -7,16 +7,42 @@ GatewayMisconfigured. A status the gateway has never seen is Pending; an excepti
 as GatewayUnknown.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from enum import StrEnum
-from types import MappingProxyType
-from typing import Generic, Protocol, runtime_checkable
+from functools import partial
+from typing import Generic, cast, overload
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from billcore.domain.money import Money
+from billcore.errors import PluginError
+from billcore.plugins.capability import (
+    VERBS,
+    Cancels,
+    Capability,
+    Captures,
+    Gateway,
+    HostsPages,
+    ReceivesWebhooks,
+    Refunds,
+    RemembersKeys,
+    Scripts,
+    Updates,
+    Vaults,
+    Verifies,
+    Voids,
+    key_window_s,
+)
+from billcore.plugins.checks import (
+    checked_answer,
+    checked_described,
+    checked_outcome,
+    checked_page,
+    checked_vaulted,
+    events_problem,
+)
 from billcore.plugins.config import C, Secret, Spec
+from billcore.plugins.deadline import DeadlinePassed, Raised, Returned, call_within
 from billcore.plugins.decline import Advice, DeclineCode, Declined, DeclineKind, declined
 from billcore.plugins.method import MethodKind, MethodNotFound, Page, Vaulted, VaultedStatus
 from billcore.plugins.outcome import (
@@ -51,6 +77,7 @@ from billcore.plugins.request import (
 )
 from billcore.plugins.webhook import (
     MAX_AGE_S,
+    MAX_BODY,
     WebhookEvent,
     WebhookKind,
     WebhookRejected,
@@ -61,6 +88,7 @@ from billcore.plugins.webhook import (
 
 __all__ = [
     "MAX_AGE_S",
+    "MAX_BODY",
     "VERBS",
     "ActionRequired",
     "Advice",
@@ -121,157 +149,15 @@ __all__ = [
     "declined",
     "key_window_s",
     "perform",
+    "perform_method",
+    "receive",
+    "updates_since",
     "verify_age",
     "verify_hmac_sha256",
 ]
 
 
-class Capability(StrEnum):
-    """What a gateway can do beside charge and lookup. VERBS names the attributes that each one promises."""
-
-    REFUND = "refund"
-    CAPTURE = "capture"
-    VOID = "void"
-    CANCEL = "cancel"
-    VAULT = "vault"
-    VERIFY = "verify"
-    WEBHOOKS = "webhooks"
-    HOSTED_PAGE = "hosted_page"
-    UPDATER = "updater"
-    IDEMPOTENCY_KEYS = "idempotency_keys"
-    SCRIPT = "script"
-
-
-VERBS: Mapping[Capability, tuple[str, ...]] = MappingProxyType(
-    {
-        Capability.REFUND: ("refund",),
-        Capability.CAPTURE: ("capture",),
-        Capability.VOID: ("void",),
-        Capability.CANCEL: ("cancel",),
-        Capability.VAULT: ("vault", "describe", "detach"),
-        Capability.VERIFY: ("verify",),
-        Capability.WEBHOOKS: ("parse_webhook",),
-        Capability.HOSTED_PAGE: ("hosted_page",),
-        Capability.UPDATER: ("updates",),
-        Capability.IDEMPOTENCY_KEYS: ("key_window_s",),
-        Capability.SCRIPT: ("script", "settle"),
-    }
-)
-
-
-class Gateway(Protocol):
-    """What every gateway has. Its verbs are called from several threads at once."""
-
-    @property
-    def capabilities(self) -> frozenset[Capability]:
-        """The declared capabilities; they never change for one object."""
-
-    def charge(self, request: Charge, /) -> Outcome:
-        """Charge once per idempotency key; raises GatewayNotSent, GatewayUnknown or GatewayMisconfigured."""
-
-    def lookup(self, request: Lookup, /) -> Answer:
-        """What became of the attempt with our id; it changes nothing at the provider."""
-
-
-@runtime_checkable
-class Refunds(Protocol):
-    """Capability REFUND."""
-
-    def refund(self, request: Refund, /) -> Outcome:
-        """Refund once per idempotency key; more than what is left of the charge is declined."""
-
-
-@runtime_checkable
-class Captures(Protocol):
-    """Capability CAPTURE."""
-
-    def capture(self, request: Capture, /) -> Outcome:
-        """Capture once per idempotency key; the rest of the authorization is released."""
-
-
-@runtime_checkable
-class Voids(Protocol):
-    """Capability VOID."""
-
-    def void(self, request: Void, /) -> Outcome:
-        """Void once per idempotency key; a charge that has settled is declined."""
-
-
-@runtime_checkable
-class Cancels(Protocol):
-    """Capability CANCEL."""
-
-    def cancel(self, request: Cancel, /) -> Answer:
-        """End a pending attempt; a repeated call gives the same answer."""
-
-
-@runtime_checkable
-class Vaults(Protocol):
-    """Capability VAULT: methods are kept at the provider, and only kept ones are charged."""
-
-    def vault(self, request: Vault, /) -> Vaulted:
-        """Keep a method for a customer; repeated, it is the same. A refused method raises MethodRefused."""
-
-    def describe(self, request: Describe, /) -> Vaulted | MethodNotFound:
-        """How a kept method stands now."""
-
-    def detach(self, request: Detach, /) -> None:
-        """Forget a method; one that is not there is forgotten already."""
-
-
-@runtime_checkable
-class Verifies(Protocol):
-    """Capability VERIFY: bank accounts are verified by small deposits; `vault` starts it."""
-
-    def verify(self, request: Verify, /) -> Vaulted:
-        """Confirm what the owner read on the statement; still `unverified` when it was wrong."""
-
-
-@runtime_checkable
-class HostsPages(Protocol):
-    """Capability HOSTED_PAGE."""
-
-    def hosted_page(self, request: HostedPage, /) -> Page:
-        """A page of the provider's where the customer enters a method; it arrives by webhook."""
-
-
-@runtime_checkable
-class ReceivesWebhooks(Protocol):
-    """Capability WEBHOOKS."""
-
-    def parse_webhook(self, request: WebhookRequest, /) -> Sequence[WebhookEvent]:
-        """Verify a delivery and return its events, none for kinds that mean nothing here. Raises WebhookRejected.
-
-        It makes no call, and believes the signature only: what an event says is asked for again.
-        """
-
-
-@runtime_checkable
-class Updates(Protocol):
-    """Capability UPDATER: methods change at the provider without anybody asking, and it can list which."""
-
-    def updates(self, since: datetime, /) -> Sequence[WebhookEvent]:
-        """METHOD events since an instant, as webhooks would have told them."""
-
-
-@runtime_checkable
-class RemembersKeys(Protocol):
-    """Capability IDEMPOTENCY_KEYS: the same key within `key_window_s` seconds is the same charge."""
-
-    @property
-    def key_window_s(self) -> int:
-        """Seconds from the first use of a key during which it may be sent again."""
-
-
-@runtime_checkable
-class Scripts(Protocol):
-    """Capability SCRIPT: a test gateway that is told what to answer."""
-
-    def script(self, outcomes: Sequence[str], customer_id: str | None = None, default: str | None = "approve") -> None:
-        """Set the outcomes of the next calls, of one customer when given; afterwards `default` decides."""
-
-    def settle(self, attempt_id: str, outcome: str) -> Outcome:
-        """End a pending, waiting or unknown attempt; `lookup` then answers it."""
+_FORESEEN = (GatewayNotSent, GatewayUnknown, GatewayMisconfigured, MethodRefused, Unsupported)
 
 
 @frozen
@@ -279,19 +165,12 @@ class GatewaySpec(Spec[C, Gateway], Generic[C]):
     """What `register_gateways` returns: the gateway's name, its configuration class and its constructor."""
 
 
-def key_window_s(gateway: Gateway) -> int:
-    """Seconds during which the same key may be sent again; 0 when the gateway keeps no keys."""
-    if Capability.IDEMPOTENCY_KEYS in gateway.capabilities and isinstance(gateway, RemembersKeys):
-        return gateway.key_window_s
-    return 0
-
-
 def perform(gateway: Gateway, request: Request) -> Answer:
     """Carry one request out and check its answer; raises the gateway's errors, and Unsupported."""
     if isinstance(request, Charge):
         return checked_outcome(request, gateway.charge(request))
     if isinstance(request, Lookup):
-        return _checked_answer(request, gateway.lookup(request))
+        return checked_answer(request, gateway.lookup(request))
     able = gateway.capabilities
     if isinstance(request, Refund):
         if Capability.REFUND in able and isinstance(gateway, Refunds):
@@ -303,71 +182,127 @@ def perform(gateway: Gateway, request: Request) -> Answer:
         if Capability.VOID in able and isinstance(gateway, Voids):
             return checked_outcome(request, gateway.void(request))
     elif Capability.CANCEL in able and isinstance(gateway, Cancels):
-        return _checked_answer(request, gateway.cancel(request))
-    verb = type(request).__name__.lower()
-    raise Unsupported(
-        f"{type(gateway).__name__} does not {verb}; attempt {request.attempt_id} was not sent.",
-        remedy=f"It declares: {', '.join(sorted(able)) or 'nothing'}.",
-        attempt_id=request.attempt_id,
-    )
+        return checked_answer(request, gateway.cancel(request))
+    raise _unsupported(gateway, type(request).__name__.lower(), request.attempt_id)
 
 
-def checked_outcome(request: Request, outcome: object) -> Outcome:
-    """`outcome` when it can be the answer to `request`, else GatewayUnknown saying what is wrong with it.
+@overload
+def perform_method(gateway: Gateway, request: Vault | Verify, *, deadline_s: int = 30) -> Vaulted: ...
+@overload
+def perform_method(gateway: Gateway, request: Describe, *, deadline_s: int = 30) -> Vaulted | MethodNotFound: ...
+@overload
+def perform_method(gateway: Gateway, request: Detach, *, deadline_s: int = 30) -> None: ...
+@overload
+def perform_method(gateway: Gateway, request: HostedPage, *, deadline_s: int = 30) -> Page: ...
+def perform_method(
+    gateway: Gateway, request: MethodRequest, *, deadline_s: int = 30
+) -> Vaulted | MethodNotFound | Page | None:
+    """Ask about a payment method and check the answer; no money moves, and every one may be asked again.
 
-    An outcome has exactly the contract's types, an approved amount is above zero, at most what was asked for
-    and of the same currency, a link is http or https.
+    Raises MethodRefused, GatewayNotSent, GatewayMisconfigured, Unsupported; GatewayUnknown when there is no answer in
+    time, it is nonsense, or the plugin raised what it should not.
     """
-    if type(outcome) is Approved:
-        money = request.amount
-        if (
-            type(outcome.amount_minor) is int
-            and 0 < outcome.amount_minor <= money.minor
-            and outcome.currency == money.currency
-            and _is_id(outcome.gateway_id)
-        ):
-            return outcome
-    elif type(outcome) is Pending:
-        if _is_id(outcome.gateway_id):
-            return outcome
-    elif type(outcome) is ActionRequired:
-        if _is_id(outcome.gateway_id) and _is_link(outcome.url):
-            return outcome
-    elif type(outcome) is Declined and _is_decline(outcome):
-        return outcome
+    answer = call_within(deadline_s, _method_call(gateway, request))
+    if isinstance(answer, Returned):
+        value = answer.value
+        if isinstance(request, Vault | Verify):
+            return checked_vaulted(request, value)
+        if isinstance(request, Describe):
+            return checked_described(request, value)
+        return checked_page(value) if isinstance(request, HostedPage) else None
+    error = answer.error
+    if isinstance(error, _FORESEEN):
+        raise error
     raise GatewayUnknown(
-        f"Attempt {request.attempt_id} over {request.amount} was answered with nonsense: {_shown(outcome)}.",
-        remedy="What became of it is asked for again.",
-        attempt_id=request.attempt_id,
+        f"{type(gateway).__name__} failed at {type(request).__name__} of a payment method: {_told(error)}.",
+        remedy="It may be asked again; the plugin's error stands in the cause.",
+    ) from error
+
+
+def receive(gateway: Gateway, request: WebhookRequest, *, deadline_s: int = 10) -> tuple[WebhookEvent, ...]:
+    """The events of a delivery whose signature holds, checked; none for kinds that mean nothing here.
+
+    Raises WebhookRejected when it is not to be believed (its sender gets HTTP 400), and PluginError otherwise:
+    plugin_failed for a signed delivery that the plugin cannot read, Unsupported, GatewayMisconfigured. The sender then
+    gets HTTP 5xx, so that it comes again.
+
+    A plugin may stumble over what a stranger sends before it checks the signature. Whether it had come that far is
+    tried with one more byte at the end of the body: one that then rejects it had accepted the signature before.
+    """
+    if not (Capability.WEBHOOKS in gateway.capabilities and isinstance(gateway, ReceivesWebhooks)):
+        raise _unsupported(gateway, "parse_webhook")
+    if len(request.body) > MAX_BODY:
+        raise WebhookRejected(f"The webhook's body is longer than {MAX_BODY} bytes.")
+    answer = call_within(deadline_s, lambda: gateway.parse_webhook(request))
+    if isinstance(answer, Returned):
+        return _checked_events(gateway, answer.value, "parse_webhook")
+    error = answer.error
+    if isinstance(error, WebhookRejected | GatewayMisconfigured):
+        raise error
+    if not isinstance(error, DeadlinePassed):
+        altered = evolve(request, body=request.body + b" ")
+        again = call_within(deadline_s, lambda: gateway.parse_webhook(altered))
+        if not (isinstance(again, Raised) and isinstance(again.error, WebhookRejected)):
+            raise WebhookRejected("The webhook could not be read, and its signature was not reached.") from error
+    raise _failed(gateway, "parse_webhook", _told(error)) from error
+
+
+def updates_since(gateway: Gateway, since: datetime, *, deadline_s: int = 30) -> tuple[WebhookEvent, ...]:
+    """What changed about kept methods since an instant, checked like a delivery's events.
+
+    Raises Unsupported, the gateway's errors, and plugin_failed for anything else.
+    """
+    if not (Capability.UPDATER in gateway.capabilities and isinstance(gateway, Updates)):
+        raise _unsupported(gateway, "updates")
+    answer = call_within(deadline_s, lambda: gateway.updates(since))
+    if isinstance(answer, Returned):
+        return _checked_events(gateway, answer.value, "updates")
+    if isinstance(answer.error, _FORESEEN):
+        raise answer.error
+    raise _failed(gateway, "updates", _told(answer.error)) from answer.error
+
+
+def _method_call(gateway: Gateway, request: MethodRequest) -> Callable[[], object]:
+    able = gateway.capabilities
+    if isinstance(request, Verify):
+        if Capability.VERIFY in able and isinstance(gateway, Verifies):
+            return partial(gateway.verify, request)
+    elif isinstance(request, HostedPage):
+        if Capability.HOSTED_PAGE in able and isinstance(gateway, HostsPages):
+            return partial(gateway.hosted_page, request)
+    elif Capability.VAULT in able and isinstance(gateway, Vaults):
+        if isinstance(request, Vault):
+            return partial(gateway.vault, request)
+        return partial(gateway.describe, request) if isinstance(request, Describe) else partial(gateway.detach, request)
+    raise _unsupported(gateway, "hosted_page" if isinstance(request, HostedPage) else type(request).__name__.lower())
+
+
+def _checked_events(gateway: Gateway, events: object, verb: str) -> tuple[WebhookEvent, ...]:
+    problem = events_problem(events)
+    if problem:
+        raise _failed(gateway, verb, problem)
+    return tuple(cast("Sequence[WebhookEvent]", events))
+
+
+def _unsupported(gateway: Gateway, verb: str, attempt_id: str | None = None) -> Unsupported:
+    sent = "" if attempt_id is None else f"; attempt {attempt_id} was not sent"
+    return Unsupported(
+        f"{type(gateway).__name__} does not declare the verb {verb}{sent}.",
+        remedy=f"It declares: {', '.join(sorted(gateway.capabilities)) or 'nothing'}.",
+        verb=verb,
+        **({} if attempt_id is None else {"attempt_id": attempt_id}),
     )
 
 
-def _checked_answer(request: Lookup | Cancel, answer: object) -> Answer:
-    if type(answer) is AttemptNotFound and answer.attempt_id == request.attempt_id:
-        return answer
-    return checked_outcome(request, answer)
-
-
-def _is_id(value: object) -> bool:
-    return type(value) is str and value != ""
-
-
-def _is_link(value: object) -> bool:
-    return type(value) is str and value.startswith(("https://", "http://"))
-
-
-def _is_decline(outcome: Declined) -> bool:
-    return (
-        type(outcome.kind) is DeclineKind
-        and type(outcome.code) is DeclineCode
-        and type(outcome.advice) is Advice
-        and type(outcome.message) is str
-        and type(outcome.gateway_id) is str
+def _failed(gateway: Gateway, verb: str, problem: str) -> PluginError:
+    return PluginError(
+        "plugin_failed",
+        f"{type(gateway).__name__} failed in {verb}: {problem}.",
+        remedy="Report this to the author of the gateway's plugin.",
+        verb=verb,
     )
 
 
-def _shown(outcome: object) -> str:
-    """A short text of a stranger's object, whose repr may be long, raise or hold a provider's secrets."""
-    if type(outcome) is Approved:
-        return f"Approved {outcome.amount_minor!r:.40} {outcome.currency!r:.10}"
-    return f"{type(outcome).__name__}"
+def _told(error: BaseException) -> str:
+    """An error by its kind: its text may hold what a provider sent, secrets included."""
+    return str(error) if isinstance(error, DeadlinePassed) else f"it raised {type(error).__name__}"

@@ -12,7 +12,7 @@ VaultedStatus = Literal["active", "unverified", "disabled"]
 class Vaulted:
     """A payment method in the provider's vault: `token` is what later charges name, for `gateway_customer`.
 
-    `last4` are four digits at most, `expires_on` is YYYY-MM. `unverified` bank accounts cannot be charged yet,
+    `last4` are four characters at most, `expires_on` is YYYY-MM. `unverified` bank accounts cannot be charged yet,
     `disabled` methods were lost or revoked. `customer_id` is ours, where the provider keeps it.
     """
 

@@ -17,9 +17,10 @@ from attrs import AttrsInstance, field, frozen, mutable
 
 from billcore.domain.event import Event
 from billcore.errors import BillcoreError, PluginError
-from billcore.plugins.calls import Raised, call_within
+from billcore.plugins.checks import contract_problem
 from billcore.plugins.config import Spec
-from billcore.plugins.gateway import VERBS, Capability, Gateway, GatewaySpec
+from billcore.plugins.deadline import Raised, call_within
+from billcore.plugins.gateway import Gateway, GatewaySpec
 
 if TYPE_CHECKING:
     from pluggy import HookImpl, PluginManager
@@ -134,7 +135,7 @@ class Registry:
             raise
         except BaseException as error:
             raise _broken(plugin.failed(error, "register_gateways")) from error
-        problem = _contract_problem(gateway)
+        problem = contract_problem(gateway)
         if problem:
             raise _broken(plugin.failed(TypeError(f"gateway {name!r} {problem}"), "register_gateways"))
         return cast("Gateway", gateway)
@@ -333,21 +334,6 @@ def _spec_problem(family: str, spec: object, wanted: type, taken: Mapping[tuple[
 
 def _called(implementation: "HookImpl", arguments: Mapping[str, object]) -> Callable[[], object]:
     return lambda: implementation.function(*(arguments[name] for name in implementation.argnames))
-
-
-def _contract_problem(gateway: object) -> str:
-    """What a gateway object lacks of its contract, or nothing."""
-    capabilities = getattr(gateway, "capabilities", None)
-    if not isinstance(capabilities, frozenset) or any(type(one) is not Capability for one in capabilities):
-        return "has no frozenset of Capability as `capabilities`"
-    for verb in ("charge", "lookup"):
-        if not callable(getattr(gateway, verb, None)):
-            return f"has no method {verb!r}"
-    for capability in sorted(capabilities):
-        for verb in VERBS[capability]:
-            if not hasattr(gateway, verb):
-                return f"declares {capability} but has no {verb!r}"
-    return ""
 
 
 def _broken(failure: PluginFailure) -> PluginError:

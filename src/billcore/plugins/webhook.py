@@ -8,6 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from attrs import field, frozen
+from attrs.validators import instance_of
 
 from billcore.errors import PluginError
 from billcore.plugins.config import Secret
@@ -28,7 +29,7 @@ class WebhookRequest:
     """One delivery as it arrived: header names in lower case, the body's raw bytes, and when it came."""
 
     headers: Mapping[str, str] = field(converter=_lower)
-    body: bytes
+    body: bytes = field(validator=instance_of(bytes))
     received_at: datetime
 
 
@@ -71,8 +72,9 @@ class WebhookRejected(PluginError):
 def verify_hmac_sha256(secrets: Secret | tuple[Secret, ...], signed: bytes, signature: str) -> None:
     """Check a hexadecimal HMAC-SHA256 against several active secrets, in constant time. Raises WebhookRejected."""
     known = secrets if isinstance(secrets, tuple) else (secrets,)
+    given = signature.encode(errors="replace")
     matches = [
-        hmac.compare_digest(hmac.new(secret.reveal().encode(), signed, hashlib.sha256).hexdigest(), signature)
+        hmac.compare_digest(hmac.new(secret.reveal().encode(), signed, hashlib.sha256).hexdigest().encode(), given)
         for secret in known
         if secret
     ]
