@@ -10,6 +10,7 @@ from attrs import evolve, frozen
 from billcore.clock import Clock, SimulatedClock, SystemClock, after
 from billcore.commands.catalog import CatalogNoun
 from billcore.commands.customers import Customers
+from billcore.commands.desk import Desk
 from billcore.commands.invoices import Invoices
 from billcore.commands.parameters import instant, name_of, named
 from billcore.commands.payment_methods import PaymentMethods
@@ -171,7 +172,17 @@ class Billing:
         call = Call(definition, noun, bound, key, name_of("actor", options.get("actor")) or self.actor)
         if options.get("dry_run"):
             return self._dry_run(call)
-        return self._run_writing(call)
+        return self._run_writing(self._asked(call) if definition.asks and not self._joined else call)
+
+    def _asked(self, call: Call) -> Call:
+        """The call with what its gateway answers; a key that is known already asks nobody again."""
+        with self._reading() as scope:
+            converted = call.converted(scope)
+            known = remembered_result(scope, converted) is not None
+        if known:
+            return call
+        answer = call.noun.ask(call.definition, converted.arguments, Desk(self._reading, self.gateway))
+        return evolve(call, answer=answer)
 
     def _run_writing(self, call: Call) -> Any:
         with self.database.transaction() as tx:
@@ -214,6 +225,7 @@ class Billing:
         try:
             with self.database.transaction() as tx:
                 scope = self._scope(tx, self.clock.now(), call.actor)
+                scope.dry = True
                 call = call.converted(scope)
                 result = call.run(scope)
                 made = [*scope.saved, scope.writes]

@@ -21,7 +21,7 @@ KEPT_FOR = timedelta(days=90)
 
 @frozen
 class Call:
-    """A verb with its arguments, the caller's key, and who calls."""
+    """A verb with its arguments, the caller's key, who calls, and what a gateway answered to it before."""
 
     definition: Definition
     noun: Noun
@@ -29,6 +29,7 @@ class Call:
     key: str | None
     actor: str
     parameters: str = field(default="{}")
+    answer: object = None
 
     def converted(self, scope: Scope) -> "Call":
         """The call with its arguments as the verb takes them."""
@@ -38,6 +39,7 @@ class Call:
 
     def run(self, scope: Scope) -> Any:
         """Run the verb's own function in the unit of work."""
+        scope.answer = self.answer
         return self.definition.function(self.noun, scope, **self.arguments)
 
     def write_down(self, scope: Scope, result: Any) -> None:

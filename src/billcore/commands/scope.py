@@ -29,7 +29,8 @@ class Scope:
     After the commit the attempts in `sends` are made and what is due of the customers in `collects` is collected.
     `lease` is (owner, until) for attempts that this process makes itself, None where a worker makes them; `gateways`
     names those that are installed. `saved` are writes that were flushed before the end; with `site_changed` every
-    process reads settings and catalog again.
+    process reads settings and catalog again. `answer` is what the gateway of an asking verb said before the
+    transaction, None where it was not asked: in a dry run (`dry`) and inside a host's transaction.
     """
 
     tx: Transaction
@@ -47,6 +48,8 @@ class Scope:
     collects: set[str] = field(factory=set)
     custom: dict[str, Price] = field(factory=dict)
     site_changed: bool = False
+    answer: object = None
+    dry: bool = False
 
     @property
     def site(self) -> Site:

@@ -22,6 +22,7 @@ from typing import (
 
 from attrs import field, frozen
 
+from billcore.commands.desk import Desk
 from billcore.commands.parameters import Kind, Unset
 from billcore.commands.scope import Scope
 from billcore.errors import InvalidValue, Refused
@@ -73,6 +74,7 @@ class Definition:
     parameters: tuple[Parameter, ...]
     reads: bool
     collects: bool
+    asks: bool
     function: Callable[..., Any] = field(repr=False)
 
     @property
@@ -131,6 +133,13 @@ class Noun:
     def __init__(self, runner: Runner) -> None:
         self.runner = runner
 
+    def ask(self, definition: Definition, arguments: Mapping[str, Any], desk: Desk) -> object:
+        """What an asking verb's gateway answers, before its transaction; the verb finds it as `scope.answer`.
+
+        May ask one gateway. What it raises is the verb's own refusal.
+        """
+        raise AssertionError(f"{definition.full_name} asks nobody")
+
     def settled(self, scope: Scope, result: Any, attempts: Collection[str]) -> Any:
         """The result of a collecting verb after its attempts (payment ids), as it is stored by then."""
         return result
@@ -139,10 +148,9 @@ class Noun:
 class Verb(Generic[P, T]):
     """A verb on its class; bound on access."""
 
-    def __init__(self, function: Callable[..., T], *, reads: bool, collects: bool) -> None:
+    def __init__(self, function: Callable[..., T], **kinds: bool) -> None:
         self.function = function
-        self._reads = reads
-        self._collects = collects
+        self._kinds = kinds
         self.definition: Definition | None = None
         self.__doc__ = function.__doc__
 
@@ -153,7 +161,7 @@ class Verb(Generic[P, T]):
     def define(self) -> Definition:
         """The verb as data; read from the signature at first need."""
         if self.definition is None:
-            self.definition = _define(self._owner.noun, self._name, self.function, self._reads, self._collects)
+            self.definition = _define(self._owner.noun, self._name, self.function, **self._kinds)
         return self.definition
 
     @overload
@@ -188,12 +196,16 @@ class BoundVerb(Generic[P, T]):
 
 
 def verb(
-    *, reads: bool = False, collects: bool = False
+    *, reads: bool = False, collects: bool = False, asks: bool = False
 ) -> Callable[[Callable[Concatenate[N, Scope, P], T]], Verb[P, T]]:
-    """Make a method a verb. `reads` verbs change nothing; `collects` verbs make payment attempts after their commit."""
+    """Make a method a verb. `reads` verbs change nothing; `collects` verbs make payment attempts after their commit.
+
+    `asks` verbs let a gateway be asked before their transaction (`Noun.ask`); not for dry runs, inside a host's
+    transaction, or when the idempotency key is known already.
+    """
 
     def wrap(function: Callable[Concatenate[N, Scope, P], T]) -> Verb[P, T]:
-        return Verb(function, reads=reads, collects=collects)
+        return Verb(function, reads=reads, collects=collects, asks=asks)
 
     return wrap
 
@@ -203,7 +215,7 @@ def verbs_of(noun: type[Noun]) -> dict[str, Definition]:
     return {name: made.define() for name, made in vars(noun).items() if isinstance(made, Verb)}
 
 
-def _define(noun: str, name: str, function: Callable[..., Any], reads: bool, collects: bool) -> Definition:
+def _define(noun: str, name: str, function: Callable[..., Any], **kinds: bool) -> Definition:
     hints = get_type_hints(function, include_extras=True)
     parameters = []
     for parameter in list(inspect.signature(function).parameters.values())[2:]:
@@ -222,7 +234,7 @@ def _define(noun: str, name: str, function: Callable[..., Any], reads: bool, col
             )
         )
     doc = inspect.getdoc(function) or ""
-    return Definition(noun, name, doc.split("\n", 1)[0], doc, tuple(parameters), reads, collects, function)
+    return Definition(noun, name, doc.split("\n", 1)[0], doc, tuple(parameters), function=function, **kinds)
 
 
 def _vocabulary(hint: object, where: str) -> tuple[Kind | None, tuple[str, ...]]:
