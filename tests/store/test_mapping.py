@@ -14,7 +14,7 @@ from sqlalchemy import BigInteger, Boolean, Integer, Text
 from sqlalchemy.dialects import sqlite
 
 from billcore.domain.catalog import Coupon
-from billcore.domain.credit import Credit
+from billcore.domain.credit import Allocation, Credit
 from billcore.domain.customer import Customer, PaymentMethod
 from billcore.domain.discount import AppliedCoupon
 from billcore.domain.dunning import DunningCase
@@ -158,6 +158,7 @@ def everything():
         Payment("pay_1", c, i, 1, "inv_1:1", "signup", 990, "USD", "test", "pm_1", "{}", "pending", NOW),
         Refund("ref_1", c, "pay_1", 1, "pay_1:r1", "refund", "method", 100, "USD", "test", "{}", "pending", NOW),
         Credit("crd_1", c, "credits", "USD", 100, 40, NOW),
+        Allocation("all_1", c, i, "USD", "credits", "crd_1", NOW, 60),
         DunningCase("dun_1", c, "USD", NOW),
         Entry("ent_1", c, NOW, "USD", "receivable", "revenue", 990, invoice_id=i),
         UsageEvent("use_1", c, s, "itm_1", "seats", "e1", Decimal("0.001"), NOW.replace(microsecond=5), NOW),

@@ -275,7 +275,7 @@ class Subscriptions(Noun):
         """The subscription as it stands after its attempts; a refused signup or activation raises."""
         sub = store.by_ids(scope.tx, [result.id], scope.catalog.coupons)[result.id]
         for payment in payments.by_ids(scope.tx, attempts).values():
-            invoice = invoices.by_ids(scope.tx, [payment.invoice_id], lines=False)[payment.invoice_id]
+            invoice = invoices.by_ids(scope.tx, [payment.billed], lines=False)[payment.billed]
             if invoice.discarded_at is not None:
                 raise _declined(sub, payment)
         return sub

@@ -9,6 +9,10 @@ from attrs import evolve, frozen
 CreditAccount = Literal["service_credits", "credits", "prepayments"]
 ORDER: tuple[CreditAccount, ...] = get_args(CreditAccount)
 
+Account = Literal["payments", "prepayments", "credits", "service_credits"]
+GIVE_BACK: tuple[Account, ...] = get_args(Account)
+"""The order in which what settled an invoice is given back (behaviour 3.5)."""
+
 
 @frozen
 class Credit:
@@ -24,6 +28,27 @@ class Credit:
     expires_at: datetime | None = None
     source_id: str | None = None
     version: int = 1
+
+
+@frozen
+class Allocation:
+    """What settles an invoice beside the attempts of gateways, and what documents gave back of it.
+
+    `amount` is what the source puts on the invoice, negative where it is taken off again; `returned` is what the
+    document gave back of what the source had paid. One of the two is 0. `source_id` is a payment or credit, None for
+    what credit lines on the invoice itself pay of its charges. Minor units of `currency`.
+    """
+
+    id: str
+    customer_id: str
+    invoice_id: str
+    currency: str
+    account: Account
+    source_id: str | None
+    at: datetime
+    amount: int = 0
+    returned: int = 0
+    document_id: str | None = None
 
 
 @frozen

@@ -27,7 +27,10 @@ OUTCOME_KINDS: tuple[OutcomeKind, ...] = get_args(OutcomeKind)
 IN_DOUBT: frozenset[PaymentStatus] = frozenset({"pending", "requires_action", "unknown"})
 """Statuses in which money may have moved or may still move: the invoice is reserved."""
 
-Cause = Literal["signup", "collection", "dunning", "retry", "new_method"]
+Cause = Literal["signup", "collection", "dunning", "retry", "new_method", "recorded"]
+
+BY_HAND = "external"
+"""The gateway of payments that were recorded by hand: their money came and goes outside billcore."""
 
 
 @frozen
@@ -48,24 +51,28 @@ class Payment:
     """One attempt to collect an invoice. `request` is the exact request as JSON, stored before the call.
 
     `sends` counts the calls made with it; 0 means that it was surely never sent. `amount` is what is asked for,
-    `captured` what was taken. `next_check_at` is when its outcome is asked for next.
+    `captured` what was taken, `applied` what of that pays invoices. `next_check_at` is when its outcome is asked for
+    next. One that was recorded by hand has no attempt, request or payment method: `method` says in words how it
+    came, and allocations say which invoices it pays.
     """
 
     id: str
     customer_id: str
-    invoice_id: str
+    invoice_id: str | None
     attempt: int
     idempotency_key: str
     cause: Cause
     amount: int
     currency: str
     gateway: str
-    payment_method_id: str
+    payment_method_id: str | None
     request: str
     status: PaymentStatus
     created_at: datetime
     captured: int = 0
+    applied: int = 0
     refunded: int = 0
+    method: str | None = None
     sends: int = 0
     settled_at: datetime | None = None
     gateway_id: str | None = None
@@ -80,6 +87,12 @@ class Payment:
     lease_until: datetime | None = None
     parked_reason: str | None = None
     version: int = 1
+
+    @property
+    def billed(self) -> str:
+        """The id of the invoice that this attempt is to collect; a payment recorded by hand has none."""
+        assert self.invoice_id is not None
+        return self.invoice_id
 
 
 # (status, outcome) -> status. A settled payment keeps its status: a late or repeated answer changes nothing, but a

@@ -69,7 +69,7 @@ class _Settlement:
         if not self.receivable.is_wanted() or amount > invoice.due:
             self._late_success(amount)
             return
-        self.payment = evolve(self.payment, captured=amount, settled_at=self.at, next_check_at=None)
+        self.payment = evolve(self.payment, captured=amount, applied=amount, settled_at=self.at, next_check_at=None)
         if invoice.status == "draft":
             self.receivable.begin()
             invoice = self.receivable.invoice

@@ -133,7 +133,7 @@ def record_outcomes(place: Workplace, settled: Sequence[Settled]) -> None:
 def record(scope: Scope, settled: Sequence[Settled]) -> list[Settled]:
     """Settle payments in the open unit of work; returns those that must wait for the next one."""
     found = payments.by_ids(scope.tx, [row[0] for row in settled])
-    billed = _with_lines_where_shared(scope, {payment.invoice_id for payment in found.values()})
+    billed = _with_lines_where_shared(scope, {payment.billed for payment in found.values()})
     zones = customers.zones(scope.tx, {payment.customer_id for payment in found.values()})
     busy: set[str] = set()
     mine: list[Settled] = []
@@ -145,23 +145,21 @@ def record(scope: Scope, settled: Sequence[Settled]) -> list[Settled]:
     quiet = {
         wanted.id
         for payment_id, outcome, _ in mine
-        if (wanted := billed[found[payment_id].invoice_id]).status == "open"
+        if (wanted := billed[found[payment_id].billed]).status == "open"
         and outcome.kind == "approved"
         and outcome.amount >= wanted.due  # A part of it leaves the rest overdue.
     }
-    affected = receivables(
-        scope, [(billed[found[payment_id].invoice_id], at) for payment_id, _, at in mine], zones, quiet
-    )
+    affected = receivables(scope, [(billed[found[payment_id].billed], at) for payment_id, _, at in mine], zones, quiet)
     for payment_id, outcome, at in mine:
         scope.now = at
         payment = found[payment_id]
-        settled_payment = settle(payment, outcome, affected[payment.invoice_id])
+        settled_payment = settle(payment, outcome, affected[payment.billed])
         if (
             settled_payment.status in ("failed", "canceled")
             and payment.status in IN_DOUBT
             and payment.cause in ("dunning", "retry", "new_method")
         ):
-            invoices.stop_retries(scope.tx, payment.customer_id, payment.currency, payment.invoice_id)
+            invoices.stop_retries(scope.tx, payment.customer_id, payment.currency, payment.billed)
     for invoice in scope.writes.changed(Invoice):
         assert isinstance(invoice, Invoice)
         if invoice.number is None and invoice.status != "draft":

@@ -111,14 +111,14 @@ def _follow_ups(
     """What is done about answers that leave it open: cancel what nobody acts on, send again what never arrived."""
     with place.database.transaction(reads=True) as tx:
         scope = place.open_scope(tx, place.clock.now())
-        billed = invoices.by_ids(tx, {payment.invoice_id for payment in group}, lines=False)
+        billed = invoices.by_ids(tx, {payment.billed for payment in group}, lines=False)
     requests: list[Request] = []
     for payment in group:
         outcome, at = answers[payment.id], moments[payment.id]
         waits = outcome.kind == "action_required" and Capability.CANCEL in gateway.capabilities
         if waits and at >= _given_up_at(scope, payment):
             requests.append(Cancel(payment.id, Money(payment.amount, payment.currency)))
-        elif outcome.kind == "not_found" and _may_resend(gateway, payment, billed[payment.invoice_id], at):
+        elif outcome.kind == "not_found" and _may_resend(gateway, payment, billed[payment.billed], at):
             requests.append(charge_of(payment))
     return requests
 

@@ -1,6 +1,6 @@
 """The mappers of all record classes, in the order in which they can be written."""
 
-from billcore.domain.credit import Credit
+from billcore.domain.credit import Allocation, Credit
 from billcore.domain.customer import Customer, PaymentMethod
 from billcore.domain.discount import AppliedCoupon
 from billcore.domain.dunning import DunningCase
@@ -29,6 +29,7 @@ MAPPERS: tuple[Mapper, ...] = (
     Mapper(Payment, tables.payments),
     Mapper(Refund, tables.refunds),
     Mapper(Credit, tables.credits),
+    Mapper(Allocation, tables.allocations),
     Mapper(DunningCase, tables.dunning_cases),
     Mapper(Entry, tables.entries),
     Mapper(UsageEvent, tables.usage),

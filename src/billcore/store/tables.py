@@ -4,6 +4,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text,
 
 from billcore.store.columns import key, metadata, partial_index, string
 from billcore.store.tables_money import (
+    allocations,
     coverage,
     credit_notes,
     credits,  # noqa: A004 - a word of billing before it is a builtin
@@ -18,6 +19,7 @@ from billcore.store.tables_money import (
 from billcore.store.types import ExactDecimal, Instant, JsonText, PreciseInstant
 
 __all__ = [
+    "allocations",
     "audit",
     "catalog",
     "counters",

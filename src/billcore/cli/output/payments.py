@@ -15,13 +15,14 @@ from billcore.domain.words import counted
 def payment_list(view: View, payments: Sequence[Payment]) -> RenderableType:
     """One row for each attempt."""
     customers = view.customers(one.customer_id for one in payments)
-    numbers = {id_: view.billing.invoices.get(id_).number_text for id_ in {one.invoice_id for one in payments}}
+    ids = {one.invoice_id for one in payments if one.invoice_id is not None}
+    numbers = {id_: view.billing.invoices.get(id_).number_text for id_ in ids}
     titles = ("at", "~customer", "invoice", "status", ">amount", "~answer", "payment")
     rows = [
         (
             view.day(one.created_at),
             customers[one.customer_id],
-            numbers[one.invoice_id] or "-",
+            numbers.get(one.invoice_id or "") or one.method or "-",
             state(one.status),
             money(one.amount, one.currency),
             short_answer(one),
@@ -54,17 +55,18 @@ def attempts(view: View, payments: Sequence[Payment]) -> RenderableType:
 
 def payment_page(view: View, one: Payment) -> RenderableType:
     """Everything about one attempt."""
-    invoice = view.billing.invoices.get(one.invoice_id)
+    invoice = view.billing.invoices.get(one.invoice_id) if one.invoice_id is not None else None
     return fields(
         [
             ("payment", one.id),
             ("customer", view.customer(one.customer_id)),
-            ("invoice", invoice.number_text or invoice.id),
+            ("invoice", (invoice.number_text or invoice.id) if invoice is not None else None),
             ("status", state(one.status)),
             ("amount", money(one.amount, one.currency)),
             ("captured", money(one.captured, one.currency) if one.captured != one.amount else None),
             ("refunded", money(one.refunded, one.currency) if one.refunded else None),
-            ("attempt", f"{one.attempt} ({one.cause}), sent {counted(one.sends, 'time')}"),
+            ("attempt", f"{one.attempt} ({one.cause}), sent {counted(one.sends, 'time')}" if one.attempt else None),
+            ("recorded as", one.method),
             ("gateway", one.gateway),
             ("its id there", one.gateway_id),
             ("answer", answer(one)),

@@ -302,15 +302,18 @@ def _payments() -> None:
     index("inbox", "status", "status", "id")
     table(
         "payments",
-        *required(sa.Text(), "id", "customer_id", "invoice_id"),
+        *required(sa.Text(), "id", "customer_id"),
+        *optional(sa.Text(), "invoice_id"),
         *required(sa.Integer(), "attempt"),
         *required(sa.Text(), "idempotency_key", "cause"),
         *required(sa.BigInteger(), "amount"),
-        *required(sa.Text(), "currency", "gateway", "payment_method_id"),
+        *required(sa.Text(), "currency", "gateway"),
+        *optional(sa.Text(), "payment_method_id"),
         *required(JsonText(), "request"),
         *required(sa.Text(), "status"),
         *required(Instant(), "created_at"),
-        *required(sa.BigInteger(), "captured", "refunded"),
+        *required(sa.BigInteger(), "captured", "applied", "refunded"),
+        *optional(sa.Text(), "method"),
         *required(sa.Integer(), "sends"),
         *optional(Instant(), "settled_at"),
         *optional(sa.Text(), "gateway_id", "decline_kind", "decline_code", "message", "action_url"),
@@ -322,6 +325,7 @@ def _payments() -> None:
         *required(sa.Integer(), "version"),
         sa.UniqueConstraint("invoice_id", "attempt", name="billcore_payments_attempt"),
         sa.CheckConstraint("captured <= amount AND refunded <= captured", name="billcore_payments_captured"),
+        sa.CheckConstraint("applied >= 0 AND applied <= captured", name="billcore_payments_applied"),
         reference("payments", "customer_id", "customers"),
         reference("payments", "invoice_id", "invoices"),
         sa.UniqueConstraint("idempotency_key", name="billcore_payments_idempotency_key_key"),
@@ -410,3 +414,16 @@ def _receivables() -> None:
     )
     index("dunning_cases", "due", "next_step_at", "customer_id", "id", where="next_step_at IS NOT NULL")
     index("dunning_cases", "open", "customer_id", "currency", where="status = 'open'", unique=True)
+    table(
+        "allocations",
+        *required(sa.Text(), "id", "customer_id", "invoice_id", "currency", "account"),
+        *optional(sa.Text(), "source_id"),
+        *required(Instant(), "at"),
+        *required(sa.BigInteger(), "amount", "returned"),
+        *optional(sa.Text(), "document_id"),
+        sa.CheckConstraint("returned >= 0 AND (amount = 0) <> (returned = 0)", name="billcore_allocations_amount"),
+        reference("allocations", "customer_id", "customers"),
+        reference("allocations", "invoice_id", "invoices"),
+    )
+    index("allocations", "customer", "customer_id")
+    index("allocations", "invoice", "invoice_id")
