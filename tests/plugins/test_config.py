@@ -19,6 +19,7 @@ class Config:
     retries: int = 3
     rate: Decimal | None = None
     countries: tuple[str, ...] = ()
+    webhook_secrets: tuple[Secret, ...] = ()
 
 
 def test_a_secret_never_shows_itself():
@@ -50,6 +51,16 @@ def test_secrets_compare_by_what_they_hide():
 def test_texts_become_what_the_fields_say():
     config = read_config(Config, {"key": "sk", "rate": "1.5", "countries": ["DE", "FR"]}, "plugin 'acme'")
     assert config == Config(Secret("sk"), rate=Decimal("1.5"), countries=("DE", "FR"))
+
+
+def test_several_secrets_are_a_list_of_texts():
+    """While a webhook's secret is rotated, the old one and the new one hold."""
+    config = read_config(Config, {"key": "sk", "webhook_secrets": ["old", Secret("new")]}, "plugin 'acme'")
+    assert config.webhook_secrets == (Secret("old"), Secret("new"))
+    assert "old" not in repr(config)
+    with pytest.raises(PluginError, match=r"a list of texts \(secrets\)") as refused:
+        read_config(Config, {"key": "sk", "webhook_secrets": "canary"}, "plugin 'acme'")
+    assert "canary" not in str(refused.value)
 
 
 @pytest.mark.parametrize(

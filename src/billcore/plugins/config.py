@@ -80,8 +80,9 @@ class Spec(Generic[C, T]):
 def read_config(config: type[C], given: Mapping[str, object], owner: str) -> C:
     """`given` as an instance of the attrs class `config`; refuses unknown keys, missing keys and other types.
 
-    Fields may be str, int, bool, Decimal (from text), Secret (from text), tuple[str, ...] (from a list), each
-    also `| None`. Given values never stand in a message. Raises PluginError("gateway_misconfigured").
+    Fields may be str, int, bool, Decimal (from text), Secret (from text), tuple[str, ...] and tuple[Secret, ...]
+    (from a list), each also `| None`. Given values never stand in a message. Raises
+    PluginError("gateway_misconfigured").
     """
     known = {attribute.name: attribute for attribute in fields(config) if attribute.init}
     for key in given:
@@ -110,6 +111,8 @@ def _converted(owner: str, attribute: "Attribute[object]", kind: object, value: 
             return Decimal(value)
         if option == tuple[str, ...] and _is_texts(value):
             return tuple(cast("Sequence[str]", value))
+        if option == tuple[Secret, ...] and _is_secrets(value):
+            return tuple(one if isinstance(one, Secret) else Secret(one) for one in cast("Sequence[str]", value))
     wanted = " or ".join(_type_name(option) for option in options)
     return _refuse(
         owner,
@@ -126,11 +129,17 @@ def _type_name(option: object) -> str:
         return "a decimal text"
     if option is str:
         return "text"
+    if option == tuple[Secret, ...]:
+        return "a list of texts (secrets)"
     return option.__name__ if isinstance(option, type) else str(option)
 
 
 def _is_texts(value: object) -> bool:
     return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
+
+
+def _is_secrets(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(item, str | Secret) for item in value)
 
 
 def _is_decimal(text: str) -> bool:
