@@ -112,7 +112,9 @@ def _converted(owner: str, attribute: "Attribute[object]", kind: object, value: 
         if option == tuple[str, ...] and _is_texts(value):
             return tuple(cast("Sequence[str]", value))
         if option == tuple[Secret, ...] and _is_secrets(value):
-            return tuple(one if isinstance(one, Secret) else Secret(one) for one in cast("Sequence[str]", value))
+            return tuple(
+                one if isinstance(one, Secret) else Secret(one) for one in cast("Sequence[str | Secret]", value)
+            )
     wanted = " or ".join(_type_name(option) for option in options)
     return _refuse(
         owner,
