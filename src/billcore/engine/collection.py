@@ -1,23 +1,18 @@
 """Collects invoices: stores the attempts, calls the gateways outside any transaction, records what came of them."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from billcore.commands.attempts import attempt, usable_method
 from billcore.commands.bill import number_issued
 from billcore.commands.cancellation import cancel_now
-from billcore.commands.facts import facts_for
+from billcore.commands.receivables import receivables, with_lines_where_shared
 from billcore.commands.scope import Scope
-from billcore.domain.bill import make_bill, use_coupons
 from billcore.domain.invoice import Invoice
-from billcore.domain.lifecycle import activate
 from billcore.domain.money import Money
 from billcore.domain.payment import IN_DOUBT, Outcome, Payment
-from billcore.domain.receivable import Account, Receivable
 from billcore.domain.settlement import settle
-from billcore.domain.states import TABLE, Refusal
-from billcore.domain.step import Step
 from billcore.domain.subscription import Subscription
 from billcore.domain.values import evolve
 from billcore.engine.agenda import Due
@@ -29,9 +24,6 @@ from billcore.store import customer as customers
 from billcore.store import invoice as invoices
 from billcore.store import payment as payments
 from billcore.store import subscription as subscriptions
-
-PROBLEMS = ("past_due", "unpaid", "soft_failure")
-"""States of subscriptions that owe something or may: a payment can end them."""
 
 Settled = tuple[str, Outcome, datetime]
 """A payment id, what became of it, and when."""
@@ -83,7 +75,7 @@ def charge_of(payment: Payment) -> Charge:
 def plan_attempts(place: Workplace, scope: Scope, due: Sequence[Due]) -> list[Payment]:
     """Store an attempt for every due invoice that still wants one; those that cannot be charged go past due."""
     wanted = {row.id: row.at for row in due}
-    found = _with_lines_where_shared(scope, wanted)
+    found = with_lines_where_shared(scope, wanted)
     owners = customers.by_ids(scope.tx, {invoice.customer_id for invoice in found.values()})
     methods = customers.methods(scope.tx, owners)
     own = subscriptions.own_methods(
@@ -133,7 +125,7 @@ def record_outcomes(place: Workplace, settled: Sequence[Settled]) -> None:
 def record(scope: Scope, settled: Sequence[Settled]) -> list[Settled]:
     """Settle payments in the open unit of work; returns those that must wait for the next one."""
     found = payments.by_ids(scope.tx, [row[0] for row in settled])
-    billed = _with_lines_where_shared(scope, {payment.billed for payment in found.values()})
+    billed = with_lines_where_shared(scope, {payment.billed for payment in found.values()})
     zones = customers.zones(scope.tx, {payment.customer_id for payment in found.values()})
     busy: set[str] = set()
     mine: list[Settled] = []
@@ -185,70 +177,3 @@ def _is_unpaid(scope: Scope, invoice: Invoice) -> bool:
     named = {line.subscription_id for line in invoice.lines} | {invoice.subscription_id}
     ids = [sub_id for sub_id in named if sub_id is not None]
     return bool(ids) and len(subscriptions.unpaid(scope.tx, ids)) == len(ids)
-
-
-def receivables(
-    scope: Scope,
-    wanted: Sequence[tuple[Invoice, datetime]],
-    zones: Mapping[str, str],
-    quiet: set[str] | None = None,
-) -> dict[str, Receivable]:
-    """The invoices with all that hangs on them, by id. `quiet` ones need no subscriptions that are well.
-
-    `zones` are those of customers who have one of their own.
-    """
-    ids = {invoice.customer_id for invoice, _ in wanted}
-    overdue: dict[tuple[str, str], set[str]] = {}
-    for customer_id, currency, invoice_id, _ in invoices.overdue(scope.tx, ids):
-        overdue.setdefault((customer_id, currency), set()).add(invoice_id)
-    cases = payments.open_cases(scope.tx, ids)
-    subs: dict[str, dict[str, Subscription]] = {}
-    for sub in subscriptions.of_customers(scope.tx, ids, scope.catalog.coupons, PROBLEMS):
-        subs.setdefault(sub.customer_id, {})[sub.id] = sub
-    named = {
-        sub_id
-        for invoice, _ in wanted
-        if quiet is None or invoice.id not in quiet
-        for sub_id in (invoice.subscription_id, *(line.subscription_id for line in invoice.lines))
-        if sub_id is not None
-    }
-    if named:
-        for sub in subscriptions.by_ids(scope.tx, named, scope.catalog.coupons).values():
-            subs.setdefault(sub.customer_id, {})[sub.id] = sub
-    drafts = [invoice.customer_id for invoice, _ in wanted if invoice.status == "draft"]
-    credits = payments.open_credits(scope.tx, drafts) if drafts else {}
-    made = {}
-    for invoice, at in wanted:
-        key = (invoice.customer_id, invoice.currency)
-        account = Account(
-            zones.get(invoice.customer_id, scope.settings.timezone),
-            tuple(sub for sub in subs.get(invoice.customer_id, {}).values() if sub.currency == invoice.currency),
-            cases.get(key),
-            frozenset(overdue.get(key, ())),
-            tuple(credits.get(invoice.customer_id, ())),
-            activation=_activation(scope, invoice, subs),
-        )
-        made[invoice.id] = Receivable(invoice, account, scope.site, at, scope.writes, scope.new_id)
-    return made
-
-
-def _activation(scope: Scope, invoice: Invoice, subs: dict[str, dict[str, Subscription]]) -> Step | None:
-    """What a paid activation makes of its subscription, counted from the command; None when it went another way."""
-    if invoice.purpose != "activation" or invoice.status != "draft":
-        return None
-    sub = subs.get(invoice.customer_id, {}).get(invoice.subscription_id or "")
-    if sub is None or isinstance(TABLE["activate"][sub.state], Refusal):
-        return None
-    customer = scope.customer(invoice.customer_id)
-    step = activate(sub, facts_for(scope, sub, customer, invoice.created_at), invoice.created_at, scope.new_id)
-    bill = make_bill([step], customer, scope.site, invoice.created_at, scope.new_id)
-    return use_coupons(step, bill.used)
-
-
-def _with_lines_where_shared(scope: Scope, ids: Collection[str]) -> dict[str, Invoice]:
-    """Invoices by id; their lines only where they are needed: drafts, and those of several subscriptions."""
-    found = invoices.by_ids(scope.tx, ids, lines=False)
-    needy = [invoice.id for invoice in found.values() if invoice.subscription_id is None or invoice.status == "draft"]
-    if needy:
-        found.update(invoices.by_ids(scope.tx, needy))
-    return found

@@ -8,6 +8,7 @@ from attrs import evolve
 from billcore.commands.bill import bill_steps, number, number_notes
 from billcore.commands.facts import load_facts
 from billcore.commands.payment_methods import retry_overdue
+from billcore.commands.receivables import PROBLEMS
 from billcore.commands.scope import Scope
 from billcore.domain.bill import A_DAY, record, record_change
 from billcore.domain.dunning import DunningCase, is_over, next_step
@@ -17,7 +18,7 @@ from billcore.domain.lifecycle import close
 from billcore.domain.step import planned
 from billcore.domain.subscription import Subscription
 from billcore.engine.agenda import Due
-from billcore.engine.collection import PROBLEMS, end_addons
+from billcore.engine.collection import end_addons
 from billcore.engine.work import IN_DOUBT_AGAIN, Workplace
 from billcore.errors import StoreError
 from billcore.store import customer as customers

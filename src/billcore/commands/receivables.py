@@ -1,0 +1,87 @@
+"""Invoices in the hands of whoever settles them: with their payer's subscriptions, dunning case and credits."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+
+from billcore.commands.facts import facts_for
+from billcore.commands.scope import Scope
+from billcore.domain.bill import make_bill, use_coupons
+from billcore.domain.invoice import Invoice
+from billcore.domain.lifecycle import activate
+from billcore.domain.receivable import Account, Receivable
+from billcore.domain.states import TABLE, Refusal
+from billcore.domain.step import Step
+from billcore.domain.subscription import Subscription
+from billcore.store import invoice as invoices
+from billcore.store import payment as payments
+from billcore.store import subscription as subscriptions
+
+PROBLEMS = ("past_due", "unpaid", "soft_failure")
+"""States of subscriptions that owe something or may: a payment can end them."""
+
+
+def receivables(
+    scope: Scope,
+    wanted: Sequence[tuple[Invoice, datetime]],
+    zones: Mapping[str, str],
+    quiet: set[str] | None = None,
+) -> dict[str, Receivable]:
+    """The invoices with all that hangs on them, by id. `quiet` ones need no subscriptions that are well.
+
+    `zones` are those of customers who have one of their own.
+    """
+    ids = {invoice.customer_id for invoice, _ in wanted}
+    overdue: dict[tuple[str, str], set[str]] = {}
+    for customer_id, currency, invoice_id, _ in invoices.overdue(scope.tx, ids):
+        overdue.setdefault((customer_id, currency), set()).add(invoice_id)
+    cases = payments.open_cases(scope.tx, ids)
+    subs: dict[str, dict[str, Subscription]] = {}
+    for sub in subscriptions.of_customers(scope.tx, ids, scope.catalog.coupons, PROBLEMS):
+        subs.setdefault(sub.customer_id, {})[sub.id] = sub
+    named = {
+        sub_id
+        for invoice, _ in wanted
+        if quiet is None or invoice.id not in quiet
+        for sub_id in (invoice.subscription_id, *(line.subscription_id for line in invoice.lines))
+        if sub_id is not None
+    }
+    if named:
+        for sub in subscriptions.by_ids(scope.tx, named, scope.catalog.coupons).values():
+            subs.setdefault(sub.customer_id, {})[sub.id] = sub
+    drafts = [invoice.customer_id for invoice, _ in wanted if invoice.status == "draft"]
+    credits = payments.open_credits(scope.tx, drafts) if drafts else {}
+    made = {}
+    for invoice, at in wanted:
+        key = (invoice.customer_id, invoice.currency)
+        account = Account(
+            zones.get(invoice.customer_id, scope.settings.timezone),
+            tuple(sub for sub in subs.get(invoice.customer_id, {}).values() if sub.currency == invoice.currency),
+            cases.get(key),
+            frozenset(overdue.get(key, ())),
+            tuple(credits.get(invoice.customer_id, ())),
+            activation=_activation(scope, invoice, subs),
+        )
+        made[invoice.id] = Receivable(invoice, account, scope.site, at, scope.writes, scope.new_id)
+    return made
+
+
+def _activation(scope: Scope, invoice: Invoice, subs: dict[str, dict[str, Subscription]]) -> Step | None:
+    """What a paid activation makes of its subscription, counted from the command; None when it went another way."""
+    if invoice.purpose != "activation" or invoice.status != "draft":
+        return None
+    sub = subs.get(invoice.customer_id, {}).get(invoice.subscription_id or "")
+    if sub is None or isinstance(TABLE["activate"][sub.state], Refusal):
+        return None
+    customer = scope.customer(invoice.customer_id)
+    step = activate(sub, facts_for(scope, sub, customer, invoice.created_at), invoice.created_at, scope.new_id)
+    bill = make_bill([step], customer, scope.site, invoice.created_at, scope.new_id)
+    return use_coupons(step, bill.used)
+
+
+def with_lines_where_shared(scope: Scope, ids: Collection[str]) -> dict[str, Invoice]:
+    """Invoices by id; their lines only where they are needed: drafts, and those of several subscriptions."""
+    found = invoices.by_ids(scope.tx, ids, lines=False)
+    needy = [invoice.id for invoice in found.values() if invoice.subscription_id is None or invoice.status == "draft"]
+    if needy:
+        found.update(invoices.by_ids(scope.tx, needy))
+    return found
