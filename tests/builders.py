@@ -23,6 +23,7 @@ from billcore.domain.writes import Writes
 from billcore.errors import BillcoreError
 from billcore.settings import Settings
 from billcore.store import tables
+from tests import databases
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -328,7 +329,7 @@ CATALOG = {
 
 
 OPENED = []
-"""The books of the running test: conftest.py of commands and engine proves them at its end."""
+"""The books of the running test: tests/conftest.py closes them at its end, other conftest.py prove them before."""
 
 
 class HandClock:
@@ -350,7 +351,7 @@ class HandClock:
 
 
 def books(
-    url="sqlite://",
+    url=None,
     *,
     clock=None,
     start=START,
@@ -359,8 +360,9 @@ def books(
     customers=("acme",),
     **changed,
 ):
-    """Books in memory with the catalog above and customers who have one payment method (None: none)."""
+    """Books of their own with the catalog above and customers who have one payment method (None: none)."""
     free = {"require_customer_name": False, "require_customer_email": False}
+    url = url or databases.fresh()
     billing = Billing(url, clock=clock or SimulatedClock(start), settings=free | changed, seed=1)
     OPENED.append(billing)
     billing.catalog.apply(catalog)

@@ -1,9 +1,69 @@
-"""What all tests share: the long ones begin first, so that nobody waits for them at the end."""
+"""What all tests share: the databases they run on, and that the long ones begin first, so that nobody waits for them.
+
+A test whose fixtures ask for `database_kind` runs on SQLite and on PostgreSQL, and its id says on which.
+"""
+
+import os
+from collections.abc import Iterator
 
 import pytest
+
+from tests import builders, databases
+from tests.databases import KINDS, NONE, Kind, Stores
 
 FIRST = ("tests/demo/test_telco.py", "tests/engine/test_crash.py", "tests/engine/test_at_once.py")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """The first process has the server; those that xdist starts get to know it by their environment."""
+    if not hasattr(config, "workerinput"):
+        databases.KEEPER.append(databases.Keeper())
+        if config.getoption("numprocesses", None):
+            databases.KEEPER[0].start()
+
+
+def pytest_unconfigure() -> None:
+    databases.POOL.close()
+    while databases.KEEPER:
+        databases.KEEPER.pop().end()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reason = databases.missing()
+    if reason is not None and NONE not in os.environ:
+        terminalreporter.write_line(reason, red=True, bold=True)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "database_kind" in metafunc.fixturenames:
+        only = {name: metafunc.definition.get_closest_marker(f"{name}_only") for name in KINDS}
+        kinds = [name for name in KINDS if only[name]] or list(KINDS)
+        if "BILLCORE_TEST_BOTH" not in os.environ:
+            kinds = [name for name in kinds if name == "sqlite"]
+        metafunc.parametrize("database_kind", kinds, indirect=True, scope="session")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not item.nodeid.startswith(FIRST))
+
+
+@pytest.fixture(scope="session")
+def database_kind(request: pytest.FixtureRequest) -> Kind:
+    """The database of the running test: "sqlite" or "postgresql"."""
+    kind: Kind = request.param
+    if kind == "postgresql" and NONE in os.environ:
+        pytest.skip(f"{NONE} is set")
+    if kind == "postgresql":
+        databases.server_url()
+    return kind
+
+
+@pytest.fixture
+def stores(database_kind: Kind) -> Iterator[Stores]:
+    """Where the running test's books stand; what it opened with `builders.books` is closed behind it."""
+    builders.OPENED.clear()
+    with databases.stores(database_kind) as made:
+        yield made
+        for billing in builders.OPENED:
+            billing.close()
+        builders.OPENED.clear()

@@ -6,10 +6,8 @@ from tests import builders
 
 
 @pytest.fixture(autouse=True)
-def books_are_proven():
-    builders.OPENED.clear()
+def books_are_proven(stores):
     yield
     for billing in builders.OPENED:
         proof = billing.verify()
         assert proof.ok, proof.findings
-        billing.close()

@@ -5,11 +5,14 @@ import pytest
 from tests import builders
 
 
+@pytest.fixture(autouse=True)
+def on_both_databases(stores):
+    """All of them run on SQLite and on PostgreSQL."""
+
+
 @pytest.fixture
-def books_are_proven():
-    builders.OPENED.clear()
+def books_are_proven(stores):
     yield
     for billing in builders.OPENED:
         proof = billing.verify()
         assert proof.ok, proof.findings
-        billing.close()

@@ -2,7 +2,10 @@
 
 import json
 
+import pytest
+
 from billcore.plugins.hookspecs import hookimpl
+from tests import databases
 from tests.builders import HandClock, books, day, refusal
 
 NO = "decline:insufficient_funds"
@@ -163,9 +166,10 @@ def test_plugins_that_failed_or_are_disabled(monkeypatch) -> None:
     assert "there is no hook on_event" in found["broken"]
 
 
+@pytest.mark.sqlite_only("pragmas are SQLite's")
 def test_a_database_that_may_lose_commits(tmp_path) -> None:
     """Promise P4: the pragmas are looked at again, whatever they were when the store was opened."""
-    billing = books(f"sqlite:///{tmp_path}/b.db")
+    billing = books(databases.at(tmp_path / "b.db"))
     assert billing.doctor().ok
     with billing.database.raw() as connection:
         connection.connection.driver_connection.execute("PRAGMA synchronous = OFF")

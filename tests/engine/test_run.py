@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from billcore.billing import Billing
 from billcore.clock import SimulatedClock
+from tests import databases
 from tests.builders import CATALOG, OPENED, HandClock, attempts, books, day, documents, dump, refusal
 
 pytestmark = pytest.mark.usefixtures("books_are_proven")
@@ -60,7 +61,7 @@ def test_time_does_not_go_back() -> None:
 
 
 def test_a_simulated_clock_is_kept_with_the_books(tmp_path) -> None:
-    url = f"sqlite:///{tmp_path / 'books.db'}"
+    url = databases.at(tmp_path / "books.db")
     with books(url) as billing:
         billing.subscriptions.create("s1", "acme", "pro-m")
         billing.run(day("03-10"))
@@ -71,7 +72,7 @@ def test_a_simulated_clock_is_kept_with_the_books(tmp_path) -> None:
 
 
 def test_a_real_clock_is_not_moved_into_the_future(tmp_path) -> None:
-    with Billing(f"sqlite:///{tmp_path / 'real.db'}") as billing:
+    with Billing(databases.at(tmp_path / "real.db")) as billing:
         assert not billing.clock.simulated
         assert refusal(billing.run, billing.clock.now() + HOUR).code == "invalid_value"
 
@@ -304,7 +305,7 @@ STORY = ("pro-m", "pro-w", "pro-y", "try", "pro-late", "pro-trial")
 def story(zone, seed=1):
     """Every kind of subscription, some with usage and trouble, on one site."""
     billing = Billing(
-        "sqlite://",
+        databases.fresh(),
         clock=SimulatedClock(day("01-30T11:00")),
         settings={"require_customer_name": False, "require_customer_email": False, "timezone": zone},
         seed=seed,
@@ -403,6 +404,7 @@ def test_the_same_inputs_make_the_same_documents_byte_for_byte() -> None:
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(stops=st.lists(st.integers(1, 120), max_size=6))
 def test_wherever_a_run_pauses_the_documents_are_the_same(stops) -> None:
+    databases.renew()
     whole, paused = story("Asia/Kolkata"), story("Asia/Kolkata")
     end = day("05-31")
     whole.run(end)

@@ -7,6 +7,8 @@ from billcore.billing import Billing
 from billcore.clock import SimulatedClock
 from billcore.files import parse_tables
 from billcore.importing.run import import_customers
+from tests import databases
+from tests.builders import OPENED
 
 CATALOG = {
     "products": [
@@ -44,10 +46,10 @@ BOB = "bob,Bob,bob@example.com,pro,,2026-03-10,2026-12-10,broken"
 CAS = "cas,Cas,cas@example.com,none,,,,"
 
 
-def shop(path="sqlite://", **settings):
+def shop(url=None, **settings):
     """A store on a simulated clock that stands at 2026-01-15."""
-    url = path if "://" in str(path) else f"sqlite:///{path}"
-    billing = Billing(url, clock=SimulatedClock(NOW), settings=settings, seed=1)
+    billing = Billing(url or databases.fresh(), clock=SimulatedClock(NOW), settings=settings, seed=1)
+    OPENED.append(billing)
     billing.catalog.apply(CATALOG)
     return billing
 

@@ -8,7 +8,10 @@ from attrs import asdict
 from billcore.billing import Billing
 from billcore.errors import BillcoreError, FileInvalid
 from billcore.importing.run import import_customers
+from tests import databases
 from tests.importing.shop import ADA, BOB, CAS, CATALOG, csv_file, run, shop, tables
+
+pytestmark = pytest.mark.usefixtures("stores")
 
 
 def day(text):
@@ -91,7 +94,7 @@ def test_the_former_systems_next_billing_date_is_taken_where_it_is_told(tmp_path
 
 
 def test_a_real_clock_takes_over_what_runs(tmp_path):
-    with Billing("sqlite://", settings={"require_customer_name": False}) as billing:
+    with Billing(databases.fresh(), settings={"require_customer_name": False}) as billing:
         billing.catalog.apply(CATALOG)
         run(billing, csv_file(tmp_path, ADA.replace("2026-02-01", "2020-02-03")))
         sub = billing.subscriptions.get("ada")
@@ -213,7 +216,7 @@ class Killed(BaseException):
 def test_a_killed_import_goes_on_and_makes_nothing_twice(tmp_path):
     lines = [ADA.replace("ada", f"c{number}") for number in range(10)]
     path = csv_file(tmp_path, *lines)
-    billing = shop(tmp_path / "books.db")
+    billing = shop(databases.at(tmp_path / "books.db"))
     done = []
 
     def killed(report):
@@ -225,7 +228,7 @@ def test_a_killed_import_goes_on_and_makes_nothing_twice(tmp_path):
         import_customers(billing, path, tables(), watch=killed, batch=3)
     assert len(billing.customers.list()) == 6
     billing.close()
-    with Billing(f"sqlite:///{tmp_path / 'books.db'}") as again:
+    with Billing(databases.at(tmp_path / "books.db")) as again:
         report, rejects = run(again, path)
         assert (report.customers, report.done_before, rejects) == (4, 6, [])
         assert len(again.customers.list()) == len(again.subscriptions.list()) == 10
@@ -233,7 +236,7 @@ def test_a_killed_import_goes_on_and_makes_nothing_twice(tmp_path):
 
 def test_a_batch_that_fails_leaves_no_part_of_itself(tmp_path):
     """The lines noted as imported and what they made are one transaction."""
-    billing = shop(tmp_path / "books.db")
+    billing = shop(databases.at(tmp_path / "books.db"))
     path = csv_file(tmp_path, ADA, BOB)
 
     def fails(_progress):

@@ -2,8 +2,12 @@
 
 from datetime import UTC, datetime
 
+import pytest
+
 from billcore.store import invoice, reports
 from tests.importing.shop import ADA, BOB, csv_file, run, shop
+
+pytestmark = pytest.mark.usefixtures("stores")
 
 
 def read(billing, function, *args):
