@@ -17,6 +17,7 @@ from billcore.domain.invoice import Invoice, Line
 from billcore.domain.payment import Payment
 from billcore.domain.periods import Period
 from billcore.domain.receivable import Account, Receivable
+from billcore.domain.refund import Refund
 from billcore.domain.subscription import Item, Subscription
 from billcore.domain.tax import RateTable
 from billcore.domain.writes import Writes
@@ -26,6 +27,7 @@ from billcore.store import tables
 from tests import databases
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+REFUNDS = itertools.count(1)
 
 
 def day(text, hour=0):
@@ -209,6 +211,28 @@ def payment(amount=3000, status="pending", **changes):
         "sends": 1,
     }
     return Payment(**(given | changes))
+
+
+def refund(amount=1000, status="pending", **changes):
+    """A refund of the payment above to its method."""
+    number = next(REFUNDS)
+    given = {
+        "id": f"ref_{number}",
+        "customer_id": "cus_1",
+        "payment_id": "pay_1",
+        "attempt": 1,
+        "idempotency_key": f"key:r{number}",
+        "cause": "refund",
+        "to": "method",
+        "amount": amount,
+        "currency": "USD",
+        "gateway": "test",
+        "request": "{}",
+        "status": status,
+        "created_at": START,
+        "next_check_at": START if status in ("pending", "unknown") else None,
+    }
+    return Refund(**(given | changes))
 
 
 def credit(amount=1000, account="credits", **changes):

@@ -5,6 +5,7 @@ import pytest
 from billcore.domain.dunning import DunningCase
 from billcore.domain.ledger import Entry
 from billcore.domain.payment import IN_DOUBT, OUTCOME_KINDS, PAYMENT_STATUSES, TABLE, Outcome
+from billcore.domain.refund import Refund
 from billcore.domain.settlement import settle
 from tests.builders import START, day, invoice, line, payment, receivable, site, subscription
 
@@ -54,8 +55,8 @@ def test_what_has_ended_moves_no_money_twice(status, kind) -> None:
     affair = open_affair()
     settled(kind, affair, its=payment(status=status))
     late = kind == "approved" and status in ("failed", "canceled")
-    assert posted(affair) == ([("cash:test", "unapplied", 3000)] if late else [])
-    assert affair.invoice.paid == 0
+    assert posted(affair) == ([("cash:test", "receivable", 3000)] if late else [])
+    assert affair.invoice.paid == (3000 if late else 0)
 
 
 def test_approved_pays_the_invoice() -> None:
@@ -74,21 +75,39 @@ def test_a_part_that_was_approved_counts_and_the_rest_is_past_due() -> None:
 
 
 @pytest.mark.parametrize(
-    "its", [invoice(status="void"), invoice(status="paid", paid=3000), invoice(status="draft", discarded_at=START)]
+    "its",
+    [
+        invoice(status="void"),
+        invoice(status="paid", paid=3000),
+        invoice(status="uncollectible"),
+        invoice(status="draft", discarded_at=START),
+        invoice(reserved_by="pay_2"),
+    ],
 )
-def test_money_for_what_no_longer_wants_it_is_kept_apart_and_parked(its) -> None:
+@pytest.mark.parametrize("before", ["unknown", "failed", "canceled"])
+def test_money_for_what_no_longer_wants_it_is_given_back_by_itself(its, before) -> None:
+    """Kept apart until it is on its way: the customer is owed it from then on (5.1)."""
     affair = receivable(its, at=AT)
-    after = settled("approved", affair)
-    assert (after.status, after.captured) == ("succeeded", 3000)
-    assert "refund" in after.parked_reason
-    assert posted(affair) == [("cash:test", "unapplied", 3000)]
+    after = settled("approved", affair, its=payment(status=before))
+    (back,) = affair.writes.new(Refund)
+    assert (after.status, after.captured, after.applied, after.parked_reason) == ("succeeded", 3000, 0, None)
+    assert (back.cause, back.to, back.amount, back.status, back.next_check_at) == (
+        "late_success",
+        "method",
+        3000,
+        "pending",
+        AT,
+    )
+    assert posted(affair) == [("cash:test", "unapplied", 3000), ("unapplied", "refunds", 3000)]
     assert affair.invoice == its
 
 
-def test_more_than_is_due_is_not_booked_on_the_invoice() -> None:
+def test_of_more_than_is_due_only_the_rest_is_given_back() -> None:
     affair = receivable(invoice(credited=2000, reserved_by="pay_1"), at=AT)
     after = settled("approved", affair, 3000)
-    assert after.parked_reason and affair.invoice.paid == 0
+    (back,) = affair.writes.new(Refund)
+    assert (after.captured, after.applied, affair.invoice.status, back.amount) == (3000, 1000, "paid", 2000)
+    assert affair.invoice.paid == 1000
 
 
 def test_a_decline_opens_dunning_at_the_instant_of_its_attempt() -> None:

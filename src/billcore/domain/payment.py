@@ -32,6 +32,12 @@ Cause = Literal["signup", "collection", "dunning", "retry", "new_method", "recor
 BY_HAND = "external"
 """The gateway of payments that were recorded by hand: their money came and goes outside billcore."""
 
+UNREACHABLE_HOURS = (1, 2, 4, 8, 24)
+"""Hours after which an attempt that was surely not sent is made again, by attempt; the last one repeats."""
+
+CHECK_MINUTES = (1, 5, 15, 60)
+"""Minutes after which an open outcome is asked for; the last one repeats."""
+
 
 @frozen
 class Outcome:

@@ -1,12 +1,18 @@
 """Refunds: money given back to where it came from, one row per attempt (behaviour 9.6)."""
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Literal, get_args
 
 from attrs import frozen
 
+from billcore.domain.payment import OutcomeKind, Payment
+
 RefundStatus = Literal["pending", "succeeded", "failed", "unknown"]
 REFUND_STATUSES: tuple[RefundStatus, ...] = get_args(RefundStatus)
+OPEN: frozenset[RefundStatus] = frozenset({"pending", "unknown"})
+"""Statuses in which the money may be on its way: the gateway is asked what became of it."""
+
 RefundTo = Literal["method", "external", "credit"]
 RefundCause = Literal["refund", "late_success", "credit_note"]
 
@@ -16,8 +22,10 @@ class Refund:
     """One refund of a payment; amounts are minor units. `to` says where it goes, `cause` why it was made.
 
     One to the method is made by the gateway like a charge: `request` is the exact request as JSON, stored before the
-    call, `sends`, `next_check_at`, `checks`, `not_found`, the lease and `parked_reason` are as for a payment. The
-    others need no gateway: their request is empty and they have succeeded at once.
+    call, `sends`, `next_check_at`, `checks`, `not_found` and the lease are as for a payment. The others need no
+    gateway: their request is empty and they have succeeded at once. `invoice_id` is the invoice whose money it is,
+    None for money that paid none. One that failed while its amount is still owed to the customer has a
+    `parked_reason` until another one, which then `replaces` it, makes it good.
     """
 
     id: str
@@ -33,8 +41,10 @@ class Refund:
     request: str
     status: RefundStatus
     created_at: datetime
-    reason: str | None = None
+    invoice_id: str | None = None
     credit_note_id: str | None = None
+    replaces: str | None = None
+    reason: str | None = None
     sends: int = 0
     settled_at: datetime | None = None
     gateway_id: str | None = None
@@ -47,3 +57,70 @@ class Refund:
     lease_until: datetime | None = None
     parked_reason: str | None = None
     version: int = 1
+
+    @property
+    def is_owed(self) -> bool:
+        """Whether it failed and the customer has not got the money in another way."""
+        return self.status == "failed" and self.parked_reason is not None
+
+    @property
+    def holds(self) -> bool:
+        """Whether its amount cannot be given back once more: it is out, on its way, or owed."""
+        return self.status != "failed" or self.is_owed
+
+    @property
+    def opens(self) -> bool:
+        """Whether it takes its amount off an invoice, which is due again: there is no credit note for it."""
+        return self.cause == "refund" and self.credit_note_id is None and self.invoice_id is not None
+
+
+# (status, outcome) -> status. A refund that surely was not sent is sent again with the same bytes; one that has
+# succeeded may still come back, and one that was given up may still arrive (behaviour 9.6). "Not found" alone says
+# nothing: a gateway may be late with its list (9.3).
+TABLE: Mapping[RefundStatus, Mapping[OutcomeKind, RefundStatus]] = {
+    "pending": {
+        "approved": "succeeded",
+        "pending": "pending",
+        "action_required": "pending",
+        "declined": "failed",
+        "canceled": "failed",
+        "not_sent": "pending",
+        "unknown": "unknown",
+        "not_found": "pending",
+    },
+    "unknown": {
+        "approved": "succeeded",
+        "pending": "pending",
+        "action_required": "pending",
+        "declined": "failed",
+        "canceled": "failed",
+        "not_sent": "unknown",
+        "unknown": "unknown",
+        "not_found": "unknown",
+    },
+    "succeeded": {
+        "approved": "succeeded",
+        "pending": "succeeded",
+        "action_required": "succeeded",
+        "declined": "failed",
+        "canceled": "failed",
+        "not_sent": "succeeded",
+        "unknown": "succeeded",
+        "not_found": "succeeded",
+    },
+    "failed": {
+        "approved": "succeeded",
+        "pending": "failed",
+        "action_required": "failed",
+        "declined": "failed",
+        "canceled": "failed",
+        "not_sent": "failed",
+        "unknown": "failed",
+        "not_found": "failed",
+    },
+}
+
+
+def left_of(payment: Payment, refunds: Iterable[Refund]) -> int:
+    """What of a payment may still be given back: captured less all its refunds that hold (behaviour 9.6)."""
+    return payment.captured - sum(refund.amount for refund in refunds if refund.holds)

@@ -4,16 +4,12 @@ from typing import assert_never
 
 from billcore.domain import ledger
 from billcore.domain.bill import post, record
-from billcore.domain.payment import IN_DOUBT, TABLE, Outcome, Payment
+from billcore.domain.invoice import Invoice
+from billcore.domain.payment import CHECK_MINUTES, IN_DOUBT, TABLE, UNREACHABLE_HOURS, Outcome, Payment
 from billcore.domain.periods import Duration, add
 from billcore.domain.receivable import Receivable
+from billcore.domain.refunding import Till
 from billcore.domain.values import evolve
-
-UNREACHABLE_HOURS = (1, 2, 4, 8, 24)
-"""Hours after which an attempt that was surely not sent is made again, by attempt; the last one repeats."""
-
-CHECK_MINUTES = (1, 5, 15, 60)
-"""Minutes after which an open outcome is asked for; the last one repeats."""
 
 
 def settle(payment: Payment, outcome: Outcome, receivable: Receivable) -> Payment:
@@ -47,7 +43,7 @@ class _Settlement:
         )
         if before.status not in IN_DOUBT:
             if self.payment.status == "succeeded" and before.status != "succeeded":
-                self._late_success(outcome.amount)
+                self._approved(outcome.amount)
             return self.payment
         match outcome.kind:
             case "approved":
@@ -65,38 +61,39 @@ class _Settlement:
         return self.payment
 
     def _approved(self, amount: int) -> None:
-        invoice = self.receivable.invoice
-        if not self.receivable.is_wanted() or amount > invoice.due:
-            self._late_success(amount)
-            return
-        self.payment = evolve(self.payment, captured=amount, applied=amount, settled_at=self.at, next_check_at=None)
-        if invoice.status == "draft":
-            self.receivable.begin()
-            invoice = self.receivable.invoice
+        self.payment = evolve(self.payment, captured=amount, settled_at=self.at, next_check_at=None)
+        receivable = self.receivable
+        # Another attempt may be under way by now; it has the invoice to itself.
+        wanted = receivable.is_wanted() and receivable.invoice.reserved_by in (None, self.payment.id)
+        if wanted and receivable.invoice.status == "draft":
+            receivable.begin()
+        invoice = receivable.invoice
+        applied = min(amount, invoice.due) if wanted else 0
+        if applied:
+            self._pay(invoice, applied)
+        if amount > applied:
+            self._late_success(amount - applied)
+
+    def _pay(self, invoice: Invoice, amount: int) -> None:
+        self.payment = evolve(self.payment, applied=amount)
         self._post([(ledger.cash(self.payment.gateway), ledger.RECEIVABLE, amount)], invoice.id)
         self._event("payment.succeeded", amount=amount)
-        paid = invoice.paid + amount
-        if amount < invoice.due:
-            self.receivable.put(evolve(invoice, paid=paid, reserved_by=None, collect_at=None))
+        paid = evolve(invoice, paid=invoice.paid + amount, reserved_by=None, collect_at=None)
+        if paid.due:
+            self.receivable.put(paid)
             self.receivable.fail(self.payment.created_at, self.payment.cause, None)
             return
-        status = invoice.after("pay", "paid")
-        self.receivable.put(evolve(invoice, paid=paid, status=status, overdue=False, reserved_by=None, collect_at=None))
+        self.receivable.put(evolve(paid, status=invoice.after("pay", "paid"), overdue=False))
         self.receivable.paid_up()
 
     def _late_success(self, amount: int) -> None:
-        """Money for an invoice that no longer wants it: kept apart and parked for a person (behaviour 5.1)."""
+        """Money that nothing wants: kept apart, and given back by itself (behaviour 5.1)."""
         invoice = self.receivable.invoice
         word = "discarded" if invoice.discarded_at is not None else invoice.status
-        self.payment = evolve(
-            self.payment,
-            captured=amount,
-            settled_at=self.at,
-            next_check_at=None,
-            parked_reason=f"captured for an invoice that is {word}: refund it",
-        )
         self._post([(ledger.cash(self.payment.gateway), ledger.UNAPPLIED, amount)], None)
-        self._event("payment.parked", amount=amount)
+        self._event("payment.late", amount=amount, invoice_is=word)
+        till = Till(self.payment, (), None, self.at, self.receivable.writes, self.receivable.new_id)
+        till.promise(amount, "method", "late_success", reason=f"captured for an invoice that is {word}")
 
     def _declined(self, outcome: Outcome) -> None:
         self.payment = evolve(self.payment, settled_at=self.at, next_check_at=None)

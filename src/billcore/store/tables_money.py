@@ -193,8 +193,10 @@ refunds = Table(
     Column("request", JsonText, nullable=False),
     string("status", nullable=False),
     Column("created_at", Instant, nullable=False),
-    string("reason"),
+    key("invoice_id", "invoices", nullable=True),
     key("credit_note_id", "credit_notes", nullable=True),
+    string("replaces"),
+    string("reason"),
     Column("sends", Integer, nullable=False),
     Column("settled_at", Instant),
     string("gateway_id"),
@@ -210,6 +212,7 @@ refunds = Table(
     UniqueConstraint("payment_id", "attempt", name="billcore_refunds_attempt"),
     CheckConstraint("amount > 0", name="billcore_refunds_amount"),
     Index("billcore_refunds_customer", "customer_id"),
+    partial_index("billcore_refunds_parked", "id", where="parked_reason IS NOT NULL"),
     partial_index("billcore_refunds_open", "next_check_at", "customer_id", "id", where="next_check_at IS NOT NULL"),
 )
 

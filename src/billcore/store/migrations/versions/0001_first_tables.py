@@ -345,7 +345,7 @@ def _refunds() -> None:
         *required(JsonText(), "request"),
         *required(sa.Text(), "status"),
         *required(Instant(), "created_at"),
-        *optional(sa.Text(), "reason", "credit_note_id"),
+        *optional(sa.Text(), "invoice_id", "credit_note_id", "replaces", "reason"),
         *required(sa.Integer(), "sends"),
         *optional(Instant(), "settled_at"),
         *optional(sa.Text(), "gateway_id", "decline_code", "message"),
@@ -360,10 +360,12 @@ def _refunds() -> None:
         reference("refunds", "customer_id", "customers"),
         reference("refunds", "payment_id", "payments"),
         sa.UniqueConstraint("idempotency_key", name="billcore_refunds_idempotency_key_key"),
+        reference("refunds", "invoice_id", "invoices"),
         reference("refunds", "credit_note_id", "credit_notes"),
     )
     index("refunds", "customer", "customer_id")
     index("refunds", "open", "next_check_at", "customer_id", "id", where="next_check_at IS NOT NULL")
+    index("refunds", "parked", "id", where="parked_reason IS NOT NULL")
 
 
 def _receivables() -> None:
