@@ -27,12 +27,12 @@ def amount(name: str) -> Column[int]:
     return Column(name, BigInteger, nullable=False)
 
 
-def partial_index(name: str, *columns: str, where: str, postgresql: str | None = None, unique: bool = False) -> Index:
-    """An index of the rows for which `where` holds; `postgresql` is its form there if that differs."""
+def partial_index(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    """An index of the rows for which `where` holds."""
     return Index(
         name,
         *columns,
         unique=unique,
         sqlite_where=text(where),
-        postgresql_where=text(postgresql or where),
+        postgresql_where=text(where),
     )

@@ -1,6 +1,7 @@
 """Stored customers and payment methods."""
 
 from collections.abc import Iterable
+from string import ascii_lowercase, ascii_uppercase
 
 from billcore.domain.customer import Customer, PaymentMethod
 from billcore.store.database import Transaction
@@ -8,6 +9,7 @@ from billcore.store.records import BY_CLASS
 
 _CUSTOMER = BY_CLASS[Customer]
 _METHOD = BY_CLASS[PaymentMethod]
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 
 def get(tx: Transaction, ref: str) -> Customer | None:
@@ -40,14 +42,18 @@ def references(tx: Transaction) -> list[str]:
 
 
 def page(tx: Transaction, *, search: str | None, after: str | None, limit: int) -> list[Customer]:
-    """Customers in order of creation; `search` matches part of the reference, name, organization or e-mail."""
+    """Customers in order of creation; `search` matches part of the reference, name, organization or e-mail.
+
+    Upper and lower case of the letters A to Z are the same.
+    """
     where, parameters = ["id > ?"], [after or ""]
     if search:
         where.append(
-            "(name LIKE ? ESCAPE '\\' OR email LIKE ? ESCAPE '\\' "
-            "OR organization LIKE ? ESCAPE '\\' OR reference LIKE ? ESCAPE '\\')"
+            "(lower(name) LIKE ? ESCAPE '\\' OR lower(email) LIKE ? ESCAPE '\\' "
+            "OR lower(organization) LIKE ? ESCAPE '\\' OR lower(reference) LIKE ? ESCAPE '\\')"
         )
-        pattern = search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        # As the databases do it: SQLite knows the case of A to Z alone, and so does PostgreSQL with collation "C".
+        pattern = search.translate(_LOWER).replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         parameters += [f"%{pattern}%"] * 4
     rows = tx.rows(f"{_CUSTOMER.select} WHERE {' AND '.join(where)} ORDER BY id LIMIT ?", [*parameters, limit])
     return [_CUSTOMER.load(row) for row in rows]

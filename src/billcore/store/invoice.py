@@ -86,13 +86,14 @@ def overdue(tx: Transaction, customer_ids: Iterable[str]) -> list[Row]:
     """(customer_id, currency, id, reserved_by) of overdue invoices, oldest first."""
     return tx.rows(
         "SELECT customer_id, currency, id, reserved_by FROM billcore_invoices "
-        "WHERE customer_id IN ?? AND overdue = 1 ORDER BY due_at, number",
+        "WHERE customer_id IN ?? AND overdue ORDER BY due_at, number",
         [list(customer_ids)],
     )
 
 
 _LEFT_OVERDUE = """
-    SELECT c.reference, i.currency, count(*), sum(i.total - i.credited - i.paid), min(i.due_at), s.reference
+    SELECT c.reference, i.currency, count(*), CAST(sum(i.total - i.credited - i.paid) AS BIGINT), min(i.due_at),
+        s.reference
     FROM billcore_invoices i
     JOIN billcore_customers c ON c.id = i.customer_id
     LEFT JOIN billcore_dunning_cases d
@@ -101,7 +102,7 @@ _LEFT_OVERDUE = """
         SELECT max(p.id) FROM billcore_subscriptions p
         WHERE p.customer_id = i.customer_id AND p.state IN ('past_due', 'unpaid')
     )
-    WHERE i.overdue = 1 AND i.collection = 'automatic' AND i.collect_at IS NULL AND i.reserved_by IS NULL
+    WHERE i.overdue AND i.collection = 'automatic' AND i.collect_at IS NULL AND i.reserved_by IS NULL
         AND d.next_step_at IS NULL
     GROUP BY c.reference, i.currency, s.reference
     ORDER BY min(i.due_at), c.reference LIMIT ?
@@ -109,7 +110,7 @@ _LEFT_OVERDUE = """
 _NOT_REACHED = """
     SELECT p.gateway, count(*), min(i.due_at), max(p.id)
     FROM billcore_invoices i JOIN billcore_payments p ON p.invoice_id = i.id AND p.attempt = i.attempts
-    WHERE i.status = 'open' AND i.overdue = 0 AND i.attempts > 0 AND i.collect_at IS NOT NULL
+    WHERE i.status = 'open' AND NOT i.overdue AND i.attempts > 0 AND i.collect_at IS NOT NULL
         AND i.reserved_by IS NULL AND p.status = 'failed' AND i.due_at <= ?
     GROUP BY p.gateway ORDER BY p.gateway LIMIT ?
 """
@@ -142,7 +143,7 @@ def left_reserved(tx: Transaction, limit: int) -> list[Row]:
 def not_sent(tx: Transaction, customer_id: str) -> list[Row]:
     """(currency, id) of a customer's invoices whose attempt did not reach the gateway and is made again later."""
     return tx.rows(
-        "SELECT currency, id FROM billcore_invoices WHERE customer_id = ? AND status = 'open' AND overdue = 0 "
+        "SELECT currency, id FROM billcore_invoices WHERE customer_id = ? AND status = 'open' AND NOT overdue "
         "AND attempts > 0 AND collect_at IS NOT NULL AND reserved_by IS NULL ORDER BY due_at, number",
         [customer_id],
     )
@@ -152,7 +153,7 @@ def stop_retries(tx: Transaction, customer_id: str, currency: str, but: str) -> 
     """Plan no more attempts on a customer's overdue invoices: a retry stops at the first decline (behaviour 9.5)."""
     tx.execute(
         "UPDATE billcore_invoices SET collect_at = NULL, version = version + 1 "
-        "WHERE customer_id = ? AND currency = ? AND overdue = 1 AND collect_at IS NOT NULL AND id <> ?",
+        "WHERE customer_id = ? AND currency = ? AND overdue AND collect_at IS NOT NULL AND id <> ?",
         [customer_id, currency, but],
     )
 
@@ -197,7 +198,7 @@ def billed_since(tx: Transaction, periods: Mapping[tuple[str, str], datetime]) -
     starts = {subscription_id: at for (_, subscription_id), at in periods.items()}
     found = dict.fromkeys(starts, 0)
     for subscription_id, start, amount in tx.rows(
-        "SELECT r.subscription_id, l.start, sum(l.amount) FROM billcore_renewals r "
+        "SELECT r.subscription_id, l.start, CAST(sum(l.amount) AS BIGINT) FROM billcore_renewals r "
         "JOIN billcore_lines l ON l.invoice_id = r.invoice_id AND l.subscription_id = r.subscription_id "
         "JOIN billcore_invoices i ON i.id = r.invoice_id "
         "WHERE r.customer_id IN ?? AND r.subscription_id IN ?? AND r.period_start >= ? "

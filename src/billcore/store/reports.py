@@ -36,14 +36,15 @@ def months(tx: Transaction) -> list[Month]:
     """Every month with an invoice or a payment, in order."""
     found: dict[tuple[str, str], dict[str, int]] = {}
     for month, currency, invoices, invoiced, due in tx.rows(
-        "SELECT substr(issued_at, 1, 7), currency, count(*), sum(total), sum(total - paid - credited) "
-        "FROM billcore_invoices WHERE issued_at IS NOT NULL AND status <> 'void' GROUP BY 1, 2"
+        "SELECT substr(issued_at, 1, 7), currency, count(*), CAST(sum(total) AS BIGINT), "
+        "CAST(sum(total - paid - credited) AS BIGINT) FROM billcore_invoices "
+        "WHERE issued_at IS NOT NULL AND status <> 'void' GROUP BY 1, 2"
     ):
         found.setdefault((month, currency), {}).update(invoices=invoices, invoiced=invoiced, due=due)
     for month, currency, collected, failures, failed in tx.rows(
-        "SELECT substr(created_at, 1, 7), currency, sum(captured), "
-        "sum(CASE WHEN status = 'failed' THEN 1 ELSE 0 END), "
-        "sum(CASE WHEN status = 'failed' THEN amount ELSE 0 END) FROM billcore_payments GROUP BY 1, 2"
+        "SELECT substr(created_at, 1, 7), currency, CAST(sum(captured) AS BIGINT), "
+        "count(CASE WHEN status = 'failed' THEN 1 END), "
+        "CAST(sum(CASE WHEN status = 'failed' THEN amount ELSE 0 END) AS BIGINT) FROM billcore_payments GROUP BY 1, 2"
     ):
         found.setdefault((month, currency), {}).update(collected=collected, failures=failures, failed=failed)
     return [Month(month, currency, **found[month, currency]) for month, currency in sorted(found)]
@@ -59,7 +60,7 @@ def top_customers(tx: Transaction, limit: int) -> list[LifetimeValue]:
     """The customers with the highest lifetime value: paid less refunded (behaviour 9.6)."""
     rows = tx.rows(
         "SELECT c.reference, p.currency, p.n, p.kept FROM (SELECT customer_id, currency, count(*) AS n, "
-        "sum(captured - refunded) AS kept FROM billcore_payments WHERE captured > 0 "
+        "CAST(sum(captured - refunded) AS BIGINT) AS kept FROM billcore_payments WHERE captured > 0 "
         "GROUP BY customer_id, currency ORDER BY 4 DESC, customer_id LIMIT ?) p "
         "JOIN billcore_customers c ON c.id = p.customer_id ORDER BY p.kept DESC, c.reference",
         [limit],

@@ -50,7 +50,7 @@ invoices = Table(
     CheckConstraint("(status = 'draft') = (number IS NULL)", name="billcore_invoices_issued"),
     Index("billcore_invoices_customer", "customer_id"),
     partial_index("billcore_invoices_collect", "collect_at", "customer_id", "id", where="collect_at IS NOT NULL"),
-    partial_index("billcore_invoices_overdue", "customer_id", where="overdue = 1", postgresql="overdue"),
+    partial_index("billcore_invoices_overdue", "customer_id", where="overdue"),
 )
 
 credit_notes = Table(

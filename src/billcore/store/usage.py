@@ -7,7 +7,7 @@ from decimal import Decimal
 from billcore.domain.usage import UsageEvent, UsageTotal
 from billcore.store.database import Transaction
 from billcore.store.records import BY_CLASS
-from billcore.store.types import precise_to_text
+from billcore.store.types import precise_to_text, text_to_instant
 
 _USAGE = BY_CLASS[UsageEvent]
 ZERO = Decimal(0)
@@ -21,7 +21,7 @@ def unbilled(tx: Transaction, windows: Sequence[tuple[str, datetime, datetime, d
     """
     if not windows:
         return {}
-    bounds = {item: (precise_to_text(a), precise_to_text(b), precise_to_text(c)) for item, a, b, c in windows}
+    bounds = {item: (earliest, start, until) for item, earliest, start, until in windows}
     current: dict[str, Decimal] = {}
     late: dict[str, Decimal] = {}
     events: dict[str, int] = {}
@@ -31,8 +31,9 @@ def unbilled(tx: Transaction, windows: Sequence[tuple[str, datetime, datetime, d
         [list(bounds)],
     ):
         earliest, start, until = bounds[item]
-        if earliest <= at < until:
-            target = current if at >= start else late
+        instant = text_to_instant(at)
+        if earliest <= instant < until:
+            target = current if instant >= start else late
             target[item] = target.get(item, ZERO) + Decimal(quantity)
             events[item] = events.get(item, 0) + 1
     return {item: UsageTotal(current.get(item, ZERO), late.get(item, ZERO), events.get(item, 0)) for item in events}

@@ -15,30 +15,31 @@ _PARTS = ("subtotal", "discount", "tax", "tax_included")
 
 _INVOICE_LINES = """
     SELECT i.id, i.currency, i.subtotal, i.discount, i.tax, i.tax_included, i.total,
-        coalesce(sum(l.amount), 0), coalesce(sum(l.discount), 0), coalesce(sum(l.tax), 0),
-        coalesce(sum(l.tax_included), 0),
+        CAST(coalesce(sum(l.amount), 0) AS BIGINT), CAST(coalesce(sum(l.discount), 0) AS BIGINT),
+        CAST(coalesce(sum(l.tax), 0) AS BIGINT), CAST(coalesce(sum(l.tax_included), 0) AS BIGINT),
         count(CASE WHEN l.customer_id <> i.customer_id THEN 1 END)
     FROM billcore_invoices i LEFT JOIN billcore_lines l ON l.invoice_id = i.id
     WHERE i.customer_id IN ?? GROUP BY i.id
 """
 _NOTE_LINES = """
     SELECT n.id, n.currency, n.subtotal, n.discount, n.tax, n.tax_included, n.total,
-        coalesce(sum(l.amount), 0), coalesce(sum(l.discount), 0), coalesce(sum(l.tax), 0),
-        coalesce(sum(l.tax_included), 0),
+        CAST(coalesce(sum(l.amount), 0) AS BIGINT), CAST(coalesce(sum(l.discount), 0) AS BIGINT),
+        CAST(coalesce(sum(l.tax), 0) AS BIGINT), CAST(coalesce(sum(l.tax_included), 0) AS BIGINT),
         count(CASE WHEN l.customer_id <> n.customer_id THEN 1 END)
     FROM billcore_credit_notes n LEFT JOIN billcore_lines l ON l.credit_note_id = n.id
     WHERE n.customer_id IN ?? GROUP BY n.id
 """
 _NOTED = (
-    "SELECT invoice_id, sum(total) FROM billcore_credit_notes WHERE customer_id IN ?? AND \"to\" = 'invoice' "
-    "AND invoice_id IS NOT NULL GROUP BY invoice_id"
+    "SELECT invoice_id, CAST(sum(total) AS BIGINT) FROM billcore_credit_notes WHERE customer_id IN ?? "
+    "AND \"to\" = 'invoice' AND invoice_id IS NOT NULL GROUP BY invoice_id"
 )
 _SETTLED = "SELECT id, currency, status, total, credited, paid, overdue FROM billcore_invoices WHERE customer_id IN ??"
 _GIVEN_BACK = """
     SELECT l.id, l.amount, l.discount, l.tax, l.tax_included, k.amount, k.discount, k.tax, k.tax_included
     FROM (
-        SELECT c.credits_line_id AS line_id, sum(c.amount) AS amount, sum(c.discount) AS discount,
-            sum(c.tax) AS tax, sum(c.tax_included) AS tax_included
+        SELECT c.credits_line_id AS line_id,
+            CAST(sum(c.amount) AS BIGINT) AS amount, CAST(sum(c.discount) AS BIGINT) AS discount,
+            CAST(sum(c.tax) AS BIGINT) AS tax, CAST(sum(c.tax_included) AS BIGINT) AS tax_included
         FROM billcore_lines c LEFT JOIN billcore_invoices i ON i.id = c.invoice_id
         WHERE c.credits_line_id IS NOT NULL AND i.discarded_at IS NULL
         GROUP BY c.credits_line_id

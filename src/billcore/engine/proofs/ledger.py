@@ -57,17 +57,17 @@ _ENTRIES = (
 )
 _INVOICES = (
     "SELECT customer_id, currency, "
-    "sum(CASE WHEN status IN ('open', 'paid') THEN total - credited - paid ELSE 0 END), "
-    "sum(CASE WHEN status = 'void' THEN 0 ELSE total - tax END), "
-    "sum(CASE WHEN status = 'void' THEN 0 ELSE tax END) "
+    "CAST(sum(CASE WHEN status IN ('open', 'paid') THEN total - credited - paid ELSE 0 END) AS BIGINT), "
+    "CAST(sum(CASE WHEN status = 'void' THEN 0 ELSE total - tax END) AS BIGINT), "
+    "CAST(sum(CASE WHEN status = 'void' THEN 0 ELSE tax END) AS BIGINT) "
     "FROM billcore_invoices WHERE customer_id IN ?? AND number IS NOT NULL GROUP BY customer_id, currency"
 )
 _NOTES = (
-    "SELECT customer_id, currency, sum(total + tax), sum(tax) FROM billcore_credit_notes WHERE customer_id IN ?? "
-    "GROUP BY customer_id, currency"
+    "SELECT customer_id, currency, CAST(sum(total + tax) AS BIGINT), CAST(sum(tax) AS BIGINT) "
+    "FROM billcore_credit_notes WHERE customer_id IN ?? GROUP BY customer_id, currency"
 )
 _CREDITS = (
-    "SELECT customer_id, currency, account, sum(remaining) FROM billcore_credits "
+    "SELECT customer_id, currency, account, CAST(sum(remaining) AS BIGINT) FROM billcore_credits "
     "WHERE customer_id IN ?? AND remaining > 0 GROUP BY customer_id, currency, account"
 )
 

@@ -11,7 +11,7 @@ _PAYMENTS = (
     "SELECT id, currency, gateway, status, amount, captured, refunded FROM billcore_payments WHERE customer_id IN ??"
 )
 _CAPTURED = """
-    SELECT i.id, i.currency, i.total, sum(p.captured - p.refunded), count(*)
+    SELECT i.id, i.currency, i.total, CAST(sum(p.captured - p.refunded) AS BIGINT), count(*)
     FROM billcore_payments p JOIN billcore_invoices i ON i.id = p.invoice_id
     WHERE p.customer_id IN ?? AND p.captured > 0 AND p.parked_reason IS NULL
     GROUP BY i.id

@@ -34,15 +34,14 @@ def index(
     name: str,
     *columns: str,
     where: str | None = None,
-    postgresql: str | None = None,
     unique: bool = False,
 ) -> None:
-    """Create `billcore_{table}_{name}`; `postgresql` is the form of `where` there if that differs."""
+    """Create `billcore_{table}_{name}`."""
     op.create_index(
         f"billcore_{table}_{name}",
         f"billcore_{table}",
         list(columns),
         unique=unique,
         sqlite_where=None if where is None else sa.text(where),
-        postgresql_where=None if where is None else sa.text(postgresql or where),
+        postgresql_where=None if where is None else sa.text(where),
     )

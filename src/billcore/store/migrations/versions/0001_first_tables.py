@@ -219,7 +219,7 @@ def _documents() -> None:
     )
     index("invoices", "collect", "collect_at", "customer_id", "id", where="collect_at IS NOT NULL")
     index("invoices", "customer", "customer_id")
-    index("invoices", "overdue", "customer_id", where="overdue = 1", postgresql="overdue")
+    index("invoices", "overdue", "customer_id", where="overdue")
     table(
         "credit_notes",
         *required(sa.Text(), "id", "customer_id"),
