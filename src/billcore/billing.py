@@ -31,7 +31,7 @@ from billcore.engine.verify import Proof, ProofWatcher, verify
 from billcore.engine.work import BATCH, Workplace
 from billcore.errors import Refused
 from billcore.ids import Ids, new_installation
-from billcore.plugins.gateway import Gateway
+from billcore.plugins.gateway import Capability, Gateway
 from billcore.plugins.registry import Registry
 from billcore.preview import Preview, RolledBack, preview_of
 from billcore.replay import Call, remembered_result
@@ -319,7 +319,11 @@ class Billing:
         site = self._read_site(tx)
         lease = None if self._joined else (own_name(), after(self.clock, LEASE_S))
         names = self.registry.gateways
-        return Scope(tx, now, site.settings, site.catalog, self._ids.new, self.installation, actor, lease, names)
+        own = (self._ids.new, self.installation, actor, lease, names, self._capabilities)
+        return Scope(tx, now, site.settings, site.catalog, *own)
+
+    def _capabilities(self, gateway: str) -> frozenset[Capability]:
+        return self.gateway(gateway).capabilities
 
     def _read_site(self, tx: Transaction) -> _Site:
         """Settings and catalog, read again when some process has changed them."""

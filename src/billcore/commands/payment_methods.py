@@ -1,25 +1,34 @@
 """Payment methods: tokens that a gateway keeps, never card numbers."""
 
-import re
-from collections.abc import Callable
-from typing import Literal, Unpack
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Unpack
 
 from attrs import evolve
 
+from billcore.commands import vault
 from billcore.commands.attempts import usable_method
-from billcore.commands.parameters import CustomerRef, MethodRef, Options, Reference, Text
+from billcore.commands.desk import Desk
+from billcore.commands.parameters import CustomerRef, Decimals, Flag, MethodRef, Options, Reference, Text
 from billcore.commands.scope import Scope
-from billcore.commands.verb import Noun, verb
+from billcore.commands.vault import HostedLink
+from billcore.commands.verb import Definition, Noun, verb
 from billcore.domain.bill import record
 from billcore.domain.customer import Customer, PaymentMethod
 from billcore.domain.invoice import Invoice
-from billcore.errors import InvalidValue, Refused
+from billcore.errors import Refused
+from billcore.plugins.gateway import Capability, MethodNotFound, Page, Vaulted
 from billcore.store import customer as store
 from billcore.store import invoice as invoices
 from billcore.store import payment as payments
 from billcore.store import subscription as subscriptions
 
-CARD_NUMBER = re.compile(r"(?:\d[ -]?){13,19}")
+_ASKED: Mapping[str, Callable[[Desk, Mapping[str, Any]], object]] = {
+    "add": vault.keep,
+    "link": vault.page,
+    "verify": vault.confirm,
+    "refresh": vault.describe,
+    "remove": vault.detach,
+}
 
 
 class PaymentMethods(Noun):
@@ -27,7 +36,11 @@ class PaymentMethods(Noun):
 
     noun = "payment_methods"
 
-    @verb(collects=True)
+    def ask(self, definition: Definition, arguments: Mapping[str, Any], desk: Desk) -> object:
+        """What the method's gateway answers to the verb."""
+        return _ASKED[definition.name](desk, arguments)
+
+    @verb(collects=True, asks=True)
     def add(
         self,
         scope: Scope,
@@ -37,6 +50,7 @@ class PaymentMethods(Noun):
         gateway: Text = "test",
         kind: Literal["card", "bank_account", "wallet"] = "card",
         reference: Reference | None = None,
+        gateway_customer: Text | None = None,
         brand: Text | None = None,
         last4: Text | None = None,
         expires_on: Text | None = None,
@@ -44,12 +58,25 @@ class PaymentMethods(Noun):
     ) -> PaymentMethod:
         """Add a payment method by the token its gateway gave; a customer's first one becomes the default.
 
-        A new default is tried at once on what is overdue (behaviour 9.5). Raises invalid_value for anything that
-        looks like a card number (promise P10).
+        A gateway with a vault keeps it first, for the customer it has there (`gateway_customer`, else the one of his
+        other methods, else a new one), and tells brand, last digits and expiry itself. A new default is tried at once
+        on what is overdue (behaviour 9.5). Raises payment_method_refused, and invalid_value for anything that looks
+        like a card number (promise P10).
         """
-        _refuse_card_number(token)
-        _require_gateway(scope, gateway)
-        owner = scope.customer(customer)
+        given = {
+            "customer": customer,
+            "token": token,
+            "gateway": gateway,
+            "reference": reference,
+            "gateway_customer": gateway_customer,
+            "brand": brand,
+            "last4": last4,
+            "expires_on": expires_on,
+        }
+        kept = scope.answer if isinstance(scope.answer, Vaulted) else None
+        owner = vault.may_add(scope, given, again=kept is not None)
+        if kept is None and gateway_customer is None and not scope.dry:
+            _refuse_unkept(scope, gateway)
         method = PaymentMethod(
             scope.new_id("pm"),
             owner.id,
@@ -58,17 +85,55 @@ class PaymentMethods(Noun):
             token,
             scope.now,
             reference,
+            gateway_customer=gateway_customer,
             brand=brand,
             last4=last4,
             expires_on=expires_on,
         )
-        if reference is not None and store.method(scope.tx, reference) is not None:
-            raise Refused("reference_taken", f"A payment method {reference!r} exists already.")
-        scope.writes.add(method)
-        record(scope.writes, scope.new_id, owner.id, scope.now, "payment_method.added", method.id)
-        if owner.default_method_id is None:
-            _make_default(scope, owner, method)
-        return method
+        if kept is not None:
+            return keep(scope, owner, vault.described(method, kept))
+        return keep(scope, owner, method) if gateway_customer is not None else _new(scope, owner, method)
+
+    @verb(asks=True)
+    def link(
+        self, scope: Scope, customer: CustomerRef, gateway: Text, return_url: Text, **options: Unpack[Options]
+    ) -> HostedLink:
+        """A page of the gateway's where the customer enters a payment method; it leads back to `return_url`.
+
+        The method arrives by webhook, and is then as one that was added: the default where he has none that can be
+        charged, tried at once on what is overdue.
+        """
+        owner = scope.customer(customer)
+        if scope.dry:
+            return HostedLink("", owner.reference, gateway)
+        if not isinstance(scope.answer, Page):
+            raise _unasked("A hosted page", "after the transaction")
+        record(scope.writes, scope.new_id, owner.id, scope.now, "payment_method.asked", owner.id, gateway=gateway)
+        return HostedLink(scope.answer.url, owner.reference, gateway)
+
+    @verb(collects=True, asks=True)
+    def verify(
+        self,
+        scope: Scope,
+        customer: CustomerRef,
+        payment_method: MethodRef,
+        *,
+        amounts: Decimals | None = None,
+        code: Text | None = None,
+        **options: Unpack[Options],
+    ) -> PaymentMethod:
+        """Verify a bank account by what its owner reads on the statement: two amounts in minor units, or a code.
+
+        It stays unverified where they are wrong; the gateway decides how often it may be tried.
+        """
+        return self._asked_about(scope, customer, payment_method, "A verification")
+
+    @verb(collects=True, asks=True)
+    def refresh(
+        self, scope: Scope, customer: CustomerRef, payment_method: MethodRef, **options: Unpack[Options]
+    ) -> PaymentMethod:
+        """Ask the gateway how a method stands now; one that it does not keep any more is disabled."""
+        return self._asked_about(scope, customer, payment_method, "A refresh")
 
     @verb(collects=True)
     def set_default(
@@ -78,28 +143,37 @@ class PaymentMethods(Noun):
         owner = scope.customer(customer)
         method = scope.payment_method(owner, payment_method)
         if method.status != "active":
+            unverified = method.status == "unverified"
             raise Refused(
                 "transition_not_allowed",
-                f"Payment method {payment_method} is disabled.",
-                remedy="Disabled methods can only be removed.",
+                f"Payment method {payment_method} is {method.status}.",
+                remedy="Verify it first." if unverified else "Disabled methods can only be removed.",
                 state=method.status,
             )
         _make_default(scope, owner, method)
         return method
 
-    @verb()
+    @verb(asks=True)
     def remove(
-        self, scope: Scope, customer: CustomerRef, payment_method: MethodRef, **options: Unpack[Options]
+        self,
+        scope: Scope,
+        customer: CustomerRef,
+        payment_method: MethodRef,
+        *,
+        at_gateway: Flag = False,
+        **options: Unpack[Options],
     ) -> PaymentMethod:
-        """Remove a payment method here; the gateway keeps its own. The default falls to the oldest other one."""
+        """Remove a payment method here; the gateway keeps its own unless `at_gateway` is given.
+
+        The default falls to the oldest other one that can be charged. With `at_gateway` it is removed nowhere unless
+        the gateway answers that it is gone there; doing it again does no harm.
+        """
         owner = scope.customer(customer)
         method = scope.payment_method(owner, payment_method)
+        if at_gateway and not scope.dry and scope.answer != vault.DETACHED:
+            raise _unasked("A removal at the gateway", "after the transaction, or remove it here only")
         if owner.default_method_id == method.id:
-            others = [
-                other
-                for other in store.methods(scope.tx, [owner.id]).get(owner.id, [])
-                if other.id != method.id and other.status == "active"
-            ]
+            others = [one for one in _methods(scope, owner) if one.id != method.id and one.status == "active"]
             scope.writes.put(evolve(owner, default_method_id=others[0].id if others else None))
         store.remove_method(scope.tx, method)
         record(scope.writes, scope.new_id, owner.id, scope.now, "payment_method.removed", method.id)
@@ -108,14 +182,103 @@ class PaymentMethods(Noun):
     @verb(reads=True)
     def list(self, scope: Scope, customer: CustomerRef) -> list[PaymentMethod]:
         """The customer's payment methods, oldest first."""
+        return _methods(scope, scope.customer(customer))
+
+    def _asked_about(self, scope: Scope, customer: str, ref: str, what: str) -> PaymentMethod:
         owner = scope.customer(customer)
-        return store.methods(scope.tx, [owner.id]).get(owner.id, [])
+        method = scope.payment_method(owner, ref)
+        if isinstance(scope.answer, Vaulted | MethodNotFound):
+            return restate(scope, owner, method, scope.answer)
+        if scope.dry:
+            return method
+        raise _unasked(what, "after the transaction")
+
+
+def keep(scope: Scope, owner: Customer, method: PaymentMethod) -> PaymentMethod:
+    """Store a method that a vault keeps, once: adding it again, or its webhook first, is the same method."""
+    for known in _methods(scope, owner):
+        if (known.gateway, known.token) == (method.gateway, method.token):
+            if method.reference and known.reference and method.reference != known.reference:
+                raise Refused(
+                    "reference_taken",
+                    f"This payment method is {known.reference!r} already.",
+                    remedy="Leave the reference out, or give that one.",
+                )
+            same = evolve(method, id=known.id, created_at=known.created_at)
+            changed = evolve(same, reference=method.reference or known.reference)
+            return _restated(scope, owner, known, changed)
+    others = store.by_token(scope.tx, method.gateway, method.token)
+    if any(one.status != "removed" for one in others):
+        raise Refused(
+            "payment_method_refused",
+            "Another customer has this payment method.",
+            remedy="A token is good for one customer: let this one enter the method himself.",
+        )
+    return _new(scope, owner, method)
+
+
+def restate(scope: Scope, owner: Customer, method: PaymentMethod, answer: Vaulted | MethodNotFound) -> PaymentMethod:
+    """Store how the gateway describes a method of ours now."""
+    return _restated(scope, owner, method, vault.described(method, answer))
+
+
+def _restated(scope: Scope, owner: Customer, before: PaymentMethod, after: PaymentMethod) -> PaymentMethod:
+    if after != before:
+        scope.writes.put(after)
+        kind = after.status if after.status != before.status else "updated"
+        record(scope.writes, scope.new_id, owner.id, scope.now, f"payment_method.{kind}", after.id)
+    if after.status == "active" and (before.status != "active" or owner.default_method_id is None):
+        _offer_as_default(scope, owner, after)
+    return after
+
+
+def _new(scope: Scope, owner: Customer, method: PaymentMethod) -> PaymentMethod:
+    scope.writes.add(method)
+    record(scope.writes, scope.new_id, owner.id, scope.now, "payment_method.added", method.id)
+    if method.status == "active":
+        _offer_as_default(scope, owner, method)
+    return method
+
+
+def _offer_as_default(scope: Scope, owner: Customer, method: PaymentMethod) -> None:
+    """A customer whose default cannot be charged has none: the new method takes its place."""
+    charged = {one.id for one in _methods(scope, owner) if one.status == "active"} - {method.id}
+    if owner.default_method_id == method.id:
+        _try_again(scope, owner)
+    elif owner.default_method_id not in charged:
+        _make_default(scope, owner, method)
+
+
+def _methods(scope: Scope, owner: Customer) -> list[PaymentMethod]:
+    return store.methods(scope.tx, [owner.id]).get(owner.id, [])
+
+
+def _refuse_unkept(scope: Scope, gateway: str) -> None:
+    """Where nobody could be asked, a vault's method is taken over only with the customer it is kept for there."""
+    if Capability.VAULT in scope.capabilities(gateway):
+        raise Refused(
+            "payment_method_refused",
+            f"Gateway {gateway} keeps methods in a vault, and is not asked inside a transaction.",
+            remedy="Add it outside the transaction; or give the gateway_customer that keeps it there already.",
+            parameter="gateway_customer",
+        )
+
+
+def _unasked(what: str, instead: str) -> Refused:
+    return Refused(
+        "join_refused", f"{what} asks the gateway, which no transaction waits for.", remedy=f"Call it {instead}."
+    )
 
 
 def _make_default(scope: Scope, owner: Customer, method: PaymentMethod) -> None:
     if owner.default_method_id == method.id:
         return
     scope.writes.put(evolve(owner, default_method_id=method.id))
+    _try_again(scope, owner)
+
+
+def _try_again(scope: Scope, owner: Customer) -> None:
+    """Another method, or the same with news of it, is tried at once on what is overdue (behaviour 9.5)."""
     cases = payments.open_cases(scope.tx, [owner.id])
     for case in cases.values():
         scope.writes.put(evolve(case, refused_method_id=None))
@@ -154,22 +317,3 @@ def _has_usable(scope: Scope, invoice: Invoice, usable: Callable[[PaymentMethod]
     methods = store.methods(scope.tx, [invoice.customer_id]).get(invoice.customer_id, [])
     method = usable_method(methods, scope.customer(invoice.customer_id), own.get(invoice.subscription_id or ""))
     return method is not None and usable(method)
-
-
-def _require_gateway(scope: Scope, name: str) -> None:
-    installed = scope.gateways()
-    if name not in installed:
-        raise InvalidValue(
-            f"No gateway is named {name!r}.",
-            remedy=f"Installed: {', '.join(installed) or 'none'}. See billcore plugins.",
-            parameter="gateway",
-        )
-
-
-def _refuse_card_number(token: str) -> None:
-    if CARD_NUMBER.search(token):
-        raise InvalidValue(
-            "This token looks like a card number.",
-            remedy="Give the token that the gateway made of it; billcore never stores card numbers.",
-            parameter="token",
-        )

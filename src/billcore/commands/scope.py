@@ -14,6 +14,7 @@ from billcore.domain.payment import Payment
 from billcore.domain.subscription import Subscription
 from billcore.domain.writes import Writes
 from billcore.errors import NotFound
+from billcore.plugins.capability import Capability
 from billcore.settings import Settings
 from billcore.store import catalog as stored_catalog
 from billcore.store import customer as customers
@@ -28,9 +29,10 @@ class Scope:
 
     After the commit the attempts in `sends` are made and what is due of the customers in `collects` is collected.
     `lease` is (owner, until) for attempts that this process makes itself, None where a worker makes them; `gateways`
-    names those that are installed. `saved` are writes that were flushed before the end; with `site_changed` every
-    process reads settings and catalog again. `answer` is what the gateway of an asking verb said before the
-    transaction, None where it was not asked: in a dry run (`dry`) and inside a host's transaction.
+    names those that are installed, `capabilities` says what one of them can do. `saved` are writes that were flushed
+    before the end; with `site_changed` every process reads settings and catalog again. `answer` is what the gateway
+    of an asking verb said before the transaction, None where it was not asked: in a dry run (`dry`) and inside a
+    host's transaction.
     """
 
     tx: Transaction
@@ -42,6 +44,7 @@ class Scope:
     actor: str = "engine"
     lease: tuple[str, datetime] | None = None
     gateways: Callable[[], tuple[str, ...]] = tuple
+    capabilities: Callable[[str], frozenset[Capability]] = lambda _gateway: frozenset()
     writes: Writes = field(factory=Writes)
     saved: list[Writes] = field(factory=list)
     sends: list[Payment] = field(factory=list)

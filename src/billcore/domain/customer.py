@@ -6,7 +6,7 @@ from typing import Literal
 
 from attrs import field, frozen
 
-MethodStatus = Literal["active", "unverified", "disabled"]
+MethodStatus = Literal["active", "unverified", "disabled", "removed"]
 
 
 @frozen
@@ -14,7 +14,8 @@ class PaymentMethod:
     """A token that a gateway keeps; never card data. `reference` is the host's own key.
 
     `gateway_customer` is the provider's customer that it is kept for, where the gateway has a vault. An `unverified`
-    bank account cannot be charged yet; a `disabled` method was lost at the gateway and can only be removed.
+    bank account cannot be charged yet; a `disabled` method was lost at the gateway and can only be removed. One that
+    is `removed` is only remembered, so that news of it from its gateway does not bring it back.
     """
 
     id: str

@@ -66,8 +66,9 @@ def delete(tx: Transaction, customer_id: str) -> None:
 
 
 def method(tx: Transaction, ref: str) -> PaymentMethod | None:
-    """The payment method with this id or reference."""
-    row = tx.one(f"{_METHOD.select} WHERE id = ?", [ref]) if ref.startswith("pm_") else None
+    """The payment method with this id or reference, unless it was removed."""
+    sql = f"{_METHOD.select} WHERE id = ? AND status <> 'removed'"
+    row = tx.one(sql, [ref]) if ref.startswith("pm_") else None
     row = row or tx.one(f"{_METHOD.select} WHERE reference = ?", [ref])
     return _METHOD.load(row) if row else None
 
@@ -75,10 +76,27 @@ def method(tx: Transaction, ref: str) -> PaymentMethod | None:
 def methods(tx: Transaction, customer_ids: Iterable[str]) -> dict[str, list[PaymentMethod]]:
     """Payment methods by customer id, oldest first."""
     found: dict[str, list[PaymentMethod]] = {}
-    for row in tx.rows(f"{_METHOD.select} WHERE customer_id IN ?? ORDER BY id", [list(customer_ids)]):
+    sql = f"{_METHOD.select} WHERE customer_id IN ?? AND status <> 'removed' ORDER BY id"
+    for row in tx.rows(sql, [list(customer_ids)]):
         loaded: PaymentMethod = _METHOD.load(row)
         found.setdefault(loaded.customer_id, []).append(loaded)
     return found
+
+
+def by_token(tx: Transaction, gateway: str, token: str) -> list[PaymentMethod]:
+    """The payment methods that a gateway knows by this token: removed ones last, else the newest first."""
+    rows = tx.rows(f"{_METHOD.select} WHERE gateway = ? AND token = ? ORDER BY id DESC", [gateway, token])
+    return sorted((_METHOD.load(row) for row in rows), key=lambda one: one.status == "removed")
+
+
+def gateway_customer(tx: Transaction, customer_id: str, gateway: str) -> str | None:
+    """The gateway's own customer for whom methods of ours are kept, as the newest one says; removed ones count."""
+    row = tx.one(
+        "SELECT gateway_customer FROM billcore_payment_methods WHERE customer_id = ? AND gateway = ? "
+        "AND gateway_customer IS NOT NULL ORDER BY id DESC LIMIT 1",
+        [customer_id, gateway],
+    )
+    return row[0] if row else None
 
 
 def remove_method(tx: Transaction, method: PaymentMethod) -> None:
@@ -88,4 +106,4 @@ def remove_method(tx: Transaction, method: PaymentMethod) -> None:
         "WHERE customer_id = ? AND payment_method_id = ?",
         [method.customer_id, method.id],
     )
-    tx.execute("DELETE FROM billcore_payment_methods WHERE id = ?", [method.id])
+    tx.execute("UPDATE billcore_payment_methods SET status = 'removed', reference = NULL WHERE id = ?", [method.id])
