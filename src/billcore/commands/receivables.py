@@ -2,22 +2,66 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 from billcore.commands.facts import facts_for
 from billcore.commands.scope import Scope
-from billcore.domain.bill import make_bill, use_coupons
-from billcore.domain.invoice import Invoice
+from billcore.domain.bill import apply_credits, make_bill, use_coupons
+from billcore.domain.credit import Credit, usable
+from billcore.domain.invoice import Invoice, InvoiceEvent
 from billcore.domain.lifecycle import activate
 from billcore.domain.receivable import Account, Receivable
 from billcore.domain.states import TABLE, Refusal
 from billcore.domain.step import Step
 from billcore.domain.subscription import Subscription
+from billcore.domain.writes import Record
+from billcore.store import crediting
 from billcore.store import invoice as invoices
 from billcore.store import payment as payments
 from billcore.store import subscription as subscriptions
 
 PROBLEMS = ("past_due", "unpaid", "soft_failure")
 """States of subscriptions that owe something or may: a payment can end them."""
+
+
+R = TypeVar("R", bound=Record)
+
+
+def written(scope: Scope, record: R) -> R:
+    """A stored record as this unit of work has made it so far."""
+    mine = scope.writes.get(type(record), record.id)
+    return mine if isinstance(mine, type(record)) else record
+
+
+def settle(scope: Scope, invoice: Invoice, event: InvoiceEvent, *, paid: int = 0, credited: int = 0) -> Invoice:
+    """Count more of an invoice as paid or credited, with all that follows from nothing being due any more."""
+    zone = scope.zone(scope.customer(invoice.customer_id))
+    receivable = receivables(scope, [(invoice, scope.now)], {invoice.customer_id: zone})[invoice.id]
+    receivable.settle(event, paid=paid, credited=credited)
+    return receivable.invoice
+
+
+def apply_to_open(scope: Scope, customer_id: str, currency: str) -> None:
+    """Credit that arises while invoices are open goes to the oldest at once, as the settings allow (behaviour 8.7)."""
+    credits = held_credits(scope, customer_id, currency)
+    for stored in crediting.still_due(scope.tx, customer_id, currency) if credits else ():
+        invoice = written(scope, stored)
+        if invoice.status != "open" or invoice.reserved_by is not None or invoice.due_at is None:
+            continue
+        mine = usable(credits, scope.settings, due=invoice.due_at <= scope.now)
+        after = apply_credits(invoice, mine, scope.now, scope.writes, scope.new_id)
+        if after.credited > invoice.credited:
+            settle(scope, invoice, "pay", credited=after.credited - invoice.credited)
+            credits = held_credits(scope, customer_id, currency)
+
+
+def held_credits(scope: Scope, customer_id: str, currency: str) -> list[Credit]:
+    """A customer's credits in one currency with something left, as this unit of work has made them so far."""
+    found = {one.id: written(scope, one) for one in payments.open_credits(scope.tx, [customer_id]).get(customer_id, [])}
+    for record in (*scope.writes.new(Credit), *scope.writes.changed(Credit)):
+        if isinstance(record, Credit) and record.customer_id == customer_id:
+            found[record.id] = record
+    return [one for one in found.values() if one.currency == currency and one.remaining > 0]
 
 
 def receivables(
@@ -33,11 +77,13 @@ def receivables(
     ids = {invoice.customer_id for invoice, _ in wanted}
     overdue: dict[tuple[str, str], set[str]] = {}
     for customer_id, currency, invoice_id, _ in invoices.overdue(scope.tx, ids):
-        overdue.setdefault((customer_id, currency), set()).add(invoice_id)
-    cases = payments.open_cases(scope.tx, ids)
+        mine = scope.writes.get(Invoice, invoice_id)
+        if not isinstance(mine, Invoice) or mine.overdue:
+            overdue.setdefault((customer_id, currency), set()).add(invoice_id)
+    cases = {key: written(scope, case) for key, case in payments.open_cases(scope.tx, ids).items()}
     subs: dict[str, dict[str, Subscription]] = {}
     for sub in subscriptions.of_customers(scope.tx, ids, scope.catalog.coupons, PROBLEMS):
-        subs.setdefault(sub.customer_id, {})[sub.id] = sub
+        subs.setdefault(sub.customer_id, {})[sub.id] = written(scope, sub)
     named = {
         sub_id
         for invoice, _ in wanted
@@ -47,7 +93,7 @@ def receivables(
     }
     if named:
         for sub in subscriptions.by_ids(scope.tx, named, scope.catalog.coupons).values():
-            subs.setdefault(sub.customer_id, {})[sub.id] = sub
+            subs.setdefault(sub.customer_id, {})[sub.id] = written(scope, sub)
     drafts = [invoice.customer_id for invoice, _ in wanted if invoice.status == "draft"]
     credits = payments.open_credits(scope.tx, drafts) if drafts else {}
     made = {}

@@ -7,13 +7,14 @@ from attrs import frozen
 
 from billcore.domain import ledger
 from billcore.domain.compact import compact
-from billcore.domain.credit import Credit, draw
+from billcore.domain.credit import Allocation, Credit, Drawing, draw, usable
 from billcore.domain.customer import Customer
 from billcore.domain.discount import AppliedCoupon
 from billcore.domain.draft import TaxFacts, draft
 from billcore.domain.event import Event, StateChange
 from billcore.domain.facts import NewId
 from billcore.domain.invoice import Coverage, CreditNote, CreditTo, Invoice, Line
+from billcore.domain.money import share
 from billcore.domain.periods import local_date
 from billcore.domain.step import Step
 from billcore.domain.subscription import Subscription
@@ -125,8 +126,7 @@ def issue(
     post(writes, new_id, invoice.customer_id, at, invoice.currency, _revenue(invoice), invoice_id=invoice.id)
     for line in invoice.lines:
         _cover(line, writes, new_id)
-    if site.settings.apply_credits == "auto":
-        invoice = apply_credits(invoice, credits, at, writes, new_id)
+    invoice = apply_credits(invoice, usable(credits, site.settings, due=terms == 0), at, writes, new_id)
     collect_at = invoice.collect_at
     if invoice.due and collects:
         collect_at = due_at if terms or invoice.collection == "automatic" else at + A_DAY
@@ -155,37 +155,52 @@ def apply_credits(invoice: Invoice, credits: Sequence[Credit], at: datetime, wri
             [(drawing.credit.account, ledger.RECEIVABLE, drawing.amount)],
             invoice_id=invoice.id,
         )
+        writes.add(
+            Allocation(
+                new_id("all"),
+                invoice.customer_id,
+                invoice.id,
+                invoice.currency,
+                drawing.credit.account,
+                drawing.credit.id,
+                at,
+                drawing.amount,
+            )
+        )
         invoice = evolve(invoice, credited=invoice.credited + drawing.amount)
     return invoice
 
 
-def issue_note(note: CreditNote, at: datetime, writes: Writes, new_id: NewId) -> None:
-    """Issue a credit note: post it and give the customer what it says."""
-    target = ledger.RECEIVABLE if note.to == "invoice" else ledger.CREDITS
-    back = note.tax  # Negative: the tax of the credited lines.
+def issue_note(note: CreditNote, at: datetime, writes: Writes, new_id: NewId, restored: Sequence[Drawing] = ()) -> None:
+    """Issue a credit note: post it and give the customer what it says.
+
+    What of it goes back to credits that had paid (`restored`, as they are afterwards) is given there; the rest is a
+    new credit, is owed as a refund, or reduces what the invoice is due.
+    """
+    accounts: dict[str, int] = {}
+    for drawing in restored:
+        writes.put(drawing.credit)
+        accounts[drawing.credit.account] = accounts.get(drawing.credit.account, 0) + drawing.amount
+    rest = note.total - sum(accounts.values())
+    if rest:
+        target = {"invoice": ledger.RECEIVABLE, "refund": ledger.REFUNDS, "credit": ledger.CREDITS}[note.to]
+        accounts[target] = accounts.get(target, 0) + rest
+    # The tax of the credited lines is negative.
+    movements = []
+    for (account, amount), tax in zip(accounts.items(), share(-note.tax, list(accounts.values())), strict=True):
+        movements += [(ledger.REVENUE, account, amount - tax), (ledger.TAX_PAYABLE, account, tax)]
     post(
         writes,
         new_id,
         note.customer_id,
         at,
         note.currency,
-        [(ledger.REVENUE, target, note.total + back), (ledger.TAX_PAYABLE, target, -back)],
+        movements,
         credit_note_id=note.id,
         invoice_id=note.invoice_id,
     )
-    if note.to == "credit":
-        writes.add(
-            Credit(
-                new_id("crd"),
-                note.customer_id,
-                "credits",
-                note.currency,
-                note.total,
-                note.total,
-                at,
-                source_id=note.id,
-            )
-        )
+    if rest and note.to == "credit":
+        writes.add(Credit(new_id("crd"), note.customer_id, "credits", note.currency, rest, rest, at, source_id=note.id))
     writes.add(note, *note.lines)
     for line in note.lines:
         # A document that gives back more than it charges has charges for time all the same (behaviour 6.2).

@@ -6,6 +6,8 @@ from typing import Literal, get_args
 
 from attrs import evolve, frozen
 
+from billcore.settings import Settings
+
 CreditAccount = Literal["service_credits", "credits", "prepayments"]
 ORDER: tuple[CreditAccount, ...] = get_args(CreditAccount)
 
@@ -57,6 +59,13 @@ class Drawing:
 
     credit: Credit
     amount: int
+
+
+def usable(credits: Sequence[Credit], settings: Settings, *, due: bool) -> list[Credit]:
+    """The credits that pay invoices by themselves; `due` says whether the invoice is due by now (behaviour 8.7)."""
+    prepaid = settings.apply_prepayments == "at_issue" or (settings.apply_prepayments == "at_due" and due)
+    given = settings.apply_credits == "auto"
+    return [credit for credit in credits if (prepaid if credit.account == "prepayments" else given)]
 
 
 def draw(due: int, credits: Sequence[Credit], at: datetime) -> list[Drawing]:

@@ -9,7 +9,7 @@ from billcore.domain.credit import Credit
 from billcore.domain.dunning import DunningCase, first_step, is_over
 from billcore.domain.event import StateChange
 from billcore.domain.facts import NewId
-from billcore.domain.invoice import Invoice, Renewal
+from billcore.domain.invoice import Invoice, InvoiceEvent, Renewal
 from billcore.domain.payment import Cause
 from billcore.domain.states import Event, State, move
 from billcore.domain.step import Step, planned
@@ -150,6 +150,15 @@ class Receivable:
         if case != self.case:
             self.case = case
             self.writes.put(case)
+
+    def settle(self, event: InvoiceEvent, *, paid: int = 0, credited: int = 0) -> None:
+        """Count more as paid or credited; with nothing due any more the invoice is paid, and so may be the payer."""
+        invoice = evolve(self.invoice, paid=self.invoice.paid + paid, credited=self.invoice.credited + credited)
+        if invoice.due > 0:
+            self.put(evolve(invoice, status=invoice.after(event, invoice.status)))
+            return
+        self.put(evolve(invoice, status=invoice.after(event, "paid"), overdue=False, collect_at=None))
+        self.paid_up()
 
     def paid_up(self) -> None:
         """When nothing is overdue any more the case closes and the subscriptions are active again."""

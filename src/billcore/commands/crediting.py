@@ -1,0 +1,188 @@
+"""Gives back of an invoice: the credit notes, what they are taken from, and what becomes of the invoice (8.6)."""
+
+from collections.abc import Sequence
+
+from attrs import evolve, frozen
+
+from billcore.commands.bill import number_notes
+from billcore.commands.receivables import apply_to_open, settle, written
+from billcore.commands.scope import Scope
+from billcore.domain.bill import issue_note, note_for
+from billcore.domain.compact import compact
+from billcore.domain.credit import Allocation, Credit, Drawing
+from billcore.domain.crediting import Asked, Billed, Parts, Piece, Source, left_of, plan_credit, sources_of
+from billcore.domain.invoice import CreditNote, CreditTo, Invoice, Line
+from billcore.errors import NotFound, Refused
+from billcore.store import crediting
+from billcore.store import invoice as invoices
+from billcore.store import payment as payments
+
+
+@frozen
+class ToRefund:
+    """What a credit note owes back to where a payment came from: `amount` minor units of payment `payment_id`."""
+
+    payment_id: str
+    amount: int
+    credit_note_id: str
+
+
+@frozen
+class Credited:
+    """What was given back: the invoice as it is now, the numbered notes, and what is still to be refunded."""
+
+    invoice: Invoice
+    notes: tuple[CreditNote, ...]
+    refunds: tuple[ToRefund, ...] = ()
+
+
+def credit_invoice(
+    scope: Scope,
+    invoice: Invoice,
+    *,
+    to: CreditTo = "credit",
+    amount: int | None = None,
+    lines: Sequence[str] | None = None,
+    payment_id: str | None = None,
+    reason: str | None = None,
+) -> Credited:
+    """Give back of an invoice: in full, `amount` minor units (tax included), or `lines` (by place, id or code).
+
+    What is still due is reduced first, by a note to the invoice; the rest goes `to` credit or refund, each part back
+    to the account that had paid it. With `payment_id` only what that payment paid is given back and what is due stays,
+    as a refund of it wants. The notes are numbered and in the writes. `refunds` name what is owed to payments and has
+    to be sent: the ledger holds it in `refunds` (a liability) until it has left. Several calls in one unit of work see
+    each other's effects.
+
+    Raises payment_in_doubt while an attempt on the invoice is open, amount_exceeds for more than is left (or than is
+    due with `to = invoice`), transition_not_allowed for drafts and void ones, not_found for a line.
+    """
+    invoice = written(scope, invoice)
+    if not invoice.lines:
+        invoice = evolve(invoice, lines=invoices.by_ids(scope.tx, [invoice.id])[invoice.id].lines)
+    require_no_doubt(scope, invoice)
+    invoice.after("credit", invoice.status)
+    billed = billed_of(scope, invoice)
+    line_ids = None if lines is None else _chosen(invoice, lines)
+    plan = plan_credit(billed, Asked(to, amount, line_ids, payment_id))
+    notes, refunds = [], []
+    for piece in plan.pieces:
+        note = _note(scope, billed, piece, reason)
+        notes.append(note)
+        if piece.to == "invoice":
+            invoice = settle(scope, invoice, "credit", credited=piece.total)
+        elif piece.to == "refund":
+            refunds += [ToRefund(one.id, one.left, note.id) for one in piece.taken if one.id is not None]
+    for row in crediting.coverage_of(scope.tx, plan.ended):
+        scope.writes.put(evolve(row, status="credited"))
+    number_notes(scope)
+    if any(piece.to == "credit" for piece in plan.pieces):
+        apply_to_open(scope, invoice.customer_id, invoice.currency)
+    return Credited(written(scope, invoice), tuple(written(scope, note) for note in notes), tuple(refunds))
+
+
+def require_no_doubt(scope: Scope, invoice: Invoice) -> None:
+    """Refuse while an attempt on the invoice has no outcome: payment_in_doubt with its next check (behaviour 9.3)."""
+    if invoice.reserved_by is None:
+        return
+    payment = payments.get(scope.tx, invoice.reserved_by)
+    check = payment.next_check_at if payment is not None else None
+    when = f"it is asked for at {check:%Y-%m-%d %H:%M} UTC" if check is not None else "see billcore doctor"
+    raise Refused(
+        "payment_in_doubt",
+        f"Invoice {invoice.number_text or invoice.id} has an attempt without an outcome ({invoice.reserved_by}).",
+        remedy=f"Repeat the command when the outcome is known: {when}.",
+        payment=invoice.reserved_by,
+        next_check_at=check,
+    )
+
+
+def billed_of(scope: Scope, invoice: Invoice) -> Billed:
+    """The invoice with what is left of its charge lines and of what settled it, unsaved writes included."""
+    charges = [line for line in invoice.lines if line.credits_line_id is None]
+    credits = earlier_credits(scope, [line.id for line in charges])
+    made = [
+        one
+        for one in (*crediting.allocations(scope.tx, [invoice.id]), *scope.writes.new(Allocation))
+        if isinstance(one, Allocation) and one.invoice_id == invoice.id
+    ]
+    paying = [written(scope, payment) for payment in crediting.paying(scope.tx, invoice.id)]
+    return Billed(
+        invoice,
+        tuple((line, left_of(line, credits.get(line.id, ()))) for line in charges),
+        sources_of(invoice, paying, made),
+    )
+
+
+def earlier_credits(scope: Scope, line_ids: Sequence[str]) -> dict[str, list[Line]]:
+    """The lines that give back of these, by the id of what they give back of, unsaved writes included."""
+    found: dict[str, list[Line]] = {}
+    for line in (*invoices.credit_lines(scope.tx, line_ids), *scope.writes.new(Line)):
+        if isinstance(line, Line) and line.credits_line_id in line_ids:
+            found.setdefault(line.credits_line_id or "", []).append(line)
+    return found
+
+
+def give_back(scope: Scope, invoice: Invoice, taken: Sequence[Source], document_id: str) -> list[Drawing]:
+    """Write down what a document gives back of what had settled an invoice; the credits put back, as they are then."""
+    restored = []
+    stored = crediting.credits_by_ids(scope.tx, [one.id for one in taken if one.account != "payments" and one.id])
+    for one in taken:
+        scope.writes.add(
+            Allocation(
+                scope.new_id("all"),
+                invoice.customer_id,
+                invoice.id,
+                invoice.currency,
+                one.account,
+                one.id,
+                scope.now,
+                returned=one.left,
+                document_id=document_id,
+            )
+        )
+        if one.id in stored:
+            credit: Credit = written(scope, stored[one.id])
+            restored.append(Drawing(evolve(credit, remaining=credit.remaining + one.left), one.left))
+    return restored
+
+
+def _note(scope: Scope, billed: Billed, piece: Piece, reason: str | None) -> CreditNote:
+    lines = [_line(scope, line, parts, piece) for line, parts in piece.parts]
+    note = note_for(lines, billed.invoice, piece.to, reason, scope.now, scope.new_id)
+    issue_note(note, scope.now, scope.writes, scope.new_id, give_back(scope, billed.invoice, piece.taken, note.id))
+    return note
+
+
+def _line(scope: Scope, billed: Line, parts: Parts, piece: Piece) -> Line:
+    basis = {
+        "credits": billed.id,
+        "billed": [billed.amount, billed.discount, billed.tax],
+        "part": parts.total,
+        "of": [piece.total, piece.among],
+    }
+    return evolve(
+        billed,
+        id=scope.new_id("lin"),
+        kind="credit",
+        amount=-parts.amount,
+        discount=-parts.discount,
+        tax=-parts.tax,
+        tax_included=-parts.tax_included,
+        basis=compact(basis),
+        credits_line_id=billed.id,
+    )
+
+
+def _chosen(invoice: Invoice, names: Sequence[str]) -> list[str]:
+    """The ids of the lines that are named by place from 1, id or code; raises NotFound."""
+    chosen = []
+    for name in names:
+        mine = [line.id for place, line in enumerate(invoice.lines, 1) if name in (line.id, str(place))]
+        mine = mine or [line.id for line in invoice.lines if name == line.code]
+        if not mine:
+            known = ", ".join(f"{place} ({line.code or line.kind})" for place, line in enumerate(invoice.lines, 1))
+            called = invoice.number_text or invoice.id
+            raise NotFound(f"There is no line {name!r} on invoice {called}.", remedy=f"It has {known}.", line=name)
+        chosen += mine
+    return chosen

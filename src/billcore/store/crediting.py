@@ -1,0 +1,49 @@
+"""What is read to give back of an invoice: what settled it, its lines' coverage, and what else is still due."""
+
+from collections.abc import Iterable
+
+from billcore.domain.credit import Allocation, Credit
+from billcore.domain.invoice import Coverage, Invoice
+from billcore.domain.payment import Payment
+from billcore.store import invoice as invoices
+from billcore.store.database import Transaction
+from billcore.store.records import BY_CLASS
+
+_ALLOCATION = BY_CLASS[Allocation]
+_COVERAGE = BY_CLASS[Coverage]
+_CREDIT = BY_CLASS[Credit]
+_PAYMENT = BY_CLASS[Payment]
+
+
+def coverage_of(tx: Transaction, line_ids: Iterable[str]) -> list[Coverage]:
+    """The active coverage of lines."""
+    rows = tx.rows(f"{_COVERAGE.select} WHERE line_id IN ?? AND status = 'active' ORDER BY id", [list(line_ids)])
+    return [_COVERAGE.load(row) for row in rows]
+
+
+def still_due(tx: Transaction, customer_id: str, currency: str) -> list[Invoice]:
+    """A customer's open invoices in one currency on which no attempt is open, the one that fell due first first."""
+    rows = tx.rows(
+        "SELECT id FROM billcore_invoices WHERE customer_id = ? AND currency = ? AND status = 'open' "
+        "AND reserved_by IS NULL ORDER BY due_at, number",
+        [customer_id, currency],
+    )
+    found = invoices.by_ids(tx, [row[0] for row in rows])
+    return [found[row[0]] for row in rows]
+
+
+def credits_by_ids(tx: Transaction, ids: Iterable[str]) -> dict[str, Credit]:
+    """Credits by id."""
+    return {row[0]: _CREDIT.load(row) for row in tx.rows(f"{_CREDIT.select} WHERE id IN ??", [list(ids)])}
+
+
+def paying(tx: Transaction, invoice_id: str) -> list[Payment]:
+    """The attempts on an invoice that took money."""
+    rows = tx.rows(f"{_PAYMENT.select} WHERE invoice_id = ? AND captured > 0 ORDER BY id", [invoice_id])
+    return [_PAYMENT.load(row) for row in rows]
+
+
+def allocations(tx: Transaction, invoice_ids: Iterable[str]) -> list[Allocation]:
+    """What settles these invoices beside their attempts, and what was given back of them, oldest first."""
+    rows = tx.rows(f"{_ALLOCATION.select} WHERE invoice_id IN ?? ORDER BY id", [list(invoice_ids)])
+    return [_ALLOCATION.load(row) for row in rows]
