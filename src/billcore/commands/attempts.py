@@ -22,11 +22,9 @@ def usable_method(methods: list[PaymentMethod], customer: Customer, own: str | N
 
 
 def attempt(
-    scope: Scope, invoice: Invoice, method: PaymentMethod, cause: Cause, amount: int, *, on_session: bool = False
+    scope: Scope, invoice: Invoice, method: PaymentMethod, cause: Cause, amount: int
 ) -> tuple[Payment, Invoice]:
     """A new attempt for `amount` minor units, and the invoice reserved by it; the caller puts both into the writes.
-
-    `on_session` says that the customer is there, waiting for the answer, and can be sent to a page.
 
     The idempotency key is made of facts: installation, invoice and attempt number; a repeat of the same attempt is
     the same key (behaviour 9.1).
