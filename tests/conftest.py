@@ -23,7 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure() -> None:
-    databases.POOL.close()
+    databases.close()
     while databases.KEEPER:
         databases.KEEPER.pop().end()
 

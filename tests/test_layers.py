@@ -15,6 +15,7 @@ ALLOWED = {
     "pluggy": {"plugins"},
     "sqlalchemy": {"store"},
     "alembic": {"store"},
+    "psycopg": {"store"},
     "click": {"cli"},
     "rich": {"cli"},
     "cattrs": {"commands"},

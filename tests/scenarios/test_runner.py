@@ -1,15 +1,23 @@
 """Stories run through the real engine on books of their own; what goes otherwise is told step by step."""
 
+import subprocess
+import sys
+
+import psycopg
 import pytest
 
 from billcore.errors import InvalidValue
 from billcore.scenario.checking import check_paths
 from billcore.scenario.runner import _billing, _Play, check_story, play_story
+from billcore.store.temporary import TemporaryDatabases
+from tests import databases
 from tests.scenarios.stories import CUSTOMER, PLAN, SIGNUP, read, table, written
+
+pytestmark = pytest.mark.usefixtures("stores")
 
 
 def verdict(folder, **changes):
-    return check_story(read(folder, **changes))
+    return check_story(read(folder, **changes), databases.next_story())
 
 
 def failed(folder, **changes):
@@ -111,7 +119,7 @@ def test_quotes_are_rounded_where_the_expectation_has_the_currencys_decimals(tmp
 
 def test_a_story_that_leaves_wrong_books_or_parked_work_is_never_ok(tmp_path):
     story = read(tmp_path)
-    with _billing(story, "sqlite://") as billing:
+    with _billing(story, databases.fresh()) as billing:
         play = _Play(story, billing)
         play.run()
         assert play.unsound() == []
@@ -125,7 +133,7 @@ def test_a_story_that_leaves_wrong_books_or_parked_work_is_never_ok(tmp_path):
 
 def test_the_world_is_printed_in_the_shape_of_an_expectation(tmp_path):
     """What a story prints is a story's expectation: with it the same story comes out."""
-    world = play_story(read(tmp_path, until="2026-03-01"))
+    world = play_story(read(tmp_path, until="2026-03-01"), databases.fresh())
     assert verdict(tmp_path, until="2026-03-01", expect=world).ok
     assert world["customers"]["acme"] == {
         "due": "0.00", "credit": "0.00", "service_credit": "0.00", "prepayment": "0.00", "lifetime_value": "30.00",
@@ -134,14 +142,15 @@ def test_the_world_is_printed_in_the_shape_of_an_expectation(tmp_path):
 
 def test_a_story_that_stops_half_way_prints_no_world(tmp_path):
     with pytest.raises(InvalidValue, match="steps\\[0\\]"):
-        play_story(read(tmp_path, steps=[SIGNUP]))
+        play_story(read(tmp_path, steps=[SIGNUP]), databases.fresh())
 
 
 def test_the_same_story_gives_the_same_world(tmp_path):
     story = read(tmp_path, until="2026-06-01")
-    assert play_story(story) == play_story(story)
+    assert play_story(story, databases.fresh()) == play_story(story, databases.fresh())
 
 
+@pytest.mark.sqlite_only("a file keeps a story, a server never does")
 def test_a_story_can_be_left_in_a_database(tmp_path):
     url = f"sqlite:///{tmp_path / 'books.db'}"
     path = written(tmp_path, table(), table())
@@ -151,6 +160,39 @@ def test_a_story_can_be_left_in_a_database(tmp_path):
         list(check_paths([path], database=url))
     with pytest.raises(InvalidValue, match="several processes"):
         list(check_paths([path], database=url, jobs=2))
+
+
+@pytest.mark.postgresql_only("a server has other databases beside the one it names")
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_on_a_server_stories_run_beside_the_named_database(tmp_path, stores, jobs):
+    """Nobody's tables are touched or even read, and nothing is left of the stories."""
+    named = stores.blank("named")
+    before = listed(named)
+    written(tmp_path, table(), table(expect={"invoices": []}), name="a.json")
+    written(tmp_path, table(), name="b.json")
+    first, second = check_paths([tmp_path], database=named, jobs=jobs)
+    assert (first.ok, first.failed, second.ok) == (1, 1, 1)
+    assert listed(named) == before
+
+
+@pytest.mark.postgresql_only("a server has other databases beside the one it names")
+def test_databases_of_a_process_that_was_killed_are_dropped_by_the_next(stores):
+    named = stores.blank("named")
+    before = listed(named)
+    left = f"import os; from billcore.store.temporary import TemporaryDatabases as T; T({named!r}).make(); os._exit(9)"
+    assert subprocess.run([sys.executable, "-c", left], check=False).returncode == 9
+    assert len(listed(named)) == len(before) + 1
+    with TemporaryDatabases(named):
+        assert listed(named) == before
+
+
+def listed(url):
+    """The databases of the server, and the tables of the named one."""
+    with psycopg.connect(url) as connection:
+        return [
+            *connection.execute("SELECT datname FROM pg_database WHERE datname LIKE 'billcore_temporary_%' ORDER BY 1"),
+            *connection.execute("SELECT relname FROM pg_class WHERE relname LIKE 'billcore_%' ORDER BY 1"),
+        ]
 
 
 def test_an_invalid_file_does_not_hide_the_others(tmp_path):

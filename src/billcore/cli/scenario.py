@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from billcore.scenario.story import Failure, Verdict
 
 _DATABASE = click.option(
-    "--database", "-d", metavar="URL", default="sqlite://", help="Run there instead of in memory; must be new."
+    "--database",
+    "-d",
+    metavar="URL",
+    default="sqlite://",
+    help="Run in this new SQLite file, or in temporary databases beside this PostgreSQL one, instead of in memory.",
 )
 _PATHS = click.Path(path_type=Path)
 _FAILED = 1
@@ -70,18 +74,17 @@ def run(path: Path, as_json: bool, wanted: str | None, database: str) -> None:
 
     Of a file with several scenarios one can be named; otherwise a list is printed.
     """
-    from billcore.scenario.checking import is_in_memory, require_absent
+    from billcore.scenario.places import holds_one_story, places
     from billcore.scenario.reader import Reader
     from billcore.scenario.runner import play_story
 
     stories = [story for story in Reader().read(path) if wanted in (None, story.id, story.title)]
     if not stories:
         raise click.UsageError(f"{path} has no scenario {wanted!r}.")
-    if not is_in_memory(database):
-        if len(stories) > 1:
-            raise click.UsageError("A database holds one story: name it with --id.")
-        require_absent(database)
-    worlds = [(story.title, play_story(story, database)) for story in stories]
+    if len(stories) > 1 and holds_one_story(database):
+        raise click.UsageError("A database holds one story: name it with --id.")
+    with places(database) as (fresh,):
+        worlds = [(story.title, play_story(story, fresh())) for story in stories]
     if as_json:
         shown = worlds[0][1] if len(worlds) == 1 else [{"title": title, **world} for title, world in worlds]
         click.echo(json.dumps(shown, indent=2, ensure_ascii=False))

@@ -1,16 +1,17 @@
 """Checks files and folders of scenarios, on several processes where wished."""
 
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from pathlib import Path
 
 from attrs import frozen
 
 from billcore.errors import FileInvalid, InvalidValue
+from billcore.scenario.places import IN_MEMORY, Fresh, holds_one_story, in_memory, places
 from billcore.scenario.reader import Reader, scenario_files
-from billcore.scenario.runner import IN_MEMORY, check_story
-from billcore.scenario.story import Story, Verdict
-from billcore.store.sqlite import file_of
+from billcore.scenario.runner import check_story
+from billcore.scenario.story import Verdict
 
 
 @frozen
@@ -44,54 +45,49 @@ class FileReport:
 def check_paths(paths: Sequence[Path], *, database: str = IN_MEMORY, jobs: int = 1) -> Iterator[FileReport]:
     """Check every scenario file of the paths; reports come as they are done, in order of the files.
 
-    Every story has a fresh store: in memory, or at the URL `database`, which must not exist yet; the last one's
-    store stays there. Raises FileInvalid for a path that is not there, InvalidValue for a database that is.
+    Every story has a fresh store: in memory, in the new file `database`, or in a temporary database beside the
+    PostgreSQL one that `database` names. Raises FileInvalid for a path that is not there, InvalidValue for a file that
+    is, StoreError.
     """
     files = scenario_files(paths)
-    if not is_in_memory(database):
-        if jobs > 1:
-            raise InvalidValue("One database cannot be used by several processes.", remedy="Leave out --jobs.")
-        require_absent(database)
-    if jobs > 1 and len(files) > 1:
-        with ProcessPoolExecutor(min(jobs, len(files))) as pool:
-            yield from pool.map(_check_alone, files, chunksize=1)
-        return
-    reader = Reader()
-    for file in files:
-        yield check_file(file, reader, database)
+    if jobs > 1 and holds_one_story(database):
+        raise InvalidValue("One database cannot be used by several processes.", remedy="Leave out --jobs.")
+    jobs = max(1, min(jobs, len(files)))
+    with places(database, jobs) as found:
+        if jobs == 1:
+            reader = Reader()
+            for file in files:
+                yield check_file(file, reader, found[0])
+            return
+        yield from _side_by_side(files, found)
 
 
-def check_file(file: Path, reader: Reader, database: str = IN_MEMORY) -> FileReport:
-    """Check the scenarios of one file."""
+def check_file(file: Path, reader: Reader, fresh: Fresh = in_memory) -> FileReport:
+    """Check the scenarios of one file, each in the store that `fresh` gives."""
     try:
         stories = reader.read(file)
     except FileInvalid as error:
         return FileReport(str(file), (Verdict(str(file), "", error=str(error), invalid=True),))
-    return FileReport(str(file), tuple(_check(story, database) for story in stories))
+    return FileReport(str(file), tuple(check_story(story, fresh()) for story in stories))
 
 
-def is_in_memory(database: str) -> bool:
-    """Whether the URL names a database in memory."""
-    return database.startswith("sqlite") and file_of(database) is None
+def _side_by_side(files: Sequence[Path], free: list[Fresh]) -> Iterator[FileReport]:
+    """Check files in as many processes as there are places; a place has one file at a time."""
+    busy: dict[Future[FileReport], Fresh] = {}
+    begun: deque[Future[FileReport]] = deque()
+    with ProcessPoolExecutor(len(free)) as pool:
+        for file in files:
+            if not free:
+                done, _ = wait(busy, return_when=FIRST_COMPLETED)
+                free += [busy.pop(one) for one in done]
+            place = free.pop()
+            begun.append(pool.submit(_check_alone, file, place))
+            busy[begun[-1]] = place
+            while begun and begun[0].done():
+                yield begun.popleft().result()
+        for future in begun:
+            yield future.result()
 
 
-def require_absent(database: str) -> None:
-    """Refuse a database that is there already: a story begins with empty books, and nobody's are touched."""
-    file = file_of(database)
-    if file is not None and Path(file).exists():
-        raise InvalidValue(
-            f"The database {file} exists already.", remedy="Scenarios begin with a fresh one: name a new file."
-        )
-
-
-def _check(story: Story, database: str) -> Verdict:
-    file = None if is_in_memory(database) else file_of(database)
-    if file is not None:
-        # What the story before has left: `check_paths` made sure that nothing else was there.
-        for end in ("", "-wal", "-shm"):
-            Path(file + end).unlink(missing_ok=True)
-    return check_story(story, database)
-
-
-def _check_alone(file: Path) -> FileReport:
-    return check_file(file, Reader())
+def _check_alone(file: Path, fresh: Fresh) -> FileReport:
+    return check_file(file, Reader(), fresh)

@@ -12,6 +12,7 @@ from billcore.domain.money import exponent
 from billcore.errors import BillcoreError, FileInvalid, InvalidValue, NotFound
 from billcore.plugins.registry import Registry
 from billcore.scenario.compare import compare
+from billcore.scenario.places import IN_MEMORY
 from billcore.scenario.story import UNSUPPORTED, Failure, Step, Story, Verdict
 from billcore.scenario.verbs import BY_TOKEN
 from billcore.scenario.world import printed, world_of
@@ -20,8 +21,6 @@ from billcore.store import subscription as subscriptions
 
 SEED = 1
 """Ids are the same in every run of a story (promise P9)."""
-
-IN_MEMORY = "sqlite://"
 
 UNCHANGED = ("invoices", "credit_notes", "subscriptions", "customers")
 """What a refused command must leave as it was; attempts and the audit log may grow."""
