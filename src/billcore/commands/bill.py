@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from billcore.commands.receivables import apply_to_open
+from billcore.commands.returning import give_back
 from billcore.commands.scope import Scope
 from billcore.domain.bill import Bill, issue, issue_note, make_bill, put_subscription, record_change, use_coupons
 from billcore.domain.credit import Credit
@@ -59,6 +61,8 @@ def bill_steps(
         invoice_id = invoice.id if invoice is not None else None
         for step in group:
             write_step(scope, use_coupons(step, bill.used), invoice_id, bill)
+        if bill.note is not None:
+            apply_to_open(scope, customer.id, bill.note.currency)
     return made
 
 
@@ -139,10 +143,12 @@ def _number_series(scope: Scope, documents: Sequence[Invoice]) -> None:
 
 def _issue(scope: Scope, bill: Bill, first: Step, customer: Customer, credits: Credits, at: datetime) -> Invoice | None:
     if bill.note is not None:
-        issue_note(bill.note, at, scope.writes, scope.new_id)
+        restored = give_back(scope, bill.returned, bill.note.id, bill.note.total)
+        issue_note(bill.note, at, scope.writes, scope.new_id, restored)
         return None
     if bill.invoice is None:
         return None
+    give_back(scope, bill.returned, bill.invoice.id, 0)
     issued = issue(
         bill.invoice,
         credits.get(customer.id, ()),

@@ -5,17 +5,16 @@ from collections.abc import Sequence
 from attrs import evolve, frozen
 
 from billcore.commands.bill import number_notes
-from billcore.commands.receivables import apply_to_open, settle, written
+from billcore.commands.receivables import apply_to_open, require_no_doubt, settle, written
+from billcore.commands.returning import billed_of, give_back, returns_of
 from billcore.commands.scope import Scope
 from billcore.domain.bill import issue_note, note_for
 from billcore.domain.compact import compact
-from billcore.domain.credit import Allocation, Credit, Drawing
-from billcore.domain.crediting import Asked, Billed, Parts, Piece, Source, left_of, plan_credit, sources_of
+from billcore.domain.crediting import Asked, Billed, Parts, Piece, plan_credit
 from billcore.domain.invoice import CreditNote, CreditTo, Invoice, Line
-from billcore.errors import NotFound, Refused
+from billcore.errors import NotFound
 from billcore.store import crediting
 from billcore.store import invoice as invoices
-from billcore.store import payment as payments
 
 
 @frozen
@@ -81,76 +80,11 @@ def credit_invoice(
     return Credited(written(scope, invoice), tuple(written(scope, note) for note in notes), tuple(refunds))
 
 
-def require_no_doubt(scope: Scope, invoice: Invoice) -> None:
-    """Refuse while an attempt on the invoice has no outcome: payment_in_doubt with its next check (behaviour 9.3)."""
-    if invoice.reserved_by is None:
-        return
-    payment = payments.get(scope.tx, invoice.reserved_by)
-    check = payment.next_check_at if payment is not None else None
-    when = f"it is asked for at {check:%Y-%m-%d %H:%M} UTC" if check is not None else "see billcore doctor"
-    raise Refused(
-        "payment_in_doubt",
-        f"Invoice {invoice.number_text or invoice.id} has an attempt without an outcome ({invoice.reserved_by}).",
-        remedy=f"Repeat the command when the outcome is known: {when}.",
-        payment=invoice.reserved_by,
-        next_check_at=check,
-    )
-
-
-def billed_of(scope: Scope, invoice: Invoice) -> Billed:
-    """The invoice with what is left of its charge lines and of what settled it, unsaved writes included."""
-    charges = [line for line in invoice.lines if line.credits_line_id is None]
-    credits = earlier_credits(scope, [line.id for line in charges])
-    made = [
-        one
-        for one in (*crediting.allocations(scope.tx, [invoice.id]), *scope.writes.new(Allocation))
-        if isinstance(one, Allocation) and one.invoice_id == invoice.id
-    ]
-    paying = [written(scope, payment) for payment in crediting.paying(scope.tx, invoice.id)]
-    return Billed(
-        invoice,
-        tuple((line, left_of(line, credits.get(line.id, ()))) for line in charges),
-        sources_of(invoice, paying, made),
-    )
-
-
-def earlier_credits(scope: Scope, line_ids: Sequence[str]) -> dict[str, list[Line]]:
-    """The lines that give back of these, by the id of what they give back of, unsaved writes included."""
-    found: dict[str, list[Line]] = {}
-    for line in (*invoices.credit_lines(scope.tx, line_ids), *scope.writes.new(Line)):
-        if isinstance(line, Line) and line.credits_line_id in line_ids:
-            found.setdefault(line.credits_line_id or "", []).append(line)
-    return found
-
-
-def give_back(scope: Scope, invoice: Invoice, taken: Sequence[Source], document_id: str) -> list[Drawing]:
-    """Write down what a document gives back of what had settled an invoice; the credits put back, as they are then."""
-    restored = []
-    stored = crediting.credits_by_ids(scope.tx, [one.id for one in taken if one.account != "payments" and one.id])
-    for one in taken:
-        scope.writes.add(
-            Allocation(
-                scope.new_id("all"),
-                invoice.customer_id,
-                invoice.id,
-                invoice.currency,
-                one.account,
-                one.id,
-                scope.now,
-                returned=one.left,
-                document_id=document_id,
-            )
-        )
-        if one.id in stored:
-            credit: Credit = written(scope, stored[one.id])
-            restored.append(Drawing(evolve(credit, remaining=credit.remaining + one.left), one.left))
-    return restored
-
-
 def _note(scope: Scope, billed: Billed, piece: Piece, reason: str | None) -> CreditNote:
     lines = [_line(scope, line, parts, piece) for line, parts in piece.parts]
     note = note_for(lines, billed.invoice, piece.to, reason, scope.now, scope.new_id)
-    issue_note(note, scope.now, scope.writes, scope.new_id, give_back(scope, billed.invoice, piece.taken, note.id))
+    returns = returns_of(scope, billed.invoice, piece.taken)
+    issue_note(note, scope.now, scope.writes, scope.new_id, give_back(scope, returns, note.id, note.total))
     return note
 
 

@@ -15,6 +15,7 @@ from billcore.domain.states import TABLE, Refusal
 from billcore.domain.step import Step
 from billcore.domain.subscription import Subscription
 from billcore.domain.writes import Record
+from billcore.errors import Refused
 from billcore.store import crediting
 from billcore.store import invoice as invoices
 from billcore.store import payment as payments
@@ -33,10 +34,21 @@ def written(scope: Scope, record: R) -> R:
     return mine if isinstance(mine, type(record)) else record
 
 
-def settle(scope: Scope, invoice: Invoice, event: InvoiceEvent, *, paid: int = 0, credited: int = 0) -> Invoice:
-    """Count more of an invoice as paid or credited, with all that follows from nothing being due any more."""
+def settle(
+    scope: Scope,
+    invoice: Invoice,
+    event: InvoiceEvent,
+    *,
+    paid: int = 0,
+    credited: int = 0,
+    but: frozenset[str] = frozenset(),
+) -> Invoice:
+    """Count more of an invoice as paid or credited, with all that follows from nothing being due any more.
+
+    Subscriptions in `but` (ids) are left as they are: what asks for it decides on them itself.
+    """
     zone = scope.zone(scope.customer(invoice.customer_id))
-    receivable = receivables(scope, [(invoice, scope.now)], {invoice.customer_id: zone})[invoice.id]
+    receivable = receivables(scope, [(invoice, scope.now)], {invoice.customer_id: zone}, but=but)[invoice.id]
     receivable.settle(event, paid=paid, credited=credited)
     return receivable.invoice
 
@@ -64,15 +76,32 @@ def held_credits(scope: Scope, customer_id: str, currency: str) -> list[Credit]:
     return [one for one in found.values() if one.currency == currency and one.remaining > 0]
 
 
+def require_no_doubt(scope: Scope, invoice: Invoice) -> None:
+    """Refuse while an attempt on the invoice has no outcome: payment_in_doubt with its next check (behaviour 9.3)."""
+    if invoice.reserved_by is None:
+        return
+    payment = payments.get(scope.tx, invoice.reserved_by)
+    check = payment.next_check_at if payment is not None else None
+    when = f"it is asked for at {check:%Y-%m-%d %H:%M} UTC" if check is not None else "see billcore doctor"
+    raise Refused(
+        "payment_in_doubt",
+        f"Invoice {invoice.number_text or invoice.id} has an attempt without an outcome ({invoice.reserved_by}).",
+        remedy=f"Repeat the command when the outcome is known: {when}.",
+        payment=invoice.reserved_by,
+        next_check_at=check,
+    )
+
+
 def receivables(
     scope: Scope,
     wanted: Sequence[tuple[Invoice, datetime]],
     zones: Mapping[str, str],
     quiet: set[str] | None = None,
+    but: frozenset[str] = frozenset(),
 ) -> dict[str, Receivable]:
     """The invoices with all that hangs on them, by id. `quiet` ones need no subscriptions that are well.
 
-    `zones` are those of customers who have one of their own.
+    `zones` are those of customers who have one of their own; subscriptions in `but` are left out.
     """
     ids = {invoice.customer_id for invoice, _ in wanted}
     overdue: dict[tuple[str, str], set[str]] = {}
@@ -101,7 +130,11 @@ def receivables(
         key = (invoice.customer_id, invoice.currency)
         account = Account(
             zones.get(invoice.customer_id, scope.settings.timezone),
-            tuple(sub for sub in subs.get(invoice.customer_id, {}).values() if sub.currency == invoice.currency),
+            tuple(
+                sub
+                for sub in subs.get(invoice.customer_id, {}).values()
+                if sub.currency == invoice.currency and sub.id not in but
+            ),
             cases.get(key),
             frozenset(overdue.get(key, ())),
             tuple(credits.get(invoice.customer_id, ())),

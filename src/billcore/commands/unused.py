@@ -6,20 +6,24 @@ from datetime import datetime
 
 from attrs import evolve
 
+from billcore.commands.receivables import require_no_doubt, settle, written
+from billcore.commands.returning import billed_of, earlier_credits, returns_of
 from billcore.commands.scope import Scope
 from billcore.domain.bill import issue_note, note_for
 from billcore.domain.compact import compact
+from billcore.domain.crediting import Parts, draw_back, take
 from billcore.domain.draft import DraftLine
 from billcore.domain.facts import Facts
 from billcore.domain.invoice import Coverage, Invoice, Line
 from billcore.domain.lifecycle import act
-from billcore.domain.money import share
 from billcore.domain.periods import Period
 from billcore.domain.proration import BilledLine, LineCredit, prorate_credit
 from billcore.domain.step import Step
 from billcore.domain.subscription import Subscription
-from billcore.errors import Refused
 from billcore.store import invoice as invoices
+
+WHY = "unused time"
+"""The reason on a credit note for it."""
 
 
 def act_with_credit(scope: Scope, sub: Subscription, facts: Facts, at: datetime) -> Step:
@@ -41,9 +45,7 @@ def give_back(scope: Scope, sub: Subscription, facts: Facts, at: datetime) -> tu
     if not covered:
         return ()
     lines = invoices.lines_of(scope.tx, [row.line_id for row in covered])
-    earlier: dict[str, list[Line]] = {}
-    for line in invoices.credit_lines(scope.tx, list(lines)):
-        earlier.setdefault(line.credits_line_id or "", []).append(line)
+    earlier = earlier_credits(scope, list(lines))
     made: dict[str, list[DraftLine]] = {}
     for row in covered:
         line = lines[row.line_id]
@@ -51,13 +53,15 @@ def give_back(scope: Scope, sub: Subscription, facts: Facts, at: datetime) -> tu
         if credit.amount or credit.tax or credit.discount:
             made.setdefault(line.invoice_id or "", []).append(_line(line, credit, facts))
     rest: list[DraftLine] = []
-    billed = invoices.by_ids(scope.tx, made)
+    billed = {id_: written(scope, invoice) for id_, invoice in invoices.by_ids(scope.tx, made).items()}
     for invoice in billed.values():  # Before anything is written: who catches the refusal keeps nothing of it.
-        _require_no_doubt(invoice)
+        if invoice.due > 0:
+            require_no_doubt(scope, invoice)
     for row in covered:
         _end(scope, row, at)
-    for invoice_id, invoice in billed.items():
-        rest += _first_against_due(scope, invoice, lines, made[invoice_id], at)
+    for invoice_id, credits in made.items():
+        # A charge may stand on a credit note too, which has paid it by its own credit lines (behaviour 6.2).
+        rest += _only_what_was_settled(scope, sub, billed[invoice_id], credits, at) if invoice_id else credits
     return tuple(rest)
 
 
@@ -120,65 +124,55 @@ def _line(line: Line, credit: LineCredit, facts: Facts) -> DraftLine:
 
 def _total(line: DraftLine) -> int:
     """What a credit line gives back in all, as a positive number."""
+    return _given(line).total
+
+
+def _given(line: DraftLine) -> Parts:
     assert line.credit is not None
     credit = line.credit
-    return -(credit.amount - credit.discount + credit.tax - credit.tax_included)
+    return Parts(-credit.amount, -credit.discount, -credit.tax, -credit.tax_included)
 
 
-def _require_no_doubt(invoice: Invoice) -> None:
-    if invoice.reserved_by is not None and invoice.due > 0:
-        raise Refused(
-            "payment_in_doubt",
-            f"Invoice {invoice.number_text or invoice.id} has an attempt without an outcome.",
-            remedy="Wait for the next check of the payment, then repeat the command.",
-            payment=invoice.reserved_by,
-        )
+def _split(lines: Sequence[DraftLine], total: int) -> tuple[list[DraftLine], list[DraftLine]]:
+    """Credit lines as two lists, the first giving back `total` in all, the second the rest; empty ones are left out."""
+    given = [_given(line) for line in lines]
+    parts = take(given, total)
+    first = [_of(line, part) for line, part in zip(lines, parts, strict=True)]
+    rest = [_of(line, whole - part) for line, whole, part in zip(lines, given, parts, strict=True)]
+    return [line for line in first if _total(line)], [line for line in rest if _total(line)]
 
 
-def _first_against_due(
-    scope: Scope, invoice: Invoice, lines: dict[str, Line], credits: list[DraftLine], at: datetime
-) -> list[DraftLine]:
-    """Never give back what was not paid: what is still due on the invoice is reduced first (behaviour 3.5)."""
-    whole = sum(_total(line) for line in credits)
-    reduced = min(invoice.due, whole)
-    if reduced <= 0:
-        return credits
-    parts = share(reduced, [_total(line) for line in credits])
-    against, rest = [], []
-    for line, part in zip(credits, parts, strict=True):
-        taken, left = _split(line, part)
-        against.append(_as_line(scope, taken, lines))
-        if _total(left):
-            rest.append(left)
-    note = note_for(against, invoice, "invoice", "unused time", at, scope.new_id)
-    issue_note(note, at, scope.writes, scope.new_id)
-    credited = evolve(invoice, credited=invoice.credited + reduced)
-    if credited.due == 0:
-        paid = credited.after("credit", "paid")
-        credited = evolve(credited, status=paid, collect_at=None, overdue=False)
-    scope.writes.put(credited)
-    return rest
-
-
-def _split(line: DraftLine, part: int) -> tuple[DraftLine, DraftLine]:
-    """A credit line as two, the first giving back `part` in all; discount and tax in proportion, amount the rest."""
-    credit, whole = line.credit, _total(line)
-    assert credit is not None
-    if part == whole:
-        return line, evolve(line, amount=0, credit=evolve(credit, amount=0, discount=0, tax=0, tax_included=0))
-    discount = share(credit.discount, [part, whole - part])[0]
-    tax = share(credit.tax, [part, whole - part])[0]
-    included = share(credit.tax_included, [part, whole - part])[0]
-    amount = -part + discount - tax + included
-    first = evolve(credit, amount=amount, discount=discount, tax=tax, tax_included=included)
-    second = evolve(
-        credit,
-        amount=credit.amount - amount,
-        discount=credit.discount - discount,
-        tax=credit.tax - tax,
-        tax_included=credit.tax_included - included,
+def _of(line: DraftLine, part: Parts) -> DraftLine:
+    assert line.credit is not None
+    credit = evolve(
+        line.credit, amount=-part.amount, discount=-part.discount, tax=-part.tax, tax_included=-part.tax_included
     )
-    return evolve(line, amount=amount, credit=first), evolve(line, amount=second.amount, credit=second)
+    return evolve(line, amount=credit.amount, credit=credit)
+
+
+def _only_what_was_settled(
+    scope: Scope, sub: Subscription, invoice: Invoice, credits: list[DraftLine], at: datetime
+) -> list[DraftLine]:
+    """The credit lines as far as they give back what was paid: what is still due is reduced first (behaviour 3.5).
+
+    What was written off is never given back. What had settled the invoice is named on the lines that are left.
+    """
+    billed = billed_of(scope, invoice)
+    whole = sum(_total(line) for line in credits)
+    reduced = min(billed.reducible, whole)
+    rest = min(whole - reduced, sum(source.left for source in billed.sources))
+    if reduced:
+        against, credits = _split(credits, reduced)
+        lines = {line.id: line for line in invoice.lines}
+        note = note_for([_as_line(scope, line, lines) for line in against], invoice, "invoice", WHY, at, scope.new_id)
+        issue_note(note, at, scope.writes, scope.new_id)
+        settle(scope, invoice, "credit", credited=reduced, but=frozenset({sub.id}))
+    if rest < whole - reduced:
+        credits = [evolve(line, basis={**line.basis, "part": _total(line)}) for line in _split(credits, rest)[0]]
+    if not credits:
+        return []
+    returned = tuple(returns_of(scope, invoice, draw_back(billed.sources, rest)))
+    return [evolve(credits[0], returned=returned), *credits[1:]]
 
 
 def _as_line(scope: Scope, line: DraftLine, lines: dict[str, Line]) -> Line:

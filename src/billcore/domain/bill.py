@@ -37,11 +37,15 @@ class Site:
 
 @frozen
 class Bill:
-    """A document that is not issued yet: an invoice (draft), or a credit note where more is given back."""
+    """A document that is not issued yet: an invoice (draft), or a credit note where more is given back.
+
+    `returned` is what its credit lines take out of what had settled other invoices.
+    """
 
     invoice: Invoice | None
     note: CreditNote | None
     used: frozenset[str] = frozenset()
+    returned: tuple[Allocation, ...] = ()
 
 
 NOTHING = Bill(None, None)
@@ -71,9 +75,10 @@ def make_bill(steps: Sequence[Step], customer: Customer, site: Site, at: datetim
         new_id,
     )
     subscription_id = sub.id if all(step.subscription.id == sub.id for step in steps) else None
+    returned = tuple(one for line in lines for one in line.returned)
     if drafted.total < 0:
         note = _note(drafted.lines, customer.id, subscription_id, None, sub.currency, "credit", None, at, new_id)
-        return Bill(None, note, drafted.used)
+        return Bill(None, note, drafted.used, returned)
     if drafted.total == 0 and not site.settings.issue_zero_invoices and not any(line.amount for line in drafted.lines):
         return NOTHING
     invoice = Invoice(
@@ -92,7 +97,7 @@ def make_bill(steps: Sequence[Step], customer: Customer, site: Site, at: datetim
         drafted.total,
         lines=drafted.lines,
     )
-    return Bill(invoice, None, drafted.used)
+    return Bill(invoice, None, drafted.used, returned)
 
 
 def tax_facts(customer: Customer, site: Site, at: datetime) -> TaxFacts:

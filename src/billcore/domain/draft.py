@@ -7,6 +7,7 @@ from decimal import Decimal
 from attrs import field, frozen
 
 from billcore.domain.compact import compact
+from billcore.domain.credit import Allocation
 from billcore.domain.discount import AppliedCoupon, Discountable, discount_lines
 from billcore.domain.facts import NewId
 from billcore.domain.invoice import Line, LineKind
@@ -27,7 +28,7 @@ class DraftLine:
     """A priced line before discount and tax.
 
     `codes` are what coupons may name; `credit` is set on credit lines, which carry discount and tax of the line they
-    give back (behaviour 3.4).
+    give back (behaviour 3.4), `returned` says what they take out of what had settled its invoice.
     """
 
     subscription_id: str | None
@@ -47,6 +48,7 @@ class DraftLine:
     basis: Mapping[str, BasisValue] = field(factory=dict)
     credit: LineCredit | None = None
     credits_line_id: str | None = None
+    returned: tuple[Allocation, ...] = ()
 
 
 @frozen

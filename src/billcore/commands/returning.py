@@ -1,0 +1,85 @@
+"""What had settled an invoice, and what documents give back of it (behaviour 3.5)."""
+
+from collections.abc import Sequence
+
+from attrs import evolve
+
+from billcore.commands.receivables import written
+from billcore.commands.scope import Scope
+from billcore.domain.credit import GIVE_BACK, Allocation, Credit, Drawing
+from billcore.domain.crediting import Billed, Source, left_of, sources_of
+from billcore.domain.invoice import Invoice, Line
+from billcore.store import crediting
+from billcore.store import invoice as invoices
+
+
+def billed_of(scope: Scope, invoice: Invoice) -> Billed:
+    """The invoice with what is left of its charge lines and of what settled it, unsaved writes included."""
+    charges = [line for line in invoice.lines if line.credits_line_id is None]
+    credits = earlier_credits(scope, [line.id for line in charges])
+    made = [
+        one
+        for one in (*crediting.allocations(scope.tx, [invoice.id]), *scope.writes.new(Allocation))
+        if isinstance(one, Allocation) and one.invoice_id == invoice.id
+    ]
+    paying = [written(scope, payment) for payment in crediting.paying(scope.tx, invoice.id)]
+    return Billed(
+        invoice,
+        tuple((line, left_of(line, credits.get(line.id, ()))) for line in charges),
+        sources_of(invoice, paying, made),
+    )
+
+
+def earlier_credits(scope: Scope, line_ids: Sequence[str]) -> dict[str, list[Line]]:
+    """The lines that give back of these, by the id of what they give back of, unsaved writes included."""
+    found: dict[str, list[Line]] = {}
+    for line in (*invoices.credit_lines(scope.tx, line_ids), *scope.writes.new(Line)):
+        if isinstance(line, Line) and line.credits_line_id in line_ids:
+            found.setdefault(line.credits_line_id or "", []).append(line)
+    return found
+
+
+def returns_of(scope: Scope, invoice: Invoice, taken: Sequence[Source]) -> list[Allocation]:
+    """What is given back of what had settled an invoice, to be written down for the document that does it."""
+    return [
+        Allocation(
+            scope.new_id("all"),
+            invoice.customer_id,
+            invoice.id,
+            invoice.currency,
+            one.account,
+            one.id,
+            scope.now,
+            returned=one.left,
+        )
+        for one in taken
+    ]
+
+
+def give_back(scope: Scope, returns: Sequence[Allocation], document_id: str, most: int) -> list[Drawing]:
+    """Write down what a document gives back; the credits that are put back, as they are then, up to `most` in all.
+
+    What the document charges itself takes from the end of `returns`: so payments are given back before anything else.
+    """
+    ids = [one.source_id for one in returns if one.account != "payments" and one.source_id]
+    stored = _credits(scope, ids)
+    restored = []
+    for one in sorted(returns, key=lambda one: GIVE_BACK.index(one.account)):
+        scope.writes.add(evolve(one, document_id=document_id))
+        part = min(most, one.returned)
+        most -= part
+        credit = stored.get(one.source_id or "")
+        if part and credit is not None:
+            stored[credit.id] = evolve(credit, remaining=credit.remaining + part)
+            restored.append(Drawing(stored[credit.id], part))
+    return restored
+
+
+def _credits(scope: Scope, ids: Sequence[str]) -> dict[str, Credit]:
+    """Credits by id, as this unit of work has made them so far."""
+    found = {one.id: written(scope, one) for one in crediting.credits_by_ids(scope.tx, ids).values()}
+    for id_ in ids:
+        made = scope.writes.get(Credit, id_)
+        if isinstance(made, Credit):
+            found[id_] = made
+    return found
