@@ -41,6 +41,7 @@ CODES = frozenset(
         "schema_outdated",
         "schema_newer",
         "version_conflict",
+        "commit_unknown",
         "join_refused",
         # plugins
         "plugin_failed",

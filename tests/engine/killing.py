@@ -29,8 +29,8 @@ def set_up(file: Path) -> None:
             billing.payment_methods.add(f"c{n}", TOKENS[n % len(TOKENS)])
             given = {"starts_at": start} if n % 4 else {}
             billing.subscriptions.create(f"s{n}", f"c{n}", PRICES[n % len(PRICES)], **given)
-        with closing(sqlite3.connect(file)) as target:
-            billing.database._open().connection.driver_connection.backup(target)
+        with closing(sqlite3.connect(file)) as target, billing.database.raw() as connection:
+            connection.connection.driver_connection.backup(target)
 
 
 def run(file: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from attrs import evolve, fields
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import BigInteger, Boolean, Integer, Text
+from sqlalchemy import BigInteger, Boolean, Integer
 from sqlalchemy.dialects import sqlite
 
 from billcore.domain.catalog import Coupon
@@ -31,7 +31,7 @@ from billcore.errors import StoreError
 from billcore.store import schema
 from billcore.store.database import Database
 from billcore.store.records import BY_CLASS, MAPPERS
-from billcore.store.types import ExactDecimal, Instant, JsonText, PreciseInstant
+from billcore.store.types import ExactDecimal, Instant, JsonText, PlainText, PreciseInstant
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 LATER = datetime(2026, 2, 28, 12, tzinfo=UTC)
@@ -96,7 +96,7 @@ KINDS = {
     Instant: moments.map(lambda value: value.replace(microsecond=0)),
     ExactDecimal: st.decimals(allow_nan=False, allow_infinity=False),
     JsonText: st.just('{"a": 1}'),
-    Text: texts,
+    PlainText: texts,
 }
 
 
@@ -169,6 +169,11 @@ def everything():
     ]  # fmt: skip
 
 
+def the(kind):
+    """The one record of this class among them."""
+    return next(record for record in everything() if type(record) is kind)
+
+
 @pytest.fixture
 def database():
     database = Database("sqlite://")
@@ -211,7 +216,7 @@ def test_everything_is_saved_in_one_transaction_in_any_order(database):
 
 def test_an_update_writes_every_changed_value_and_counts_the_version(database):
     save(database, *everything())
-    customer, subscription = everything()[0], everything()[2]
+    customer, subscription = the(Customer), the(Subscription)
     save(
         database,
         changed=[
@@ -225,7 +230,7 @@ def test_an_update_writes_every_changed_value_and_counts_the_version(database):
 
 def test_a_record_without_a_version_is_updated_by_its_id(database):
     save(database, *everything())
-    coverage = evolve(everything()[8], status="credited")
+    coverage = evolve(the(Coverage), status="credited")
     save(database, changed=[coverage])
     assert load(database, Coverage) == [coverage]
 
@@ -233,7 +238,7 @@ def test_a_record_without_a_version_is_updated_by_its_id(database):
 def test_a_row_that_changed_meanwhile_stops_the_whole_unit(database):
     """Two workers read version 1; the second to write has decided on what is no longer so (F6)."""
     save(database, *everything())
-    customer, subscription = everything()[0], everything()[2]
+    customer, subscription = the(Customer), the(Subscription)
     save(database, changed=[evolve(customer, name="first")])
     with pytest.raises(StoreError) as refused:
         save(database, changed=[evolve(subscription, sequence=9), evolve(customer, name="second")])
@@ -252,7 +257,7 @@ def test_one_stale_row_of_many_is_noticed(database):
 
 def test_a_record_that_is_not_there_cannot_be_updated(database):
     with pytest.raises(StoreError) as refused:
-        save(database, changed=[everything()[0]])
+        save(database, changed=[the(Customer)])
     assert refused.value.code == "version_conflict"
 
 
@@ -261,23 +266,23 @@ def test_a_record_that_is_not_there_cannot_be_updated(database):
     [
         (Renewal("ren_2", "cus_1", "sub_1", 1, NOW, LATER, NOW, None), "one renewal per sequence"),
         (Coverage("cov_2", "cus_1", "itm_1", NOW, LATER, "lin_1"), "no time billed twice"),
-        (evolve(everything()[10], id="pay_2", idempotency_key="other"), "one payment per attempt"),
-        (evolve(everything()[10], id="pay_2", attempt=2), "one charge per key"),
-        (evolve(everything()[5], id="inv_2"), "one invoice per number"),
-        (evolve(everything()[15], id="use_2"), "usage counted once"),
-        (evolve(everything()[13], id="dun_2"), "one open case per payer and currency"),
-        (evolve(everything()[14], id="ent_2", amount=0), "entries move money"),
-        (evolve(everything()[14], id="ent_2", credit="receivable"), "between two accounts"),
-        (evolve(everything()[12], id="crd_2", remaining=101), "a credit has no more than it was"),
-        (evolve(everything()[5], id="inv_2", number=2, paid=900, credited=91), "no more paid than is owed"),
-        (evolve(everything()[5], id="inv_2", number=None), "issued invoices have numbers"),
-        (evolve(everything()[7], id="lin_2", credit_note_id="crn_1"), "a line is of one document"),
-        (evolve(everything()[8], id="cov_2", start=LATER, end=NOW), "time goes forward"),
+        (evolve(the(Payment), id="pay_2", idempotency_key="other"), "one payment per attempt"),
+        (evolve(the(Payment), id="pay_2", attempt=2), "one charge per key"),
+        (evolve(the(Invoice), id="inv_2"), "one invoice per number"),
+        (evolve(the(UsageEvent), id="use_2"), "usage counted once"),
+        (evolve(the(DunningCase), id="dun_2"), "one open case per payer and currency"),
+        (evolve(the(Entry), id="ent_2", amount=0), "entries move money"),
+        (evolve(the(Entry), id="ent_2", credit="receivable"), "between two accounts"),
+        (evolve(the(Credit), id="crd_2", remaining=101), "a credit has no more than it was"),
+        (evolve(the(Invoice), id="inv_2", number=2, paid=900, credited=91), "no more paid than is owed"),
+        (evolve(the(Invoice), id="inv_2", number=None), "issued invoices have numbers"),
+        (evolve(the(Line), id="lin_2", credit_note_id="crn_1"), "a line is of one document"),
+        (evolve(the(Coverage), id="cov_2", start=LATER, end=NOW), "time goes forward"),
         (
-            evolve(everything()[10], id="pay_2", attempt=2, idempotency_key="k", captured=991),
+            evolve(the(Payment), id="pay_2", attempt=2, idempotency_key="k", captured=991),
             "as asked at most",
         ),
-        (evolve(everything()[2], id="sub_2", reference="s2", customer_id="cus_9"), "a payer that exists"),
+        (evolve(the(Subscription), id="sub_2", reference="s2", customer_id="cus_9"), "a payer that exists"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -290,5 +295,5 @@ def test_the_database_itself_refuses(database, again, rule):
 
 def test_credited_time_can_be_billed_again(database):
     save(database, *everything())
-    save(database, changed=[evolve(everything()[8], status="credited")])
+    save(database, changed=[evolve(the(Coverage), status="credited")])
     save(database, Coverage("cov_2", "cus_1", "itm_1", NOW, LATER, "lin_1"))

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from time import perf_counter_ns
 
 from billcore.bench.floor import Floor, Statement
-from billcore.store.database import COMMIT, expanded
+from billcore.store.database import COMMIT
 from billcore.store.mapping import Row
+from billcore.store.sqlite import expanded
 
 _VERBS = {"INSERT": "inserted", "UPDATE": "updated"}
 

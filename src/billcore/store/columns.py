@@ -1,6 +1,8 @@
 """The columns and indexes that tables are made of, and the rule that names their constraints."""
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, MetaData, Text, text
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, MetaData, text
+
+from billcore.store.types import PlainText
 
 # The names PostgreSQL gives by itself, given on SQLite too: every constraint then begins with `billcore_`.
 metadata = MetaData(
@@ -14,12 +16,12 @@ metadata = MetaData(
 
 def key(name: str, target: str, *, nullable: bool = False) -> Column[str]:
     """The id of a row in `billcore_{target}`."""
-    return Column(name, Text, ForeignKey(f"billcore_{target}.id"), nullable=nullable)
+    return Column(name, PlainText, ForeignKey(f"billcore_{target}.id"), nullable=nullable)
 
 
 def string(name: str, *, nullable: bool = True) -> Column[str]:
     """A text."""
-    return Column(name, Text, nullable=nullable)
+    return Column(name, PlainText, nullable=nullable)
 
 
 def amount(name: str) -> Column[int]:

@@ -63,6 +63,7 @@ class Mapper:
         guard = ' AND "version" = ?' if self.versioned else ""
         self.update = f'UPDATE {table.name} SET {assignments} WHERE "id" = ?{guard}'
         order = [*(name for name in changing if name != "version"), "id", *(["version"] if self.versioned else [])]
+        self.update_columns = tuple(order)
         self._get_update = attrgetter(*(renamed.get(name, name) for name in order))
         writer_of = {self.columns[place]: write for place, write in self._writers}
         self._update_writers = [(place, writer_of[name]) for place, name in enumerate(order) if name in writer_of]

@@ -4,7 +4,7 @@ Alembic is imported by `upgrade` alone: it costs more time than everything else 
 """
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -23,6 +23,16 @@ REVISIONS = ("0001",)
 HEAD = REVISIONS[-1]
 VERSION_TABLE = "billcore_alembic_version"
 MIGRATIONS = Path(__file__).parent / "migrations"
+
+# Processes that make or upgrade the tables at one moment take turns.
+_LOCK = "schema"
+
+# Our tables in a database, on PostgreSQL in the schemas of the search path.
+_OURS = {
+    "sqlite": "SELECT name FROM sqlite_master WHERE type = 'table' AND substr(name, 1, 9) = 'billcore_'",
+    "postgresql": "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND left(relname, 9) = 'billcore_' "
+    "AND pg_table_is_visible(oid)",
+}
 
 Status = Literal["current", "missing", "outdated", "newer", "half"]
 
@@ -95,21 +105,36 @@ def create(database: Database) -> None:
 
     Raises StoreError schema_outdated or schema_newer for others: those are for `upgrade`.
     """
-    with database.transaction() as transaction:
-        state = state_of(transaction)
-        if state.status == "current":
-            return
-        if state.status != "missing":
-            assert state.error is not None
-            raise state.error
-        if database.path is not None or transaction.one("SELECT 1 FROM sqlite_master") is not None:
-            _make(transaction.execute, database.engine.dialect.name)
-            return
-    # Scenarios and tests open many databases in memory: copying pages is far quicker than the DDL.
-    with database.raw() as connection:
-        driver = connection.connection.driver_connection
-        assert isinstance(driver, sqlite3.Connection)
-        _template().backup(driver)
+    if _is_there(check(database)):
+        return
+    if database.dialect == "sqlite" and database.unit(_copies_template):
+        # Scenarios and tests open many databases in memory: copying pages is far quicker than the DDL.
+        with database.raw() as connection:
+            driver = connection.connection.driver_connection
+            assert isinstance(driver, sqlite3.Connection)
+            _template().backup(driver)
+        return
+    database.unit(_create)
+
+
+def _is_there(state: SchemaState) -> bool:
+    if state.status == "missing":
+        return False
+    if state.error is not None:
+        raise state.error
+    return True
+
+
+def _copies_template(transaction: Transaction) -> bool:
+    """Whether a database in memory is empty."""
+    file = transaction.one("SELECT file FROM pragma_database_list WHERE name = 'main'")
+    return file in {None, ("",), (None,)} and transaction.one("SELECT 1 FROM sqlite_master") is None
+
+
+def _create(transaction: Transaction) -> None:
+    transaction.lock(_LOCK)
+    if not _is_there(state_of(transaction)):
+        _make(transaction.script, transaction.dialect)
 
 
 def upgrade(database: Database) -> tuple[str, ...]:
@@ -121,6 +146,7 @@ def upgrade(database: Database) -> tuple[str, ...]:
     done: list[str] = []
     while True:
         with database.transaction() as transaction:
+            transaction.lock(_LOCK)
             state = state_of(transaction)
             if state.status == "current":
                 return tuple(done)
@@ -134,8 +160,7 @@ def upgrade(database: Database) -> tuple[str, ...]:
 
 def state_of(transaction: Transaction) -> SchemaState:
     """What stands in the database of an open transaction. Reads only."""
-    ours = "SELECT name FROM sqlite_master WHERE type = 'table' AND substr(name, 1, 9) = 'billcore_'"
-    found = {name for (name,) in transaction.rows(ours)}
+    found = {name for (name,) in transaction.rows(_OURS[transaction.dialect])}
     revision: str | None = None
     if VERSION_TABLE in found:
         row = transaction.one(f"SELECT version_num FROM {VERSION_TABLE}")
@@ -151,24 +176,23 @@ def state_of(transaction: Transaction) -> SchemaState:
     return SchemaState("half", revision, lacking) if lacking else SchemaState("current", revision)
 
 
-def _make(execute: Callable[[str], object], dialect_name: str) -> None:
-    for statement in _statements(dialect_name):
-        execute(statement)
-    execute(f"INSERT INTO {VERSION_TABLE} (version_num) VALUES ('{HEAD}')")
+def _make(script: Callable[[Sequence[str]], object], dialect_name: str) -> None:
+    script((*_statements(dialect_name), f"INSERT INTO {VERSION_TABLE} (version_num) VALUES ('{HEAD}')"))
 
 
 @cache
 def _template() -> sqlite3.Connection:
     """An empty database in memory with all tables, to be copied."""
     made = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    _make(made.execute, "sqlite")
+    _make(lambda statements: made.executescript(";".join(statements)), "sqlite")
     return made
 
 
 @cache
 def _statements(dialect_name: str) -> tuple[str, ...]:
     """The DDL of all tables, compiled once."""
-    dialect = make_url(f"{dialect_name}://").get_dialect()()
+    name = "sqlite" if dialect_name == "sqlite" else "postgresql+psycopg"
+    dialect = make_url(f"{name}://").get_dialect()()
     made = [str(CreateTable(_version_table(), if_not_exists=True).compile(dialect=dialect)).strip()]
     for table in tables.metadata.sorted_tables:
         made.append(str(CreateTable(table).compile(dialect=dialect)).strip())

@@ -1,8 +1,15 @@
-"""SQLite connections: WAL, synchronous FULL, foreign keys, BEGIN IMMEDIATE (promise P4)."""
+"""SQLite: WAL, synchronous FULL, foreign keys, BEGIN IMMEDIATE (promise P4); one connection, one writer."""
 
+import json
+import os
 import sqlite3
+import threading
 import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import unquote
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -10,6 +17,11 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.pool import Pool, StaticPool
 
 from billcore.errors import StoreError
+from billcore.store.mapping import Mapper, Row
+from billcore.store.transaction import COMMIT, Observer, Transaction
+from billcore.store.types import instant_to_text
+
+T = TypeVar("T")
 
 BUSY_TIMEOUT_S = 30
 
@@ -103,3 +115,182 @@ def _write_ahead(connection: sqlite3.Connection, patience_s: int) -> None:
             time.sleep(0.01)
         else:
             return
+
+
+class SqliteTransaction(Transaction):
+    """A transaction of the driver's connection; the row forms of all databases are SQLite's own."""
+
+    dialect = "sqlite"
+
+    def __init__(self, driver: sqlite3.Connection, observe: Observer | None = None) -> None:
+        self._driver = driver
+        self.observe = observe
+
+    def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
+        """Run a query and return its rows."""
+        return self._driver.execute(expanded(sql), [_bind(value) for value in parameters]).fetchall()
+
+    def stream(self, sql: str, parameters: Sequence[object] = ()) -> Iterator[Row]:
+        """Run a query and yield its rows one by one."""
+        yield from self._driver.execute(expanded(sql), [_bind(value) for value in parameters])
+
+    def one(self, sql: str, parameters: Sequence[object] = ()) -> Row | None:
+        """The first row of a query, or None."""
+        found: Row | None = self._driver.execute(expanded(sql), [_bind(value) for value in parameters]).fetchone()
+        return found
+
+    def execute(self, sql: str, parameters: Sequence[object] = ()) -> int:
+        """Run one writing statement; returns the number of rows it touched."""
+        row = tuple([_bind(value) for value in parameters])
+        if self.observe is not None:
+            self.observe(sql, [row])
+        return self._driver.execute(expanded(sql), row).rowcount
+
+    def execute_many(self, sql: str, rows: Sequence[Row]) -> int:
+        """Run one writing statement for many rows; returns how many it touched."""
+        if not rows:
+            return 0
+        if self.observe is not None:
+            self.observe(sql, rows)
+        return self._driver.executemany(sql, rows).rowcount
+
+    def script(self, statements: Sequence[str]) -> None:
+        """Run statements without parameters."""
+        for statement in statements:
+            self.execute(statement)
+
+    def lock_customers(self, ids: Iterable[str], *, skip: bool = False) -> list[str]:  # noqa: ARG002  nobody else writes
+        """The ids in order: there is one writer, who has the whole database to himself."""
+        return sorted(set(ids))
+
+    def lock(self, name: str) -> None:
+        """Nothing: there is one writer."""
+
+    def month(self, column: str) -> str:
+        """SQL for the month of an instant in UTC, as 2026-01."""
+        return f"substr({column}, 1, 7)"
+
+    def _insert(self, mapper: Mapper, records: Sequence[object]) -> None:
+        self.execute_many(mapper.insert, mapper.rows(records))
+
+    def _update(self, mapper: Mapper, records: Sequence[object]) -> int:
+        return self.execute_many(mapper.update, mapper.update_rows(records))
+
+
+class SqliteStore:
+    """The connection to one SQLite database, kept open and handed from thread to thread under a lock."""
+
+    dialect = "sqlite"
+
+    def __init__(self, url: str, engine: Engine | None = None) -> None:
+        self.url = url
+        self.engine = engine or sqlite_engine(url)
+        self.path = file_of(url)
+        self._lock = threading.RLock()
+        self._connection: Connection | None = None
+        self._inode: tuple[int, int] | None = None
+        self._process = os.getpid()
+
+    @contextmanager
+    def transaction(self, *, reads: bool, observe: Observer | None) -> Iterator[Transaction]:
+        """A transaction that commits at the end, or rolls back when anything is raised."""
+        with self._held():
+            connection = self._open()
+            self._check_file()
+            with connection.execution_options(**{READ_ONLY_OPTION: reads}).begin():
+                yield SqliteTransaction(_driver(connection), observe)
+            if observe is not None and not reads:
+                observe(COMMIT, ())
+
+    def unit(self, work: Callable[[Transaction], T], *, reads: bool, observe: Observer | None) -> T:
+        """What `work` returns; nobody else writes meanwhile, so once is enough."""
+        with self.transaction(reads=reads, observe=observe) as tx:
+            return work(tx)
+
+    @contextmanager
+    def raw(self) -> Iterator[Connection]:
+        """The one connection."""
+        with self._held():
+            yield self._open()
+
+    def close(self) -> None:
+        """Close the connection; it opens again when it is needed."""
+        with self._held():
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+            self.engine.dispose()
+
+    @staticmethod
+    def meaning(error: Exception) -> tuple[str, str] | None:
+        """(code, remedy) of what the driver says about the state of the database."""
+        text = str(getattr(error, "orig", None) or error)
+        for part, code, remedy in _MEANINGS:
+            if part in text:
+                return code, remedy
+        return None
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """The connection to oneself. After a fork the parent's is left alone: a file's locks are the process's."""
+        if self.path is not None and self._process != os.getpid():
+            self._process = os.getpid()
+            self._lock = threading.RLock()
+            self._connection = None
+            self.engine.dispose(close=False)
+        with self._lock:
+            yield
+
+    def _open(self) -> Connection:
+        if self._connection is None:
+            self._connection = self.engine.connect()
+            self._inode = _inode(self.path) if self.path is not None else None
+        return self._connection
+
+    def _check_file(self) -> None:
+        """A file that was replaced or removed under us would take writes that nobody sees again."""
+        if self.path is not None and _inode(self.path) != self._inode:
+            raise StoreError(
+                "database_replaced",
+                f"The database file {self.path} was removed or replaced while it was open.",
+                remedy="Nothing was written. Open the store again, on the file that is meant.",
+            )
+
+
+def expanded(sql: str) -> str:
+    """A statement as SQLite takes it: `IN ??` reads a JSON list."""
+    return sql.replace("IN ??", "IN (SELECT value FROM json_each(?))") if "??" in sql else sql
+
+
+_MEANINGS = (
+    ("readonly", "database_read_only", "Give this user write access to the file and its folder."),
+    ("locked", "database_locked", "Another process is writing; end it or try again."),
+    ("busy", "database_locked", "Another process is writing; end it or try again."),
+    ("disk is full", "database_full", "Free space on the disk; nothing was written."),
+    ("no such table", "schema_missing", "Create the schema: billcore db upgrade."),
+    ("unable to open", "database_unreachable", "Check that the folder exists and is readable."),
+    ("not a database", "database_unreachable", "The file is not a SQLite database; name another one."),
+    ("malformed", "database_unreachable", "The file is damaged; restore a backup."),
+)
+
+
+def _bind(value: object) -> object:
+    if isinstance(value, datetime):
+        return instant_to_text(value)
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return json.dumps(list(value))
+    return value
+
+
+def _driver(connection: Connection) -> sqlite3.Connection:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    return driver
+
+
+def _inode(path: str) -> tuple[int, int] | None:
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -1,6 +1,6 @@
 """The tables: names, types, constraints and indexes, the same on SQLite and PostgreSQL (behaviour 8.4)."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, UniqueConstraint
 
 from billcore.store.columns import key, metadata, partial_index, string
 from billcore.store.tables_money import (
@@ -16,7 +16,7 @@ from billcore.store.tables_money import (
     refunds,
     renewals,
 )
-from billcore.store.types import ExactDecimal, Instant, JsonText, PreciseInstant
+from billcore.store.types import ExactDecimal, Instant, JsonText, PlainText, PreciseInstant
 
 __all__ = [
     "allocations",
@@ -49,19 +49,19 @@ __all__ = [
     "usage",
 ]
 
-meta = Table("billcore_meta", metadata, Column("key", Text, primary_key=True), string("value", nullable=False))
+meta = Table("billcore_meta", metadata, Column("key", PlainText, primary_key=True), string("value", nullable=False))
 
 settings = Table(
     "billcore_settings",
     metadata,
-    Column("name", Text, primary_key=True),
+    Column("name", PlainText, primary_key=True),
     Column("value", JsonText, nullable=False),
 )
 
 catalog = Table(
     "billcore_catalog",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", PlainText, primary_key=True),
     string("kind", nullable=False),
     string("code", nullable=False),
     Column("version", Integer, nullable=False),
@@ -75,8 +75,8 @@ catalog = Table(
 customers = Table(
     "billcore_customers",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("reference", Text, nullable=False, unique=True),
+    Column("id", PlainText, primary_key=True),
+    Column("reference", PlainText, nullable=False, unique=True),
     Column("created_at", Instant, nullable=False),
     string("name"),
     string("email"),
@@ -100,13 +100,13 @@ customers = Table(
 payment_methods = Table(
     "billcore_payment_methods",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", PlainText, primary_key=True),
     key("customer_id", "customers"),
     string("gateway", nullable=False),
     string("kind", nullable=False),
     string("token", nullable=False),
     Column("created_at", Instant, nullable=False),
-    Column("reference", Text, unique=True),
+    Column("reference", PlainText, unique=True),
     string("gateway_customer"),
     string("brand"),
     string("last4"),
@@ -120,8 +120,8 @@ payment_methods = Table(
 subscriptions = Table(
     "billcore_subscriptions",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("reference", Text, nullable=False, unique=True),
+    Column("id", PlainText, primary_key=True),
+    Column("reference", PlainText, nullable=False, unique=True),
     key("customer_id", "customers"),
     string("currency", nullable=False),
     key("price_id", "catalog"),
@@ -174,7 +174,7 @@ subscriptions = Table(
 items = Table(
     "billcore_subscription_items",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", PlainText, primary_key=True),
     key("subscription_id", "subscriptions"),
     string("component", nullable=False),
     key("price_id", "catalog"),
@@ -189,7 +189,7 @@ items = Table(
 coupons = Table(
     "billcore_applied_coupons",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", PlainText, primary_key=True),
     key("coupon_id", "catalog"),
     Column("position", Integer, nullable=False),
     Column("remaining", Integer),
@@ -202,7 +202,7 @@ coupons = Table(
 usage = Table(
     "billcore_usage_events",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", PlainText, primary_key=True),
     string("customer_id", nullable=False),
     key("subscription_id", "subscriptions"),
     key("item_id", "subscription_items"),
@@ -219,7 +219,7 @@ usage = Table(
 state_changes = Table(
     "billcore_state_changes",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", PlainText, primary_key=True),
     string("customer_id", nullable=False),
     key("subscription_id", "subscriptions"),
     string("previous"),
@@ -233,7 +233,7 @@ state_changes = Table(
 events = Table(
     "billcore_events",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", PlainText, primary_key=True),
     string("customer_id", nullable=False),
     Column("at", Instant, nullable=False),
     string("kind", nullable=False),
@@ -247,7 +247,7 @@ events = Table(
 audit = Table(
     "billcore_audit_log",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", PlainText, primary_key=True),
     Column("at", Instant, nullable=False),
     string("actor", nullable=False),
     string("command", nullable=False),
@@ -258,8 +258,8 @@ audit = Table(
 idempotency = Table(
     "billcore_idempotency",
     metadata,
-    Column("verb", Text, primary_key=True),
-    Column("key", Text, primary_key=True),
+    Column("verb", PlainText, primary_key=True),
+    Column("key", PlainText, primary_key=True),
     Column("parameters", JsonText, nullable=False),
     Column("result", JsonText, nullable=False),
     Column("created_at", Instant, nullable=False),
@@ -269,14 +269,14 @@ idempotency = Table(
 counters = Table(
     "billcore_counters",
     metadata,
-    Column("series", Text, primary_key=True),
+    Column("series", PlainText, primary_key=True),
     Column("last", BigInteger, nullable=False),
 )
 
 inbox = Table(
     "billcore_inbox",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", PlainText, primary_key=True),
     string("gateway", nullable=False),
     string("key", nullable=False),
     Column("received_at", Instant, nullable=False),
@@ -299,7 +299,7 @@ inbox = Table(
 imports = Table(
     "billcore_imports",
     metadata,
-    Column("file", Text, primary_key=True),
+    Column("file", PlainText, primary_key=True),
     Column("line", Integer, primary_key=True),
     string("reference", nullable=False),
 )

@@ -8,17 +8,16 @@ from sqlalchemy import (
     Index,
     Integer,
     Table,
-    Text,
     UniqueConstraint,
 )
 
 from billcore.store.columns import amount, key, metadata, partial_index, string
-from billcore.store.types import ExactDecimal, Instant, JsonText
+from billcore.store.types import ExactDecimal, Instant, JsonText, PlainText
 
 invoices = Table(
     "billcore_invoices",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", PlainText, primary_key=True),
     key("customer_id", "customers"),
     string("subscription_id"),
     string("purpose", nullable=False),
@@ -56,7 +55,7 @@ invoices = Table(
 credit_notes = Table(
     "billcore_credit_notes",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", PlainText, primary_key=True),
     key("customer_id", "customers"),
     string("subscription_id"),
     key("invoice_id", "invoices", nullable=True),
@@ -82,7 +81,7 @@ credit_notes = Table(
 lines = Table(
     "billcore_lines",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", PlainText, primary_key=True),
     key("invoice_id", "invoices", nullable=True),
     key("credit_note_id", "credit_notes", nullable=True),
     string("customer_id", nullable=False),
@@ -110,7 +109,7 @@ lines = Table(
 coverage = Table(
     "billcore_coverage",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", PlainText, primary_key=True),
     string("customer_id", nullable=False),
     string("item_id", nullable=False),
     Column("start", Instant, nullable=False),
@@ -125,7 +124,7 @@ coverage = Table(
 renewals = Table(
     "billcore_renewals",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", PlainText, primary_key=True),
     string("customer_id", nullable=False),
     key("subscription_id", "subscriptions"),
     Column("sequence", Integer, nullable=False),
@@ -139,11 +138,11 @@ renewals = Table(
 payments = Table(
     "billcore_payments",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", PlainText, primary_key=True),
     key("customer_id", "customers"),
     key("invoice_id", "invoices", nullable=True),
     Column("attempt", Integer, nullable=False),
-    Column("idempotency_key", Text, nullable=False, unique=True),
+    Column("idempotency_key", PlainText, nullable=False, unique=True),
     string("cause", nullable=False),
     amount("amount"),
     string("currency", nullable=False),
@@ -180,11 +179,11 @@ payments = Table(
 refunds = Table(
     "billcore_refunds",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", PlainText, primary_key=True),
     key("customer_id", "customers"),
     key("payment_id", "payments"),
     Column("attempt", Integer, nullable=False),
-    Column("idempotency_key", Text, nullable=False, unique=True),
+    Column("idempotency_key", PlainText, nullable=False, unique=True),
     string("cause", nullable=False),
     string("to", nullable=False),
     amount("amount"),
@@ -219,7 +218,7 @@ refunds = Table(
 credits = Table(
     "billcore_credits",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", PlainText, primary_key=True),
     key("customer_id", "customers"),
     string("account", nullable=False),
     string("currency", nullable=False),
@@ -236,7 +235,7 @@ credits = Table(
 allocations = Table(
     "billcore_allocations",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", PlainText, primary_key=True),
     key("customer_id", "customers"),
     key("invoice_id", "invoices"),
     string("currency", nullable=False),
@@ -254,7 +253,7 @@ allocations = Table(
 dunning_cases = Table(
     "billcore_dunning_cases",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", PlainText, primary_key=True),
     key("customer_id", "customers"),
     string("currency", nullable=False),
     Column("opened_at", Instant, nullable=False),
@@ -272,7 +271,7 @@ dunning_cases = Table(
 entries = Table(
     "billcore_ledger_entries",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", PlainText, primary_key=True),
     string("customer_id", nullable=False),
     Column("at", Instant, nullable=False),
     string("currency", nullable=False),

@@ -104,14 +104,14 @@ class PreciseInstant(_InstantType):
 
 
 class ExactDecimal(TypeDecorator[Decimal]):
-    """A decimal that never becomes a binary fraction."""
+    """A decimal that never becomes a binary fraction, and keeps every digit it was given."""
 
-    impl = Numeric(38, 12)
+    impl = Numeric()
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """Text on SQLite, numeric elsewhere."""
-        kind: TypeEngine[Any] = Text() if dialect.name == "sqlite" else Numeric(38, 12)
+        kind: TypeEngine[Any] = Text() if dialect.name == "sqlite" else Numeric()
         return dialect.type_descriptor(kind)
 
     def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> object:
@@ -124,6 +124,17 @@ class ExactDecimal(TypeDecorator[Decimal]):
             return Decimal(value)
         assert value is None or isinstance(value, Decimal)
         return value
+
+
+class PlainText(TypeDecorator[str]):
+    """A text that sorts by its code points on every database: ids and references come in one order everywhere."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Collation "C" on PostgreSQL, whose default is that of the place where the database was made."""
+        return Text(collation="C") if dialect.name == "postgresql" else Text()
 
 
 class JsonText(TypeDecorator[str]):

@@ -6,7 +6,7 @@ Revision ID: 0001
 import sqlalchemy as sa
 
 from billcore.store.migrations.ddl import index, optional, reference, required, table
-from billcore.store.types import ExactDecimal, Instant, JsonText, PreciseInstant
+from billcore.store.types import ExactDecimal, Instant, JsonText, PlainText, PreciseInstant
 
 revision = "0001"
 down_revision = None
@@ -22,25 +22,26 @@ def upgrade() -> None:
     _payments()
     _refunds()
     _receivables()
+    _ledger()
 
 
 def _bookkeeping() -> None:
     table(
         "audit_log",
-        *required(sa.Text(), "id"),
+        *required(PlainText(), "id"),
         *required(Instant(), "at"),
-        *required(sa.Text(), "actor", "command"),
+        *required(PlainText(), "actor", "command"),
         *required(JsonText(), "parameters", "result"),
     )
     table(
         "counters",
-        *required(sa.Text(), "series"),
+        *required(PlainText(), "series"),
         *required(sa.BigInteger(), "last"),
         key=("series",),
     )
     table(
         "idempotency",
-        *required(sa.Text(), "verb", "key"),
+        *required(PlainText(), "verb", "key"),
         *required(JsonText(), "parameters", "result"),
         *required(Instant(), "created_at"),
         key=("verb", "key"),
@@ -48,19 +49,19 @@ def _bookkeeping() -> None:
     index("idempotency", "age", "created_at")
     table(
         "imports",
-        *required(sa.Text(), "file"),
+        *required(PlainText(), "file"),
         *required(sa.Integer(), "line"),
-        *required(sa.Text(), "reference"),
+        *required(PlainText(), "reference"),
         key=("file", "line"),
     )
     table(
         "meta",
-        *required(sa.Text(), "key", "value"),
+        *required(PlainText(), "key", "value"),
         key=("key",),
     )
     table(
         "settings",
-        *required(sa.Text(), "name"),
+        *required(PlainText(), "name"),
         *required(JsonText(), "value"),
         key=("name",),
     )
@@ -69,34 +70,34 @@ def _bookkeeping() -> None:
 def _customers() -> None:
     table(
         "catalog",
-        *required(sa.Text(), "id", "kind", "code"),
+        *required(PlainText(), "id", "kind", "code"),
         *required(sa.Integer(), "version"),
         *required(JsonText(), "definition"),
         *required(Instant(), "published_at"),
-        *optional(sa.Text(), "owner", "custom_of"),
+        *optional(PlainText(), "owner", "custom_of"),
         sa.UniqueConstraint("kind", "code", "version", name="billcore_catalog_version"),
     )
     table(
         "customers",
-        *required(sa.Text(), "id", "reference"),
+        *required(PlainText(), "id", "reference"),
         *required(Instant(), "created_at"),
-        *optional(sa.Text(), "name", "email", "organization", "phone"),
-        *required(sa.Text(), "country", "region", "postcode", "city", "address"),
-        *optional(sa.Text(), "vat_number"),
+        *optional(PlainText(), "name", "email", "organization", "phone"),
+        *required(PlainText(), "country", "region", "postcode", "city", "address"),
+        *optional(PlainText(), "vat_number"),
         *required(sa.Boolean(), "tax_exempt"),
-        *optional(sa.Text(), "timezone", "currency"),
+        *optional(PlainText(), "timezone", "currency"),
         *optional(sa.Integer(), "billing_day"),
-        *optional(sa.Text(), "default_method_id"),
+        *optional(PlainText(), "default_method_id"),
         *required(JsonText(), "custom_fields"),
         *required(sa.Integer(), "version"),
         sa.UniqueConstraint("reference", name="billcore_customers_reference_key"),
     )
     table(
         "payment_methods",
-        *required(sa.Text(), "id", "customer_id", "gateway", "kind", "token"),
+        *required(PlainText(), "id", "customer_id", "gateway", "kind", "token"),
         *required(Instant(), "created_at"),
-        *optional(sa.Text(), "reference", "gateway_customer", "brand", "last4", "expires_on", "fingerprint"),
-        *required(sa.Text(), "status"),
+        *optional(PlainText(), "reference", "gateway_customer", "brand", "last4", "expires_on", "fingerprint"),
+        *required(PlainText(), "status"),
         reference("payment_methods", "customer_id", "customers"),
         sa.UniqueConstraint("reference", name="billcore_payment_methods_reference_key"),
     )
@@ -107,27 +108,27 @@ def _customers() -> None:
 def _subscriptions() -> None:
     table(
         "subscriptions",
-        *required(sa.Text(), "id", "reference", "customer_id", "currency", "price_id"),
+        *required(PlainText(), "id", "reference", "customer_id", "currency", "price_id"),
         *required(ExactDecimal(), "quantity"),
-        *required(sa.Text(), "state"),
+        *required(PlainText(), "state"),
         *required(Instant(), "created_at"),
-        *required(sa.Text(), "collection"),
-        *optional(sa.Text(), "previous_state"),
+        *required(PlainText(), "collection"),
+        *optional(PlainText(), "previous_state"),
         *optional(Instant(), "starts_at", "activated_at", "trial_until", "anchor", "priced_from", "arrears_from"),
         *optional(sa.Integer(), "billing_day"),
-        *required(sa.Text(), "first_charge"),
+        *required(PlainText(), "first_charge"),
         *optional(Instant(), "period_start", "period_end"),
         *required(sa.Integer(), "sequence"),
         *optional(Instant(), "ends_at", "expires_at", "cancel_at", "cancel_requested_at"),
-        *optional(sa.Text(), "cancel_reason", "cancel_credit"),
+        *optional(PlainText(), "cancel_reason", "cancel_credit"),
         *optional(Instant(), "ended_at", "held_at", "resume_at"),
-        *optional(sa.Text(), "unused"),
+        *optional(PlainText(), "unused"),
         *optional(sa.Integer(), "net_terms"),
-        *optional(sa.Text(), "payment_method_id", "base_id", "referral_code"),
+        *optional(PlainText(), "payment_method_id", "base_id", "referral_code"),
         *optional(Instant(), "next_action_at"),
-        *optional(sa.Text(), "next_action"),
+        *optional(PlainText(), "next_action"),
         *optional(Instant(), "parked_at"),
-        *optional(sa.Text(), "parked_reason"),
+        *optional(PlainText(), "parked_reason"),
         *required(sa.Integer(), "version"),
         sa.UniqueConstraint("reference", name="billcore_subscriptions_reference_key"),
         reference("subscriptions", "customer_id", "customers"),
@@ -148,11 +149,11 @@ def _subscriptions() -> None:
 def _items() -> None:
     table(
         "applied_coupons",
-        *required(sa.Text(), "id", "coupon_id"),
+        *required(PlainText(), "id", "coupon_id"),
         *required(sa.Integer(), "position"),
         *optional(sa.Integer(), "remaining"),
         *optional(Instant(), "until"),
-        *required(sa.Text(), "subscription_id"),
+        *required(PlainText(), "subscription_id"),
         reference("applied_coupons", "coupon_id", "catalog"),
         reference("applied_coupons", "subscription_id", "subscriptions"),
     )
@@ -160,17 +161,17 @@ def _items() -> None:
     index("applied_coupons", "subscription", "subscription_id")
     table(
         "state_changes",
-        *required(sa.Text(), "id", "customer_id", "subscription_id"),
-        *optional(sa.Text(), "previous"),
-        *required(sa.Text(), "state"),
+        *required(PlainText(), "id", "customer_id", "subscription_id"),
+        *optional(PlainText(), "previous"),
+        *required(PlainText(), "state"),
         *required(Instant(), "at"),
-        *required(sa.Text(), "cause", "actor"),
+        *required(PlainText(), "cause", "actor"),
         reference("state_changes", "subscription_id", "subscriptions"),
     )
     index("state_changes", "subscription", "subscription_id")
     table(
         "subscription_items",
-        *required(sa.Text(), "id", "subscription_id", "component", "price_id"),
+        *required(PlainText(), "id", "subscription_id", "component", "price_id"),
         *required(ExactDecimal(), "quantity"),
         *required(Instant(), "added_at"),
         *optional(Instant(), "period_start", "period_end", "ended_at"),
@@ -180,11 +181,11 @@ def _items() -> None:
     index("subscription_items", "subscription", "subscription_id")
     table(
         "usage_events",
-        *required(sa.Text(), "id", "customer_id", "subscription_id", "item_id", "component", "event_id"),
+        *required(PlainText(), "id", "customer_id", "subscription_id", "item_id", "component", "event_id"),
         *required(ExactDecimal(), "quantity"),
         *required(PreciseInstant(), "at"),
         *required(Instant(), "recorded_at"),
-        *optional(sa.Text(), "line_id"),
+        *optional(PlainText(), "line_id"),
         sa.UniqueConstraint("subscription_id", "component", "event_id", name="billcore_usage_events_once"),
         reference("usage_events", "subscription_id", "subscriptions"),
         reference("usage_events", "item_id", "subscription_items"),
@@ -195,21 +196,21 @@ def _items() -> None:
 def _documents() -> None:
     table(
         "invoices",
-        *required(sa.Text(), "id", "customer_id"),
-        *optional(sa.Text(), "subscription_id"),
-        *required(sa.Text(), "purpose", "currency", "status", "collection"),
+        *required(PlainText(), "id", "customer_id"),
+        *optional(PlainText(), "subscription_id"),
+        *required(PlainText(), "purpose", "currency", "status", "collection"),
         *required(Instant(), "created_at"),
         *required(sa.BigInteger(), "subtotal", "discount", "tax", "tax_included", "total"),
-        *required(sa.Text(), "series"),
+        *required(PlainText(), "series"),
         *optional(sa.BigInteger(), "number"),
-        *optional(sa.Text(), "number_text"),
+        *optional(PlainText(), "number_text"),
         *optional(Instant(), "issued_at", "due_at"),
         *required(sa.BigInteger(), "credited", "paid"),
         *required(sa.Integer(), "attempts"),
         *optional(Instant(), "collect_at"),
-        *required(sa.Text(), "collect_for"),
+        *required(PlainText(), "collect_for"),
         *required(sa.Boolean(), "overdue"),
-        *optional(sa.Text(), "reserved_by"),
+        *optional(PlainText(), "reserved_by"),
         *optional(Instant(), "discarded_at"),
         *required(sa.Integer(), "version"),
         sa.UniqueConstraint("series", "number", name="billcore_invoices_number"),
@@ -222,15 +223,15 @@ def _documents() -> None:
     index("invoices", "overdue", "customer_id", where="overdue")
     table(
         "credit_notes",
-        *required(sa.Text(), "id", "customer_id"),
-        *optional(sa.Text(), "subscription_id", "invoice_id"),
-        *required(sa.Text(), "currency", "to"),
+        *required(PlainText(), "id", "customer_id"),
+        *optional(PlainText(), "subscription_id", "invoice_id"),
+        *required(PlainText(), "currency", "to"),
         *required(Instant(), "created_at", "issued_at"),
         *required(sa.BigInteger(), "subtotal", "discount", "tax", "tax_included", "total"),
-        *required(sa.Text(), "series"),
+        *required(PlainText(), "series"),
         *required(sa.BigInteger(), "number"),
-        *required(sa.Text(), "number_text"),
-        *optional(sa.Text(), "reason"),
+        *required(PlainText(), "number_text"),
+        *optional(PlainText(), "reason"),
         sa.UniqueConstraint("series", "number", name="billcore_credit_notes_number"),
         sa.CheckConstraint("total >= 0", name="billcore_credit_notes_total"),
         reference("credit_notes", "customer_id", "customers"),
@@ -243,28 +244,28 @@ def _documents() -> None:
 def _lines() -> None:
     table(
         "renewals",
-        *required(sa.Text(), "id", "customer_id", "subscription_id"),
+        *required(PlainText(), "id", "customer_id", "subscription_id"),
         *required(sa.Integer(), "sequence"),
         *required(Instant(), "period_start", "period_end", "billed_at"),
-        *optional(sa.Text(), "invoice_id"),
+        *optional(PlainText(), "invoice_id"),
         sa.UniqueConstraint("customer_id", "subscription_id", "sequence", name="billcore_renewals_once"),
         reference("renewals", "subscription_id", "subscriptions"),
         reference("renewals", "invoice_id", "invoices"),
     )
     table(
         "lines",
-        *required(sa.Text(), "id"),
-        *optional(sa.Text(), "invoice_id", "credit_note_id"),
-        *required(sa.Text(), "customer_id"),
-        *optional(sa.Text(), "subscription_id", "item_id"),
-        *required(sa.Text(), "kind"),
-        *optional(sa.Text(), "price_id", "code"),
-        *required(sa.Text(), "description"),
+        *required(PlainText(), "id"),
+        *optional(PlainText(), "invoice_id", "credit_note_id"),
+        *required(PlainText(), "customer_id"),
+        *optional(PlainText(), "subscription_id", "item_id"),
+        *required(PlainText(), "kind"),
+        *optional(PlainText(), "price_id", "code"),
+        *required(PlainText(), "description"),
         *optional(Instant(), "start", "end"),
         *required(ExactDecimal(), "quantity"),
         *required(sa.BigInteger(), "amount", "discount", "tax", "tax_included"),
         *required(JsonText(), "basis"),
-        *optional(sa.Text(), "credits_line_id"),
+        *optional(PlainText(), "credits_line_id"),
         sa.CheckConstraint("(invoice_id IS NULL) <> (credit_note_id IS NULL)", name="billcore_lines_document"),
         reference("lines", "invoice_id", "invoices"),
         reference("lines", "credit_note_id", "credit_notes"),
@@ -274,9 +275,9 @@ def _lines() -> None:
     index("lines", "invoice", "invoice_id")
     table(
         "coverage",
-        *required(sa.Text(), "id", "customer_id", "item_id"),
+        *required(PlainText(), "id", "customer_id", "item_id"),
         *required(Instant(), "start", "end"),
-        *required(sa.Text(), "line_id", "status"),
+        *required(PlainText(), "line_id", "status"),
         sa.CheckConstraint('"end" > start', name="billcore_coverage_length"),
         reference("coverage", "line_id", "lines"),
     )
@@ -287,14 +288,14 @@ def _lines() -> None:
 def _payments() -> None:
     table(
         "inbox",
-        *required(sa.Text(), "id", "gateway", "key"),
+        *required(PlainText(), "id", "gateway", "key"),
         *required(Instant(), "received_at"),
-        *required(sa.Text(), "kind", "text"),
+        *required(PlainText(), "kind", "text"),
         *required(JsonText(), "event"),
-        *required(sa.Text(), "body", "status"),
+        *required(PlainText(), "body", "status"),
         *required(sa.Integer(), "tries"),
         *optional(Instant(), "next_try_at", "done_at"),
-        *optional(sa.Text(), "reason", "customer_id"),
+        *optional(PlainText(), "reason", "customer_id"),
         *required(sa.Integer(), "version"),
         sa.UniqueConstraint("gateway", "key", name="billcore_inbox_once"),
     )
@@ -302,26 +303,26 @@ def _payments() -> None:
     index("inbox", "status", "status", "id")
     table(
         "payments",
-        *required(sa.Text(), "id", "customer_id"),
-        *optional(sa.Text(), "invoice_id"),
+        *required(PlainText(), "id", "customer_id"),
+        *optional(PlainText(), "invoice_id"),
         *required(sa.Integer(), "attempt"),
-        *required(sa.Text(), "idempotency_key", "cause"),
+        *required(PlainText(), "idempotency_key", "cause"),
         *required(sa.BigInteger(), "amount"),
-        *required(sa.Text(), "currency", "gateway"),
-        *optional(sa.Text(), "payment_method_id"),
+        *required(PlainText(), "currency", "gateway"),
+        *optional(PlainText(), "payment_method_id"),
         *required(JsonText(), "request"),
-        *required(sa.Text(), "status"),
+        *required(PlainText(), "status"),
         *required(Instant(), "created_at"),
         *required(sa.BigInteger(), "captured", "applied", "refunded"),
-        *optional(sa.Text(), "method"),
+        *optional(PlainText(), "method"),
         *required(sa.Integer(), "sends"),
         *optional(Instant(), "settled_at"),
-        *optional(sa.Text(), "gateway_id", "decline_kind", "decline_code", "message", "action_url"),
+        *optional(PlainText(), "gateway_id", "decline_kind", "decline_code", "message", "action_url"),
         *optional(Instant(), "next_check_at"),
         *required(sa.Integer(), "checks", "not_found"),
-        *optional(sa.Text(), "lease_owner"),
+        *optional(PlainText(), "lease_owner"),
         *optional(Instant(), "lease_until"),
-        *optional(sa.Text(), "parked_reason"),
+        *optional(PlainText(), "parked_reason"),
         *required(sa.Integer(), "version"),
         sa.UniqueConstraint("invoice_id", "attempt", name="billcore_payments_attempt"),
         sa.CheckConstraint("captured <= amount AND refunded <= captured", name="billcore_payments_captured"),
@@ -337,23 +338,23 @@ def _payments() -> None:
 def _refunds() -> None:
     table(
         "refunds",
-        *required(sa.Text(), "id", "customer_id", "payment_id"),
+        *required(PlainText(), "id", "customer_id", "payment_id"),
         *required(sa.Integer(), "attempt"),
-        *required(sa.Text(), "idempotency_key", "cause", "to"),
+        *required(PlainText(), "idempotency_key", "cause", "to"),
         *required(sa.BigInteger(), "amount"),
-        *required(sa.Text(), "currency", "gateway"),
+        *required(PlainText(), "currency", "gateway"),
         *required(JsonText(), "request"),
-        *required(sa.Text(), "status"),
+        *required(PlainText(), "status"),
         *required(Instant(), "created_at"),
-        *optional(sa.Text(), "invoice_id", "credit_note_id", "replaces", "reason"),
+        *optional(PlainText(), "invoice_id", "credit_note_id", "replaces", "reason"),
         *required(sa.Integer(), "sends"),
         *optional(Instant(), "settled_at"),
-        *optional(sa.Text(), "gateway_id", "decline_code", "message"),
+        *optional(PlainText(), "gateway_id", "decline_code", "message"),
         *optional(Instant(), "next_check_at"),
         *required(sa.Integer(), "checks", "not_found"),
-        *optional(sa.Text(), "lease_owner"),
+        *optional(PlainText(), "lease_owner"),
         *optional(Instant(), "lease_until"),
-        *optional(sa.Text(), "parked_reason"),
+        *optional(PlainText(), "parked_reason"),
         *required(sa.Integer(), "version"),
         sa.UniqueConstraint("payment_id", "attempt", name="billcore_refunds_attempt"),
         sa.CheckConstraint("amount > 0", name="billcore_refunds_amount"),
@@ -370,32 +371,12 @@ def _refunds() -> None:
 
 def _receivables() -> None:
     table(
-        "events",
-        *required(sa.Text(), "id", "customer_id"),
-        *required(Instant(), "at"),
-        *required(sa.Text(), "kind", "subject_id"),
-        *required(JsonText(), "data"),
-        *optional(Instant(), "delivered_at"),
-        *required(sa.Integer(), "attempts"),
-    )
-    index("events", "waiting", "id", where="delivered_at IS NULL")
-    table(
-        "ledger_entries",
-        *required(sa.Text(), "id", "customer_id"),
-        *required(Instant(), "at"),
-        *required(sa.Text(), "currency", "debit", "credit"),
-        *required(sa.BigInteger(), "amount"),
-        *optional(sa.Text(), "invoice_id", "payment_id", "credit_note_id"),
-        sa.CheckConstraint("amount > 0 AND debit <> credit", name="billcore_ledger_entries_amount"),
-    )
-    index("ledger_entries", "customer", "customer_id")
-    table(
         "credits",
-        *required(sa.Text(), "id", "customer_id", "account", "currency"),
+        *required(PlainText(), "id", "customer_id", "account", "currency"),
         *required(sa.BigInteger(), "amount", "remaining"),
         *required(Instant(), "created_at"),
         *optional(Instant(), "expires_at"),
-        *optional(sa.Text(), "source_id"),
+        *optional(PlainText(), "source_id"),
         *required(sa.Integer(), "version"),
         sa.CheckConstraint("remaining >= 0 AND remaining <= amount", name="billcore_credits_remaining"),
         reference("credits", "customer_id", "customers"),
@@ -403,14 +384,14 @@ def _receivables() -> None:
     index("credits", "open", "customer_id", where="remaining > 0")
     table(
         "dunning_cases",
-        *required(sa.Text(), "id", "customer_id", "currency"),
+        *required(PlainText(), "id", "customer_id", "currency"),
         *required(Instant(), "opened_at"),
-        *required(sa.Text(), "status"),
+        *required(PlainText(), "status"),
         *required(sa.Integer(), "step"),
         *optional(Instant(), "next_step_at"),
-        *optional(sa.Text(), "refused_method_id"),
+        *optional(PlainText(), "refused_method_id"),
         *optional(Instant(), "closed_at"),
-        *optional(sa.Text(), "closed_by"),
+        *optional(PlainText(), "closed_by"),
         *required(sa.Integer(), "version"),
         reference("dunning_cases", "customer_id", "customers"),
     )
@@ -418,14 +399,37 @@ def _receivables() -> None:
     index("dunning_cases", "open", "customer_id", "currency", where="status = 'open'", unique=True)
     table(
         "allocations",
-        *required(sa.Text(), "id", "customer_id", "invoice_id", "currency", "account"),
-        *optional(sa.Text(), "source_id"),
+        *required(PlainText(), "id", "customer_id", "invoice_id", "currency", "account"),
+        *optional(PlainText(), "source_id"),
         *required(Instant(), "at"),
         *required(sa.BigInteger(), "amount", "returned"),
-        *optional(sa.Text(), "document_id"),
+        *optional(PlainText(), "document_id"),
         sa.CheckConstraint("returned >= 0 AND (amount = 0) <> (returned = 0)", name="billcore_allocations_amount"),
         reference("allocations", "customer_id", "customers"),
         reference("allocations", "invoice_id", "invoices"),
     )
     index("allocations", "customer", "customer_id")
     index("allocations", "invoice", "invoice_id")
+
+
+def _ledger() -> None:
+    table(
+        "events",
+        *required(PlainText(), "id", "customer_id"),
+        *required(Instant(), "at"),
+        *required(PlainText(), "kind", "subject_id"),
+        *required(JsonText(), "data"),
+        *optional(Instant(), "delivered_at"),
+        *required(sa.Integer(), "attempts"),
+    )
+    index("events", "waiting", "id", where="delivered_at IS NULL")
+    table(
+        "ledger_entries",
+        *required(PlainText(), "id", "customer_id"),
+        *required(Instant(), "at"),
+        *required(PlainText(), "currency", "debit", "credit"),
+        *required(sa.BigInteger(), "amount"),
+        *optional(PlainText(), "invoice_id", "payment_id", "credit_note_id"),
+        sa.CheckConstraint("amount > 0 AND debit <> credit", name="billcore_ledger_entries_amount"),
+    )
+    index("ledger_entries", "customer", "customer_id")
