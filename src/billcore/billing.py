@@ -1,13 +1,14 @@
 """Billing: the one composition root. Opens a store, gives the nouns their verbs, runs verbs and due work."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from copy import copy
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from attrs import evolve, frozen
+from attrs import evolve
 
-from billcore.clock import Clock, SimulatedClock, SystemClock, after
+from billcore.clock import Clock
 from billcore.commands.catalog import CatalogNoun
 from billcore.commands.customers import Customers
 from billcore.commands.desk import Desk
@@ -23,38 +24,28 @@ from billcore.commands.verb import Definition, Noun
 from billcore.domain.payment import Outcome, Payment
 from billcore.domain.subscription import Subscription
 from billcore.engine import collection
+from billcore.engine.collection import Settled
 from billcore.engine.doctor import Checkup, examine, unpark
 from billcore.engine.explain import DocumentExplanation, explain
-from billcore.engine.leases import own_name
+from billcore.engine.leases import Leases
+from billcore.engine.outbox import deliver_events
 from billcore.engine.run import RunReport, Watcher, deliver_sends, run, unwatched
 from billcore.engine.verify import Proof, ProofWatcher, verify
 from billcore.engine.work import BATCH, Workplace
 from billcore.errors import Refused
-from billcore.ids import Ids, new_installation
+from billcore.ids import Ids, new_instance
 from billcore.plugins.gateway import Capability, Gateway
 from billcore.plugins.registry import Registry
 from billcore.preview import Preview, RolledBack, preview_of
-from billcore.replay import Call, remembered_result
-from billcore.settings import Settings
-from billcore.store import catalog as stored_catalog
-from billcore.store import journal, schema
-from billcore.store.catalog import StoredCatalog
+from billcore.replay import Call, FirstPhase, remembered_result
+from billcore.site import SiteReader, keep_clock, open_store
+from billcore.store import schema
 from billcore.store.database import Database, JoinedDatabase, Transaction
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-LEASE_S = 60
-"""How long an attempt belongs to the process that makes it; longer than the deadline of its call."""
-
-
-@frozen
-class _Site:
-    """Settings and catalog as of a revision of the store."""
-
-    revision: int
-    settings: Settings
-    catalog: StoredCatalog
+T = TypeVar("T")
 
 
 class Billing:
@@ -85,14 +76,15 @@ class Billing:
         self._batch = batch
         self._gateway_configs = dict(gateways or {})
         self._gateways: dict[str, Gateway] = {}
-        self._site: _Site | None = None
+        self._site = SiteReader()
         if create:
             schema.create(self.database)
         else:
             schema.require(self.database)
-        stored_clock = self._open_store(clock, settings)
-        self.clock = clock or stored_clock
+        opened = open_store(self.database, clock, settings)
+        self.installation, self.clock = opened.installation, opened.clock
         self._ids = Ids(self.clock, seed)
+        self._leases = Leases(self.clock, new_instance())
         self._name_nouns()
 
     def _name_nouns(self) -> None:
@@ -119,14 +111,21 @@ class Billing:
         On a simulated clock time moves to `until`, each piece of work at its own instant; on the system clock
         `until` cannot lie in the future. `watch` is told after every batch, `stop` is asked between batches.
         """
+        if self._joined:
+            raise Refused(
+                "join_refused",
+                "Due work does not run inside the host's transaction.",
+                remedy="Call run on the billing object itself, after the commit.",
+            )
         end = self.clock.now() if until is None else self._instant(until)
         if not self.clock.simulated and end > self.clock.now():
             self.clock.advance(end)
         report = run(self._workplace(), end, watch=watch, stop=stop)
         if self.clock.simulated and not report.stopped and end > self.clock.now():
             self.clock.advance(end)
-        self._keep_clock()
-        return evolve(report, problems=self._deliver_events())
+        if self.clock.simulated:
+            keep_clock(self.database, self.clock)
+        return evolve(report, problems=deliver_events(self._workplace(), self.registry))
 
     def verify(self, watch: ProofWatcher = lambda _what, _done: None) -> Proof:
         """Prove everything that must hold of the books (behaviour 10); changes nothing, memory stays flat."""
@@ -145,12 +144,15 @@ class Billing:
 
     def unpark(self, ref: str) -> Subscription | Payment:
         """Let the next run try a parked subscription again, or ask for a payment in doubt; NotFound, Refused."""
-        with self.unit() as scope:
-            return unpark(scope, named("ref", ref), self.actor)
+        name = named("ref", ref)
+        return self.unit(lambda scope: unpark(scope, name, self.actor))
 
-    def unit(self) -> AbstractContextManager[Scope]:
-        """One transaction for the own functions of many verbs; what they made is saved at its end."""
-        return self._workplace().unit()
+    def unit(self, work: Callable[[Scope], T]) -> T:
+        """What `work` returns: the own functions of many verbs in one transaction, saved at its end.
+
+        The database may ask for it to be done again from the start, so `work` changes nothing outside.
+        """
+        return self._workplace().unit(work)
 
     def gateway(self, name: str) -> Gateway:
         """The gateway with this name, built once from its configuration; raises PluginError."""
@@ -185,62 +187,72 @@ class Billing:
         return evolve(call, answer=answer)
 
     def _run_writing(self, call: Call) -> Any:
-        with self.database.transaction() as tx:
-            scope = self._scope(tx, self.clock.now(), call.actor)
-            call = call.converted(scope)
-            earlier = remembered_result(scope, call)
-            if earlier is not None:
-                return earlier.value(scope)
-            result = call.run(scope)
-            sends, collects = list(scope.sends), set(scope.collects)
-            pending = bool(sends or collects) and not self._joined
-            call.write_down(scope, result)
-            tx.save(scope.writes)
-            if scope.site_changed:
-                self._bump(tx)
-            if not pending:
-                result = call.noun.settled(scope, result, ())
-            call.remember(scope, result, None if not pending else [payment.id for payment in sends])
-        if not pending:
-            return result
-        deliver_sends(self._workplace(), sends, collects)
-        return self._settled(call, result, [payment.id for payment in sends])
+        first = self.database.unit(lambda tx: self._first_phase(tx, call))
+        if first.settled:
+            return first.result
+        deliver_sends(self._workplace(), first.sends, first.collects)
+        answer = self.database.unit(lambda tx: self._last_phase(tx, first))
+        if isinstance(answer, Refused):
+            raise answer
+        return answer
 
-    def _settled(self, call: Call, result: Any, attempts: Sequence[str]) -> Any:
-        """The result after its attempts; a decline is kept for replays before it is raised (behaviour 15)."""
-        with self.database.transaction() as tx:
-            scope = self._scope(tx, self.clock.now(), call.actor)
-            try:
-                final = call.noun.settled(scope, result, attempts)
-            except Refused as declined:
-                call.remember_refusal(scope, declined)
-                refusal = declined
-            else:
-                call.remember(scope, final)
-                return final
-        raise refusal
+    def _first_phase(self, tx: Transaction, call: Call) -> FirstPhase:
+        """Everything up to the commit that a caller may rely on; what it left to do is done after that."""
+        call.keep(tx)
+        scope = self._scope(tx, self.clock.now(), call.actor)
+        call = call.converted(scope)
+        earlier = remembered_result(scope, call)
+        if earlier is not None:
+            return FirstPhase(call, earlier.value(scope))
+        result = call.run(scope)
+        sends, collects = tuple(scope.sends), frozenset(scope.collects)
+        pending = bool(sends or collects) and not self._joined
+        call.write_down(scope, result)
+        tx.save(scope.writes)
+        if scope.site_changed:
+            self._site.changed(tx)
+        if not pending:
+            result = call.noun.settled(scope, result, ())
+            call.remember(scope, result)
+            return FirstPhase(call, result)
+        call.remember(scope, result, [payment.id for payment in sends])
+        return FirstPhase(call, result, sends, collects)
+
+    def _last_phase(self, tx: Transaction, first: FirstPhase) -> Any:
+        """The result after its attempts, or the decline: it is kept for replays before it is raised (behaviour 15)."""
+        scope = self._scope(tx, self.clock.now(), first.call.actor)
+        try:
+            final = first.call.noun.settled(scope, first.result, [payment.id for payment in first.sends])
+        except Refused as declined:
+            first.call.remember_refusal(scope, declined)
+            return declined
+        first.call.remember(scope, final)
+        return final
 
     def _dry_run(self, call: Call) -> Preview[object]:
         """The verb with all its effects, attempts taken as approved, and then nothing of it is kept (3.8)."""
         try:
-            with self.database.transaction() as tx:
-                scope = self._scope(tx, self.clock.now(), call.actor)
-                scope.dry = True
-                call = call.converted(scope)
-                result = call.run(scope)
-                made = [*scope.saved, scope.writes]
-                tx.save(scope.writes)
-                sends = scope.sends
-                if sends:
-                    scope = self._scope(tx, self.clock.now(), call.actor)
-                    approved = [(p.id, Outcome("approved", p.amount), self.clock.now()) for p in sends]
-                    collection.record(scope, approved)
-                    tx.save(scope.writes)
-                    made.append(scope.writes)
-                final = call.noun.settled(scope, result, [p.id for p in sends])
-                raise RolledBack(preview_of(final, made))
+            self.database.unit(lambda tx: self._tried(tx, call))
         except RolledBack as rolled_back:
             return rolled_back.preview
+        raise AssertionError("a dry run was kept")
+
+    def _tried(self, tx: Transaction, call: Call) -> None:
+        scope = self._scope(tx, self.clock.now(), call.actor)
+        scope.dry = True
+        call = call.converted(scope)
+        result = call.run(scope)
+        made = [*scope.saved, scope.writes]
+        tx.save(scope.writes)
+        sends = scope.sends
+        if sends:
+            now = self.clock.now()
+            scope = self._scope(tx, now, call.actor)
+            collection.record(scope, [Settled(p.id, p.customer_id, Outcome("approved", p.amount), now) for p in sends])
+            tx.save(scope.writes)
+            made.append(scope.writes)
+        final = call.noun.settled(scope, result, [p.id for p in sends])
+        raise RolledBack(preview_of(final, made))
 
     # -- embedding ------------------------------------------------------------------------------------------
 
@@ -251,13 +263,20 @@ class Billing:
         Commands commit and roll back with the host; nothing is collected before the commit is seen by the next
         `run`. Raises join_refused when no real transaction is open.
         """
-        view = _Joined(self, JoinedDatabase(connection))
+        view = copy(self)
+        view.database = JoinedDatabase(connection)
+        # The host may roll back: what it sees of the site meanwhile is nobody else's.
+        view._site = SiteReader()
+        view._joined = True
+        view._name_nouns()
         yield view
 
     # -- life -----------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Close the store and the gateways."""
+        """Close the store and the gateways; what is the host's, or of the object that was joined, stays open."""
+        if self._joined:
+            return
         for gateway in self._gateways.values():
             closing = getattr(gateway, "close", None)
             if callable(closing):
@@ -275,36 +294,6 @@ class Billing:
 
     _joined = False
 
-    def _open_store(self, clock: Clock | None, settings: Mapping[str, object] | None) -> Clock:
-        """Read what the store says of itself; a write lock is taken only where something is new."""
-        with self.database.transaction(reads=True) as tx:
-            meta, stored = journal.meta(tx), Settings.from_mapping(journal.settings(tx))
-        wanted = Settings.from_mapping(settings, stored) if settings else stored
-        if "installation" not in meta or wanted != stored:
-            with self.database.transaction() as tx:
-                meta = self._set_up(tx, clock, settings or {})
-        self.installation = meta["installation"]
-        if "clock" in meta:
-            return SimulatedClock(datetime.fromisoformat(meta["clock"]).astimezone(UTC))
-        return SystemClock()
-
-    def _set_up(self, tx: Transaction, clock: Clock | None, settings: Mapping[str, object]) -> dict[str, str]:
-        """Write what is new: the installation's id and clock, and settings that differ from what is stored."""
-        meta = journal.meta(tx)
-        if "installation" not in meta:
-            meta["installation"] = new_installation()
-            journal.save_meta(tx, "installation", meta["installation"])
-            journal.save_meta(tx, "revision", "1")
-            if clock is not None and clock.simulated:
-                meta["clock"] = clock.now().isoformat()
-                journal.save_meta(tx, "clock", meta["clock"])
-        stored = Settings.from_mapping(journal.settings(tx))
-        wanted = Settings.from_mapping(settings, stored)
-        if wanted != stored:
-            journal.save_settings(tx, wanted.to_mapping())
-            self._bump(tx)
-        return meta
-
     def _instant(self, given: datetime) -> datetime:
         """An instant as verbs take it: local to the site's zone where it has none of its own."""
         with self._reading() as scope:
@@ -313,11 +302,11 @@ class Billing:
     @contextmanager
     def _reading(self) -> Iterator[Scope]:
         with self.database.transaction(reads=True) as tx:
-            yield self._scope(tx, self.clock.now())
+            yield evolve(self._scope(tx, self.clock.now()), reads=True)
 
     def _scope(self, tx: Transaction, now: datetime, actor: str = "engine") -> Scope:
-        site = self._read_site(tx)
-        lease = None if self._joined else (own_name(), after(self.clock, LEASE_S))
+        site = self._site.read(tx)
+        lease = None if self._joined else self._leases.take()
         names = self.registry.gateways
         own = (self._ids.new, self.installation, actor, lease, names, self._capabilities)
         return Scope(tx, now, site.settings, site.catalog, *own)
@@ -325,66 +314,5 @@ class Billing:
     def _capabilities(self, gateway: str) -> frozenset[Capability]:
         return self.gateway(gateway).capabilities
 
-    def _read_site(self, tx: Transaction) -> _Site:
-        """Settings and catalog, read again when some process has changed them."""
-        revision = journal.revision(tx)
-        if self._site is None or self._site.revision != revision:
-            settings = Settings.from_mapping(journal.settings(tx))
-            self._site = _Site(revision, settings, stored_catalog.load(tx))
-        return self._site
-
-    def _bump(self, tx: Transaction) -> None:
-        """Let every process read settings and catalog again."""
-        journal.save_meta(tx, "revision", str(journal.revision(tx) + 1))
-        self._site = None
-
     def _workplace(self) -> Workplace:
         return Workplace(self.database, self.clock, self._scope, self.gateway, self._batch)
-
-    def _keep_clock(self) -> None:
-        if self.clock.simulated:
-            with self.database.transaction() as tx:
-                journal.save_meta(tx, "clock", self.clock.now().isoformat())
-
-    def _deliver_events(self) -> tuple[str, ...]:
-        """Hand waiting events to the plugins that listen; an event is delivered once all of them took it.
-
-        Returns what was wrong with those that did not.
-        """
-        if not self.registry.listening("on_events"):
-            return ()
-        while True:
-            with self.database.transaction(reads=True) as tx:
-                waiting: Sequence[Any] = journal.waiting_events(tx, self._batch)
-            failures = self.registry.events(waiting) if waiting else ()
-            if not waiting or failures:
-                return tuple(failure.message for failure in failures)
-            with self.database.transaction() as tx:
-                journal.delivered(tx, [event.id for event in waiting], self.clock.now())
-
-
-class _Joined(Billing):
-    """Billing on the host's connection: the same site, clock and ids, another database."""
-
-    _joined = True
-
-    def __init__(self, host: Billing, database: Database) -> None:
-        self.database = database
-        self.registry = host.registry
-        self.actor = host.actor
-        self.clock = host.clock
-        self.installation = host.installation
-        self._ids = host._ids
-        self._batch = host._batch
-        self._site = None
-        self._gateways = {}
-        self._gateway_configs = {}
-        self._name_nouns()
-
-    def run(self, *_: object, **__: object) -> RunReport:
-        """Refused: due work has transactions of its own."""
-        raise Refused(
-            "join_refused",
-            "Due work does not run inside the host's transaction.",
-            remedy="Call run on the billing object itself, after the commit.",
-        )

@@ -53,6 +53,11 @@ def _milliseconds(at: datetime) -> int:
     return (passed.days * 86_400 + passed.seconds) * 1000 + passed.microseconds // 1000
 
 
+def new_instance() -> str:
+    """A name for one opened store in one process: no other that is open anywhere has the same."""
+    return secrets.token_hex(4)
+
+
 def new_installation() -> str:
     """A name for a new store, part of its idempotency keys: no two stores have the same."""
     return secrets.token_hex(6)

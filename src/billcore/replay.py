@@ -12,8 +12,11 @@ from billcore.commands.plain import from_plain, to_json, to_plain
 from billcore.commands.scope import Scope
 from billcore.commands.verb import Definition, Noun
 from billcore.domain.event import AuditRecord
+from billcore.domain.payment import Payment
 from billcore.errors import Refused
+from billcore.site import LOCK
 from billcore.store import journal
+from billcore.store.database import Transaction
 
 KEPT_FOR = timedelta(days=90)
 """How long a key stands for its call (behaviour 15)."""
@@ -36,6 +39,13 @@ class Call:
         arguments = self.definition.convert(self.arguments, scope.settings.timezone)
         shown = {name: value for name, value in arguments.items() if _is_given(value)}
         return evolve(self, arguments=arguments, parameters=to_json(shown))
+
+    def keep(self, tx: Transaction) -> None:
+        """Keep what only one call at a time may act on: the site, for a verb that changes it, and the caller's key."""
+        if self.definition.site:
+            tx.lock(LOCK)
+        if self.key is not None:
+            tx.lock(f"key:{self.definition.full_name}:{self.key}")
 
     def run(self, scope: Scope) -> Any:
         """Run the verb's own function in the unit of work."""
@@ -79,6 +89,21 @@ class Call:
             }
         }
         journal.remember(scope.tx, self.definition.full_name, self.key, self.parameters, json.dumps(kept), scope.now)
+
+
+@frozen
+class FirstPhase:
+    """What the first transaction of a call left: its result so far, and the attempts and collections after it."""
+
+    call: Call
+    result: Any
+    sends: tuple[Payment, ...] = ()
+    collects: frozenset[str] = frozenset()
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is left to do after the commit."""
+        return not self.sends and not self.collects
 
 
 @frozen

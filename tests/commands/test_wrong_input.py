@@ -12,6 +12,7 @@ from billcore.commands.verb import verbs_of
 from billcore.domain.draft import LARGEST
 from billcore.domain.money import Money
 from billcore.errors import BillcoreError
+from billcore.site import SiteReader
 from tests.builders import books, day, documents, dump, refusal
 
 NUMBERS = [0, 1, -1, 2**31, 2**53, 2**62, 2**63 - 1, 2**63, -(2**63), 10**14, 10**15, 10**30, 10**400]
@@ -142,7 +143,7 @@ class Desk:
 
     def tidy(self):
         self.image.backup(self.driver)
-        self.billing._site = None
+        self.billing._site = SiteReader()
 
 
 NOUNS = ("customers", "payment_methods", "subscriptions", "usage", "catalog", "invoices", "payments", "settings")

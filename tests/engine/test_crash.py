@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from billcore.engine.leases import has_ended, own_name
+from billcore.clock import SystemClock
+from billcore.engine.leases import Leases, has_ended, machine
 from tests.project import ROOT
 
 
@@ -70,8 +71,15 @@ def test_a_process_that_has_ended_holds_no_lease() -> None:
     """Nobody waits a minute for the dead; who may be alive somewhere else is waited for."""
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
         ended.wait()
-    host = own_name().rpartition(":")[0]
-    assert has_ended(f"{host}:{ended.pid}")
-    assert not has_ended(own_name())
-    assert not has_ended(f"elsewhere:{ended.pid}")
-    assert not has_ended(None) and not has_ended("1") and not has_ended(f"{host}:{10**30}")
+    here = machine()
+    assert has_ended(f"{here}:{ended.pid}:abcd.1")
+    assert not has_ended(Leases(SystemClock(), "abcd").take()[0])
+    assert not has_ended(f"elsewhere:{ended.pid}:abcd.1")
+    assert not has_ended(f"{here[:-1]}:{ended.pid}:abcd.1"), "the machine was started anew, or it is a container"
+    assert not has_ended(None) and not has_ended("1") and not has_ended(f"{here}:{10**30}:abcd.1")
+
+
+def test_leases_of_one_process_are_told_apart() -> None:
+    """Two threads, two stores opened in one process, two containers with one name: each lease is its owner's."""
+    one, two = (Leases(SystemClock(), instance) for instance in ("abcd", "ef01"))
+    assert len({lease.take()[0] for lease in (one, one, two, two)}) == 4

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from billcore.billing import Billing
 from billcore.commands.scope import Scope
@@ -38,15 +39,18 @@ def make_book(billing: Billing, subscriptions: int, watch: Callable[[int], None]
     billing.catalog.apply(CATALOG)
     for first in range(0, subscriptions, _BATCH):
         last = min(first + _BATCH, subscriptions)
-        with billing.unit() as scope:
-            for number in range(first, last):
-                _subscribe(billing, scope, number, subscriptions)
+        billing.unit(partial(_subscribe_all, billing, range(first, last), subscriptions))
         watch(last)
 
 
 def _due(number: int, subscriptions: int) -> datetime:
     """When a subscription renews: every one at a second of its own, in no order, over four weeks."""
     return START + timedelta(seconds=1 + number * _STRIDE % subscriptions * _SPREAD_S // subscriptions)
+
+
+def _subscribe_all(billing: Billing, numbers: range, subscriptions: int, scope: Scope) -> None:
+    for number in numbers:
+        _subscribe(billing, scope, number, subscriptions)
 
 
 def _subscribe(billing: Billing, scope: Scope, number: int, subscriptions: int) -> None:

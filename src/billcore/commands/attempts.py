@@ -22,12 +22,13 @@ def usable_method(methods: list[PaymentMethod], customer: Customer, own: str | N
 
 
 def attempt(
-    scope: Scope, invoice: Invoice, method: PaymentMethod, cause: Cause, amount: int
+    scope: Scope, invoice: Invoice, method: PaymentMethod, cause: Cause, amount: int, *, on_session: bool = False
 ) -> tuple[Payment, Invoice]:
     """A new attempt for `amount` minor units, and the invoice reserved by it; the caller puts both into the writes.
 
     The idempotency key is made of facts: installation, invoice and attempt number; a repeat of the same attempt is
-    the same key (behaviour 9.1).
+    the same key (behaviour 9.1). `on_session` says that the customer is there, waits for the answer, and can be sent
+    to a page.
     """
     place = invoice.attempts + 1
     payment_id = scope.new_id("pay")
@@ -42,6 +43,7 @@ def attempt(
         "customer_id": invoice.customer_id,
         "invoice_id": invoice.id,
         "description": f"Invoice {invoice.number_text or invoice.id}",
+        "on_session": on_session,
     }
     owner, until = scope.lease if scope.lease is not None else (None, None)
     payment = Payment(

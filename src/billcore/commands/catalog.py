@@ -53,7 +53,7 @@ class CatalogNoun(Noun):
 
     noun = "catalog"
 
-    @verb()
+    @verb(site=True)
     def apply(
         self, scope: Scope, catalog: CatalogData, *, new_versions: Flag = False, **options: Unpack[Options]
     ) -> list[CatalogChange]:

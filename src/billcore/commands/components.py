@@ -74,6 +74,8 @@ def redeem_coupons(
         coupon = scope.catalog.catalog.coupon(code)
         # Counting a hundred thousand redemptions takes a while: only where their number matters.
         limited = coupon.max_redemptions is not None
+        if limited:  # Two who count at once would both find the last one free.
+            scope.tx.lock(f"coupon:{code}")
         versions = [one.id for one in scope.catalog.coupons.values() if one.code == code]
         _require_applicable(scope, sub, coupon)
         held.append(

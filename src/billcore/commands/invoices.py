@@ -91,6 +91,8 @@ def find_invoice(scope: Scope, ref: str) -> Invoice:
         found = store.nth(scope.tx, scope.customer(owner).id, int(place))
     else:
         found = store.get(scope.tx, ref)
+        if found is not None and scope.keep(found.customer_id):
+            found = store.get(scope.tx, found.id)
     if found is None:
         raise not_found("invoice", ref, [])
     return found

@@ -51,6 +51,8 @@ def find_payment(scope: Scope, ref: str) -> Payment:
         found = store.nth(scope.tx, scope.customer(owner).id, int(place))
     else:
         found = store.get(scope.tx, ref)
+        if found is not None and scope.keep(found.customer_id):
+            found = store.get(scope.tx, found.id)
     if found is None:
         raise not_found("payment", ref, [])
     return found

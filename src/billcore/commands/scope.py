@@ -32,7 +32,7 @@ class Scope:
     names those that are installed, `capabilities` says what one of them can do. `saved` are writes that were flushed
     before the end; with `site_changed` every process reads settings and catalog again. `answer` is what the gateway
     of an asking verb said before the transaction, None where it was not asked: in a dry run (`dry`) and inside a
-    host's transaction.
+    host's transaction. What `reads` only keeps nobody from writing.
     """
 
     tx: Transaction
@@ -53,6 +53,8 @@ class Scope:
     site_changed: bool = False
     answer: object = None
     dry: bool = False
+    reads: bool = False
+    _kept: set[str] = field(factory=set, init=False)
 
     @property
     def site(self) -> Site:
@@ -65,6 +67,17 @@ class Scope:
         self.saved.append(self.writes)
         self.writes = Writes()
 
+    def keep(self, customer_id: str) -> bool:
+        """Keep a customer to the end of a unit that writes: nobody else changes what is his meanwhile.
+
+        True when he was not kept before: what was read of him until now may have changed since.
+        """
+        if self.reads or customer_id in self._kept:
+            return False
+        self.tx.lock_customers([customer_id])
+        self._kept.add(customer_id)
+        return True
+
     def customer(self, ref: str) -> Customer:
         """The customer with this reference or id; raises NotFound naming the nearest references.
 
@@ -74,6 +87,8 @@ class Scope:
         if isinstance(mine, Customer):
             return mine
         found = customers.get(self.tx, ref)
+        if found is not None and self.keep(found.id):
+            found = customers.get(self.tx, found.id)
         if found is None:
             raise not_found("customer", ref, customers.references(self.tx))
         return found
@@ -87,12 +102,15 @@ class Scope:
         if isinstance(mine, Subscription):
             return mine
         found = subscriptions.get(self.tx, ref, self.catalog.coupons)
+        if found is not None and self.keep(found.customer_id):
+            found = subscriptions.get(self.tx, found.id, self.catalog.coupons)
         if found is None:
             raise not_found("subscription", ref, subscriptions.references(self.tx))
         return found
 
     def payment_method(self, customer: Customer, ref: str) -> PaymentMethod:
         """The customer's payment method with this reference or id; raises NotFound for anybody else's."""
+        self.keep(customer.id)
         found = customers.method(self.tx, ref)
         if found is None or found.customer_id != customer.id:
             mine = customers.methods(self.tx, [customer.id]).get(customer.id, [])

@@ -16,7 +16,7 @@ class SiteSettings(Noun):
 
     noun = "settings"
 
-    @verb()
+    @verb(site=True)
     def set(self, scope: Scope, name: Code, value: Text, **options: Unpack[Options]) -> dict[str, object]:
         """Set one site setting. `value` is its text, or JSON for settings with parts; see the settings reference.
 

@@ -39,7 +39,7 @@ def pay_draft(scope: Scope, bill: Bill, customer: Customer, sub: Subscription, d
     assert bill.invoice is not None
     if method is None:
         raise no_method(customer, due, bill.invoice.currency)
-    payment, draft = attempt(scope, bill.invoice, method, "signup", due)
+    payment, draft = attempt(scope, bill.invoice, method, "signup", due, on_session=True)
     scope.writes.add(draft, *draft.lines, payment)
     scope.sends.append(payment)
 

@@ -75,6 +75,7 @@ class Definition:
     reads: bool
     collects: bool
     asks: bool
+    site: bool
     function: Callable[..., Any] = field(repr=False)
 
     @property
@@ -196,16 +197,17 @@ class BoundVerb(Generic[P, T]):
 
 
 def verb(
-    *, reads: bool = False, collects: bool = False, asks: bool = False
+    *, reads: bool = False, collects: bool = False, asks: bool = False, site: bool = False
 ) -> Callable[[Callable[Concatenate[N, Scope, P], T]], Verb[P, T]]:
     """Make a method a verb. `reads` verbs change nothing; `collects` verbs make payment attempts after their commit.
 
     `asks` verbs let a gateway be asked before their transaction (`Noun.ask`); not for dry runs, inside a host's
-    transaction, or when the idempotency key is known already.
+    transaction, or when the idempotency key is known already. `site` verbs change what all processes share, one at
+    a time.
     """
 
     def wrap(function: Callable[Concatenate[N, Scope, P], T]) -> Verb[P, T]:
-        return Verb(function, reads=reads, collects=collects, asks=asks)
+        return Verb(function, reads=reads, collects=collects, asks=asks, site=site)
 
     return wrap
 

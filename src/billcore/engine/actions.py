@@ -1,6 +1,6 @@
 """Does what falls due for subscriptions: renewals, trial ends, starts, cancellations, expiry (behaviour 2.5, 5.2)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from billcore.commands.bill import bill_steps, number, number_notes
@@ -9,78 +9,86 @@ from billcore.commands.scope import Scope
 from billcore.commands.signup import start_or_wait
 from billcore.commands.unused import act_with_credit
 from billcore.domain.bill import record
+from billcore.domain.customer import Customer
 from billcore.domain.lifecycle import close
 from billcore.domain.states import BILLING, Event, State
 from billcore.domain.step import Step
 from billcore.domain.subscription import ACTION_ORDER, Subscription
 from billcore.domain.values import evolve
 from billcore.engine.agenda import Due
+from billcore.engine.claims import Worked, claim
 from billcore.engine.work import IN_DOUBT_AGAIN, Workplace
 from billcore.errors import Refused, StoreError
 from billcore.store import payment as payments
 from billcore.store import subscription as subscriptions
 
 
-def do_actions(place: Workplace, due: Sequence[Due]) -> int:
-    """Do the due actions in one transaction; when it fails, in halves, so that one bad subscription is parked alone.
-
-    Returns how many were done.
-    """
+def do_actions(place: Workplace, due: Sequence[Due]) -> Worked:
+    """Do the due actions in one transaction; when it fails, in halves, so that one bad subscription is parked alone."""
     try:
-        return _do(place, due)
+        return place.unit(lambda scope: _do(place, scope, due))
     except StoreError:
         raise
     except Exception as error:
         if len(due) == 1:
-            with place.unit() as scope:
-                _park(scope, due[0].id, error)
-            return 0
+            reason = _reason(error)
+            return place.unit(lambda scope: _put_aside(place, scope, due[0], reason))
         middle = len(due) // 2
         return do_actions(place, due[:middle]) + do_actions(place, due[middle:])
 
 
-def _do(place: Workplace, due: Sequence[Due]) -> int:
-    with place.unit() as scope:
-        wanted = {row.id: row.at for row in due}
-        found = subscriptions.by_ids(scope.tx, wanted, scope.catalog.coupons)
-        # Read again under the lock: another process may have done it meanwhile.
-        subs = [
-            sub
-            for sub in found.values()
-            if sub.next_action_at == wanted[sub.id] and sub.parked_at is None and sub.next_action is not None
-        ]
-        subs.sort(key=_order)
-        if not subs:
-            return 0
-        customers = customers_of(scope, subs)
-        facts = load_facts(scope, subs, wanted, customers)
-        credits = payments.open_credits(scope.tx, customers)
-        steps: list[tuple[Step, datetime]] = []
-        moments: dict[str, datetime] = {}
-        for sub in subs:
-            at = place.moment(wanted[sub.id])
-            scope.now = at
-            moments[sub.id] = at
-            try:
-                step = act_with_credit(scope, sub, facts[sub.id], at)
-            except Exception as error:
-                if isinstance(error, Refused) and error.code == "payment_in_doubt":
-                    scope.writes.put(evolve(sub, next_action_at=at + IN_DOUBT_AGAIN))
-                else:
-                    _park(scope, sub.id, error)
+def _do(place: Workplace, scope: Scope, due: Sequence[Due]) -> Worked:
+    claimed = claim(place, scope, due)
+    wanted = {row.id: row.at for row in claimed.rows}
+    found = subscriptions.by_ids(scope.tx, wanted, scope.catalog.coupons)
+    # Read again under the lock: another process may have done it meanwhile.
+    subs = [
+        sub
+        for sub in found.values()
+        if sub.next_action_at == wanted[sub.id] and sub.parked_at is None and sub.next_action is not None
+    ]
+    subs.sort(key=_order)
+    if not subs:
+        return claimed.worked
+    customers = customers_of(scope, subs)
+    moments = {sub.id: place.moment(wanted[sub.id]) for sub in subs}
+    steps = _steps(scope, subs, wanted, moments, customers)
+    credits = payments.open_credits(scope.tx, customers)
+    steps += _with_their_bases(scope, steps, moments)
+    documents = bill_steps(scope, steps, customers, credits, moments)
+    documents.sort(key=lambda invoice: (invoice.issued_at or invoice.created_at, invoice.id))
+    number(scope, documents)
+    number_notes(scope)
+    return claimed.worked
+
+
+def _steps(
+    scope: Scope,
+    subs: Sequence[Subscription],
+    wanted: Mapping[str, datetime],
+    moments: Mapping[str, datetime],
+    customers: Mapping[str, Customer],
+) -> list[tuple[Step, datetime]]:
+    """What each subscription's action makes of it, with the instant it was due; those that fail are put aside."""
+    facts = load_facts(scope, subs, wanted, customers)
+    steps: list[tuple[Step, datetime]] = []
+    for sub in subs:
+        at = scope.now = moments[sub.id]
+        try:
+            step = act_with_credit(scope, sub, facts[sub.id], at)
+        except Exception as error:
+            if isinstance(error, Refused) and error.code == "payment_in_doubt":
+                scope.writes.put(evolve(sub, next_action_at=at + IN_DOUBT_AGAIN))
+            else:
+                _park(scope, sub.id, _reason(error))
+            continue
+        if step.purpose == "start" and scope.settings.start_decline == "failed_to_create":
+            waiting = start_or_wait(scope, step, customers[sub.customer_id])
+            if waiting is None:
                 continue
-            if step.purpose == "start" and scope.settings.start_decline == "failed_to_create":
-                waiting = start_or_wait(scope, step, customers[sub.customer_id])
-                if waiting is None:
-                    continue
-                step = waiting
-            steps.append((step, wanted[sub.id]))
-        steps += _with_their_bases(scope, steps, moments)
-        documents = bill_steps(scope, steps, customers, credits, moments)
-        documents.sort(key=lambda invoice: (invoice.issued_at or invoice.created_at, invoice.id))
-        number(scope, documents)
-        number_notes(scope)
-        return len(steps)
+            step = waiting
+        steps.append((step, wanted[sub.id]))
+    return steps
 
 
 def _with_their_bases(
@@ -119,8 +127,18 @@ def _order(sub: Subscription) -> tuple[datetime, int, str, str]:
     return sub.next_action_at, ACTION_ORDER.index(sub.next_action), sub.customer_id, sub.id
 
 
-def _park(scope: Scope, subscription_id: str, error: Exception) -> None:
+def _put_aside(place: Workplace, scope: Scope, due: Due, reason: str) -> Worked:
+    claimed = claim(place, scope, [due])
+    for row in claimed.rows:
+        _park(scope, row.id, reason)
+    return claimed.worked
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:500]
+
+
+def _park(scope: Scope, subscription_id: str, reason: str) -> None:
     """Take one subscription out of the way, with the reason, until somebody looks at it."""
-    reason = f"{type(error).__name__}: {error}"[:500]
     subscriptions.park(scope.tx, [subscription_id], scope.now, reason)
     record(scope.writes, scope.new_id, "", scope.now, "subscription.parked", subscription_id, reason=reason)

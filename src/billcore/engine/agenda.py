@@ -1,6 +1,5 @@
 """What is due next: rows of all kinds of work, each customer's earliest first (behaviour 2.5)."""
 
-from collections.abc import Collection
 from datetime import datetime
 
 from attrs import field, frozen
@@ -9,15 +8,17 @@ from billcore.store import invoice as invoices
 from billcore.store import payment as payments
 from billcore.store import subscription as subscriptions
 from billcore.store.database import Transaction
+from billcore.store.due import EVERYBODY, Among
 from billcore.store.mapping import Row
 from billcore.store.types import text_to_instant
 
 
 @frozen
 class Due:
-    """One row of due work: the instant and the id."""
+    """One row of due work: the instant, whose it is, and the row's id."""
 
     at: datetime
+    customer_id: str
     id: str
 
 
@@ -42,8 +43,8 @@ class Agenda:
         return min(row.at for rows in (self.actions, self.collections, self.checks, self.steps) for row in rows)
 
 
-def read_agenda(tx: Transaction, until: datetime, limit: int, customers: Collection[str] | None = None) -> Agenda:
-    """What is due up to `until`, at most about `limit` rows of each kind; of these customers only, where given.
+def read_agenda(tx: Transaction, until: datetime, limit: int, among: Among = EVERYBODY) -> Agenda:
+    """What is due up to `until`, at most about `limit` rows of each kind.
 
     Customers do not depend on each other, so their work may be done in any order between them; one customer's is
     done in order of time, at one instant in the order of behaviour 2.5.
@@ -51,7 +52,7 @@ def read_agenda(tx: Transaction, until: datetime, limit: int, customers: Collect
     pages: list[list[Row]] = []
     horizon: str | None = None
     for read in (subscriptions.due, invoices.due, payments.due_checks, payments.due_steps):
-        page, cut = _whole_customers(read(tx, until, limit, customers), limit)
+        page, cut = _whole_customers(read(tx, until, limit, among), limit)
         if cut is not None and (horizon is None or cut < horizon):
             horizon = cut
         pages.append(page)
@@ -64,7 +65,7 @@ def read_agenda(tx: Transaction, until: datetime, limit: int, customers: Collect
     for rank, page in enumerate(pages):
         for at, customer, row_id in page:
             if first.get(customer) == (at, rank):
-                chosen[rank].append(Due(text_to_instant(at), row_id))
+                chosen[rank].append(Due(text_to_instant(at), customer, row_id))
     return Agenda(*chosen)
 
 

@@ -3,6 +3,9 @@
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
+
+from attrs import frozen
 
 from billcore.commands.attempts import attempt, usable_method
 from billcore.commands.bill import number_issued
@@ -16,25 +19,49 @@ from billcore.domain.settlement import settle
 from billcore.domain.subscription import Subscription
 from billcore.domain.values import evolve
 from billcore.engine.agenda import Due
+from billcore.engine.claims import Worked, claim
+from billcore.engine.leases import held
 from billcore.engine.outcomes import outcome_of
 from billcore.engine.work import Workplace
-from billcore.plugins.calls import deliver
 from billcore.plugins.gateway import Charge
 from billcore.store import customer as customers
 from billcore.store import invoice as invoices
 from billcore.store import payment as payments
 from billcore.store import subscription as subscriptions
 
-Settled = tuple[str, Outcome, datetime]
-"""A payment id, what became of it, and when."""
+FACTS = ("approved", "declined", "canceled")
+"""What a gateway says of an attempt that is over: true whoever heard it."""
 
 
-def collect(place: Workplace, due: Sequence[Due]) -> int:
-    """Collect the due invoices, one attempt each; returns how many were looked at."""
-    with place.unit() as scope:
-        sends = plan_attempts(place, scope, due)
+@frozen
+class Settled:
+    """What became of a payment, when, and by whose word: `owner` names the lease under which it was found out."""
+
+    payment_id: str
+    customer_id: str
+    outcome: Outcome
+    at: datetime
+    owner: str | None = None
+
+    def counts_for(self, payment: Payment) -> bool:
+        """Whether it says something about the payment as it is stored.
+
+        That nothing was sent, or nobody knows, is said by the holder of the lease only: who lost it does not know
+        what the next one did (promise P1). Facts count whoever brings them.
+        """
+        return self.outcome.kind in FACTS or payment.lease_owner == self.owner
+
+
+def collect(place: Workplace, due: Sequence[Due]) -> Worked:
+    """Collect the due invoices, one attempt each."""
+    sends, worked = place.unit(lambda scope: _planned(place, scope, due))
     send(place, sends)
-    return len(due)
+    return worked
+
+
+def _planned(place: Workplace, scope: Scope, due: Sequence[Due]) -> tuple[list[Payment], Worked]:
+    claimed = claim(place, scope, due)
+    return plan_attempts(place, scope, claimed.rows), claimed.worked
 
 
 def send(place: Workplace, sends: Sequence[Payment]) -> None:
@@ -43,19 +70,22 @@ def send(place: Workplace, sends: Sequence[Payment]) -> None:
     for payment in sends:
         by_gateway.setdefault(payment.gateway, []).append(payment)
     for name, group in by_gateway.items():
-        at = {payment.id: place.moment(payment.created_at) for payment in group}
-        settled: list[Settled] = []
         try:
             gateway = place.gateway(name)
         except Exception as error:
-            settled = [(payment.id, Outcome("not_sent", message=str(error)[:500]), at[payment.id]) for payment in group]
-        else:
-            requests = [charge_of(payment) for payment in group]
-            for result in deliver(gateway, requests, threads=place.threads, deadline_s=place.deadline_s):
-                request = result.request
-                settled.append((request.attempt_id, outcome_of(result.result), at[request.attempt_id]))
-        settled.sort(key=lambda row: row[0])
-        record_outcomes(place, settled)
+            nothing = Outcome("not_sent", message=str(error)[:500])
+            record_outcomes(place, [_settled(place, payment, nothing) for payment in group])
+            continue
+        owned = {payment.id: payment for payment in group}
+        for came in held(place, "billcore_payments", group).calls(gateway, [charge_of(payment) for payment in group]):
+            settled = [_settled(place, owned[one.request.attempt_id], outcome_of(one.result)) for one in came]
+            record_outcomes(place, sorted(settled, key=lambda one: one.payment_id))
+
+
+def _settled(place: Workplace, payment: Payment, outcome: Outcome) -> Settled:
+    """What became of an attempt under its lease."""
+    at = place.moment(payment.created_at)
+    return Settled(payment.id, payment.customer_id, outcome, at, payment.lease_owner)
 
 
 def charge_of(payment: Payment) -> Charge:
@@ -70,6 +100,7 @@ def charge_of(payment: Payment) -> Charge:
         invoice_id=stored["invoice_id"],
         description=stored["description"],
         gateway_customer=stored["gateway_customer"],
+        on_session=stored["on_session"],
     )
 
 
@@ -116,37 +147,44 @@ def plan_attempts(place: Workplace, scope: Scope, due: Sequence[Due]) -> list[Pa
 
 
 def record_outcomes(place: Workplace, settled: Sequence[Settled]) -> None:
-    """Record outcomes in one transaction; two of one customer go into following ones."""
-    waiting = list(settled)
+    """Record outcomes in one transaction; two of one customer go into following ones.
+
+    What was heard has to be written down, so customers whom another worker keeps are waited for.
+    """
+    waiting: Sequence[Settled] = settled
     while waiting:
-        with place.unit() as scope:
-            waiting = record(scope, waiting)
+        waiting = place.unit(partial(record, settled=waiting))
 
 
 def record(scope: Scope, settled: Sequence[Settled]) -> list[Settled]:
     """Settle payments in the open unit of work; returns those that must wait for the next one."""
-    found = payments.by_ids(scope.tx, [row[0] for row in settled])
-    billed = with_lines_where_shared(scope, {payment.billed for payment in found.values()})
-    zones = customers.zones(scope.tx, {payment.customer_id for payment in found.values()})
-    busy: set[str] = set()
-    mine: list[Settled] = []
+    scope.tx.lock_customers({row.customer_id for row in settled})
+    found = payments.by_ids(scope.tx, [row.payment_id for row in settled])
+    mine: list[tuple[Payment, Settled]] = []
     later: list[Settled] = []
+    busy: set[str] = set()
     for row in settled:
-        payment = found[row[0]]
-        (later if payment.customer_id in busy else mine).append(row)
-        busy.add(payment.customer_id)
+        payment = found[row.payment_id]
+        if not row.counts_for(payment):
+            continue
+        if row.customer_id in busy:
+            later.append(row)
+        else:
+            mine.append((payment, row))
+        busy.add(row.customer_id)
+    billed = with_lines_where_shared(scope, {payment.billed for payment, _ in mine})
+    zones = customers.zones(scope.tx, busy)
     quiet = {
         wanted.id
-        for payment_id, outcome, _ in mine
-        if (wanted := billed[found[payment_id].billed]).status == "open"
-        and outcome.kind == "approved"
-        and outcome.amount >= wanted.due  # A part of it leaves the rest overdue.
+        for payment, row in mine
+        if (wanted := billed[payment.billed]).status == "open"
+        and row.outcome.kind == "approved"
+        and row.outcome.amount >= wanted.due  # A part of it leaves the rest overdue.
     }
-    affected = receivables(scope, [(billed[found[payment_id].billed], at) for payment_id, _, at in mine], zones, quiet)
-    for payment_id, outcome, at in mine:
-        scope.now = at
-        payment = found[payment_id]
-        settled_payment = settle(payment, outcome, affected[payment.billed])
+    affected = receivables(scope, [(billed[payment.billed], row.at) for payment, row in mine], zones, quiet)
+    for payment, row in mine:
+        scope.now = row.at
+        settled_payment = settle(payment, row.outcome, affected[payment.billed])
         if (
             settled_payment.status in ("failed", "canceled")
             and payment.status in IN_DOUBT

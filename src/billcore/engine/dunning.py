@@ -18,6 +18,7 @@ from billcore.domain.lifecycle import close
 from billcore.domain.step import planned
 from billcore.domain.subscription import Subscription
 from billcore.engine.agenda import Due
+from billcore.engine.claims import Worked, claim
 from billcore.engine.collection import end_addons
 from billcore.engine.work import IN_DOUBT_AGAIN, Workplace
 from billcore.errors import StoreError
@@ -27,43 +28,44 @@ from billcore.store import payment as payments
 from billcore.store import subscription as subscriptions
 
 
-def do_steps(place: Workplace, due: Sequence[Due]) -> int:
+def do_steps(place: Workplace, due: Sequence[Due]) -> Worked:
     """Do the due steps of dunning cases; the attempts they plan are made by the collection.
 
     When that fails it is done in halves, so that one bad case is put aside alone.
     """
     try:
-        return _do(place, due)
+        return place.unit(lambda scope: _do(place, scope, due))
     except StoreError:
         raise
     except Exception as error:  # noqa: BLE001  one bad case never fails its batch
         if len(due) == 1:
-            _put_aside(place, due[0], error)
-            return 0
+            reason = f"{type(error).__name__}: {error}"[:500]
+            return place.unit(lambda scope: _put_aside(place, scope, due[0], reason))
         middle = len(due) // 2
         return do_steps(place, due[:middle]) + do_steps(place, due[middle:])
 
 
-def _put_aside(place: Workplace, due: Due, error: Exception) -> None:
+def _put_aside(place: Workplace, scope: Scope, due: Due, reason: str) -> Worked:
     """Try the step again in a day; its customer's subscriptions are parked, so that somebody looks at them."""
-    reason = f"{type(error).__name__}: {error}"[:500]
-    with place.unit() as scope:
-        at = place.moment(due.at)
-        owned = payments.put_step_aside(scope.tx, due.id, at + A_DAY, PROBLEMS)
+    claimed = claim(place, scope, [due])
+    at = place.moment(due.at)
+    for row in claimed.rows:
+        owned = payments.put_step_aside(scope.tx, row.id, at + A_DAY, PROBLEMS)
         subscriptions.park(scope.tx, owned, at, reason)
         for subscription_id in owned:
             record(scope.writes, scope.new_id, "", at, "subscription.parked", subscription_id, reason=reason)
+    return claimed.worked
 
 
-def _do(place: Workplace, due: Sequence[Due]) -> int:
-    wanted = {row.id: row.at for row in due}
-    with place.unit() as scope:
-        for case in payments.cases_by_ids(scope.tx, wanted):
-            if case.status == "open" and case.next_step_at == wanted[case.id]:
-                at = place.moment(wanted[case.id])
-                scope.now = at
-                scope.writes.put(_step(scope, case, at))
-    return len(due)
+def _do(place: Workplace, scope: Scope, due: Sequence[Due]) -> Worked:
+    claimed = claim(place, scope, due)
+    wanted = {row.id: row.at for row in claimed.rows}
+    for case in payments.cases_by_ids(scope.tx, wanted):
+        if case.status == "open" and case.next_step_at == wanted[case.id]:
+            at = place.moment(wanted[case.id])
+            scope.now = at
+            scope.writes.put(_step(scope, case, at))
+    return claimed.worked
 
 
 def _step(scope: Scope, case: DunningCase, at: datetime) -> DunningCase:

@@ -1,27 +1,34 @@
 """The engine's loop: finds what is due, does it in batches in order of time, until nothing is due (behaviour 2.5)."""
 
+import time
 from collections.abc import Callable, Collection
 from datetime import datetime
 
-from attrs import field, frozen
+from attrs import define, evolve, field, frozen
 
 from billcore.domain.payment import Payment
 from billcore.engine.actions import do_actions
 from billcore.engine.agenda import Agenda, Due, read_agenda
+from billcore.engine.claims import Worked
 from billcore.engine.collection import collect, send
 from billcore.engine.dunning import do_steps
 from billcore.engine.resolving import resolve
 from billcore.engine.work import Workplace, without_garbage_collection
 from billcore.store import invoice as invoices
+from billcore.store.due import EVERYBODY, Among
 from billcore.store.types import text_to_instant
+
+PATIENCE = 12
+"""How often customers that others keep are looked at again before they are left to them: about four seconds."""
 
 
 @frozen
 class RunReport:
     """What a run did: how many subscription actions, collections, checks and dunning steps, and up to when.
 
-    `stopped` is True when it was asked to stop before everything was done; the next run goes on. `problems` are
-    plugins that did not take the events they listen for; those are offered again by the next run.
+    `stopped` is True when it was asked to stop before everything was done; the next run goes on. `left` counts
+    customers whose due work was left to others, who kept them all the time. `problems` are plugins that did not take
+    the events they listen for; those are offered again by the next run.
     """
 
     until: datetime
@@ -30,6 +37,7 @@ class RunReport:
     checks: int = 0
     steps: int = 0
     stopped: bool = False
+    left: int = 0
     problems: tuple[str, ...] = ()
 
     @property
@@ -60,54 +68,79 @@ def run(
     *,
     watch: Watcher = unwatched,
     stop: Callable[[], bool] = lambda: False,
-    customers: Collection[str] | None = None,
+    among: Among = EVERYBODY,
 ) -> RunReport:
-    """Do everything that is due up to and including `until`; of these customers only, where given.
+    """Do everything that is due up to and including `until`, and that nobody else does at the moment.
 
     `stop` is asked between batches: True ends the run cleanly.
     """
-    done = [0, 0, 0, 0]
-    while True:
-        if stop():
-            return _report(until, done, stopped=True)
+    report, others = RunReport(until), _Others()
+    while not stop():
         with place.database.transaction(reads=True) as tx:
-            agenda = read_agenda(tx, until, place.batch, customers)
+            agenda = read_agenda(tx, until, place.batch, evolve(among, without=others.keep))
         if not agenda:
-            break
+            if others.may_be_done():
+                return evolve(report, left=len(others.keep))
+            continue
         if place.clock.simulated and agenda.first > place.clock.now():
             place.clock.advance(agenda.first)
         with without_garbage_collection():
-            _do(place, agenda, done)
-        watch(Progress(agenda.first, sum(done), len(agenda)))
-    return _report(until, done)
+            report = _do(place, agenda, report, others)
+        watch(Progress(agenda.first, report.total, len(agenda)))
+    return evolve(report, stopped=True, left=len(others.keep))
 
 
 def deliver_sends(place: Workplace, sends: Collection[Payment], customers: Collection[str]) -> None:
-    """What a verb left to do after its commit: its attempts, and the collection of what is due by now."""
+    """What a verb left to do after its commit: its attempts, and the collection of what is due by now.
+
+    Its caller waits for the answer, so customers that somebody else keeps are waited for.
+    """
+    place = evolve(place, waits=True)
     if sends:
         send(place, list(sends))
     if customers:
         while True:
             now = place.clock.now()
             with place.database.transaction(reads=True) as tx:
-                rows = invoices.due(tx, now, place.batch, customers)
+                rows = invoices.due(tx, now, place.batch, Among(customers))
             if not rows:
                 return
-            collect(place, [Due(text_to_instant(at), row_id) for at, _, row_id in rows])
+            collect(place, [Due(text_to_instant(at), customer, row_id) for at, customer, row_id in rows])
 
 
-def _report(until: datetime, done: list[int], *, stopped: bool = False) -> RunReport:
-    actions, collections, checks, steps = done
-    return RunReport(until, actions, collections, checks, steps, stopped)
+@define
+class _Others:
+    """Customers that other workers keep: left out while there is anything else to do, and then looked at again."""
+
+    keep: frozenset[str] = frozenset()
+    rounds: int = 0
+
+    def may_be_done(self) -> bool:
+        """Whether nothing is left for this run; otherwise it has waited a moment, and all are looked at again."""
+        if not self.keep or self.rounds == PATIENCE:
+            return True
+        self.rounds += 1
+        self.keep = frozenset()
+        time.sleep(self.rounds / 20)
+        return False
+
+    def note(self, worked: Worked) -> None:
+        """What one kind of work came to: while anything is done, there is patience."""
+        self.keep |= worked.left
+        if worked.done:
+            self.rounds = 0
 
 
-def _do(place: Workplace, agenda: Agenda, done: list[int]) -> None:
-    if agenda.actions:
-        do_actions(place, agenda.actions)
-        done[0] += len(agenda.actions)
-    if agenda.collections:
-        done[1] += collect(place, agenda.collections)
-    if agenda.checks:
-        done[2] += resolve(place, agenda.checks)
-    if agenda.steps:
-        done[3] += do_steps(place, agenda.steps)
+def _do(place: Workplace, agenda: Agenda, report: RunReport, others: _Others) -> RunReport:
+    kinds = (
+        ("actions", do_actions, agenda.actions),
+        ("collections", collect, agenda.collections),
+        ("checks", resolve, agenda.checks),
+        ("steps", do_steps, agenda.steps),
+    )
+    for kind, work, due in kinds:
+        if due:
+            worked = work(place, due)
+            others.note(worked)
+            report = evolve(report, **{kind: getattr(report, kind) + worked.done})
+    return report

@@ -4,6 +4,7 @@ import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from attrs import define
 
@@ -11,6 +12,8 @@ from billcore.clock import Clock
 from billcore.commands.scope import Scope
 from billcore.plugins.gateway import Gateway
 from billcore.store.database import Database, Transaction
+
+T = TypeVar("T")
 
 BATCH = 1000
 
@@ -39,7 +42,11 @@ def without_garbage_collection() -> Iterator[None]:
 
 @define
 class Workplace:
-    """The engine's surroundings: the store, the clock, the gateways, and how a unit of work begins."""
+    """The engine's surroundings: the store, the clock, the gateways, and how a unit of work begins.
+
+    `waits` says what happens about a customer whom another worker keeps: he is waited for, by commands and in
+    simulated time, which has one order; otherwise he is left to the other one.
+    """
 
     database: Database
     clock: Clock
@@ -48,14 +55,22 @@ class Workplace:
     batch: int = BATCH
     deadline_s: int = 30
     threads: int = 4
+    waits: bool = False
 
-    @contextmanager
-    def unit(self) -> Iterator[Scope]:
-        """One transaction with its scope; what the scope collected is saved at the end."""
-        with self.database.transaction() as tx:
+    def unit(self, work: Callable[[Scope], T]) -> T:
+        """What `work` returns, done in one transaction; what its scope collected is saved at the end.
+
+        All of it may be done again from the start (`Database.unit`): `work` keeps what it finds to itself until it
+        returns, and calls no plugin.
+        """
+
+        def whole(tx: Transaction) -> T:
             scope = self.open_scope(tx, self.clock.now())
-            yield scope
+            result = work(scope)
             tx.save(scope.writes)
+            return result
+
+        return self.database.unit(whole)
 
     def moment(self, due: datetime) -> datetime:
         """When work that was due at an instant happens: now; a simulated clock has time for what is still to come.

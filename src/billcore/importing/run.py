@@ -60,7 +60,11 @@ class ImportReport:
 
 
 class _RolledBack(Exception):
-    """Ends the transaction of a dry run."""
+    """Ends the transaction of a dry run; carries what it found."""
+
+    def __init__(self, rejects: list[Reject]) -> None:
+        super().__init__("rolled back")
+        self.rejects = rejects
 
 
 @define
@@ -74,27 +78,32 @@ class _Import:
 
     def batch(self, lines: list[Line]) -> None:
         """Import one batch in one transaction; in a dry run nothing of it is kept."""
-        before = evolve(self.report)
-        rejects: list[Reject] = []
-        if not self.report.dry_run:
-            self.seen.clear()
+        before, seen = self.report, self.seen if self.report.dry_run else {}
+
+        def whole(scope: Scope) -> list[Reject]:
+            # Done again from the start it counts from the start.
+            self.report, self.seen = evolve(before), dict(seen)
+            scope.actor = self.billing.actor
+            rejects = self._lines(scope, lines)
+            if self.report.dry_run:
+                scope.flush()
+                raise _RolledBack(rejects)
+            return rejects
+
         try:
-            with self.billing.unit() as scope:
-                scope.actor = self.billing.actor
-                self._lines(scope, lines, rejects)
-                if self.report.dry_run:
-                    scope.flush()
-                    raise _RolledBack
-        except _RolledBack:
-            pass
+            rejects = self.billing.unit(whole)
+        except _RolledBack as tried:
+            rejects = tried.rejects
         except BaseException:
             self.report = before
             raise
         for reject in rejects:
             self.on_reject(reject)
 
-    def _lines(self, scope: Scope, lines: list[Line], rejects: list[Reject]) -> None:
+    def _lines(self, scope: Scope, lines: list[Line]) -> list[Reject]:
         report, file = self.report, self.source.digest
+        rejects: list[Reject] = []
+        scope.tx.lock(f"import:{file}")
         done = imports.done(scope.tx, file, lines[0].number, lines[-1].number)
         made: list[tuple[int, str]] = []
         collected = Writes()
@@ -122,6 +131,7 @@ class _Import:
         imports.note(scope.tx, file, made)
         if made:
             self._write_down(scope, made)
+        return rejects
 
     def _line(self, scope: Scope, line: Line) -> str | None:
         header = self.source.header

@@ -5,7 +5,7 @@ whatever it answers later is dropped: its item has been reported already.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from queue import Empty, SimpleQueue
 from threading import Thread
 from time import monotonic_ns
@@ -42,16 +42,21 @@ class Delivered:
 
 
 def deliver(
-    gateway: Gateway, requests: Iterable[Request], *, threads: int = 4, deadline_s: int = 30
+    gateway: Gateway,
+    requests: Iterable[Request],
+    *,
+    threads: int = 4,
+    deadline_s: int = 30,
+    may_begin: Callable[[Request], bool] = lambda _request: True,
 ) -> Iterator[Delivered]:
     """Carry `requests` out on `threads` worker threads and yield each with its result as it completes.
 
     Each call has `deadline_s` seconds; one that takes longer is GatewayUnknown, as is one that raises what it
-    should not, SystemExit and KeyboardInterrupt included. The calls begin with the first `next`. When the
-    caller stops early, requests that no thread has taken up are never sent, and results of running calls are
-    lost.
+    should not, SystemExit and KeyboardInterrupt included. The calls begin with the first `next`. `may_begin` is
+    asked on the thread right before each call: one that may not is left out. When the caller stops early, requests
+    that no thread has taken up are never sent, and results of running calls are lost.
     """
-    return _Batch(gateway, requests).results(threads, deadline_s)
+    return _Batch(gateway, requests, may_begin).results(threads, deadline_s)
 
 
 class _Batch:
@@ -61,12 +66,13 @@ class _Batch:
     themselves. Who removes a call from `began` reports it, so that it is reported once.
     """
 
-    def __init__(self, gateway: Gateway, requests: Iterable[Request]) -> None:
+    def __init__(self, gateway: Gateway, requests: Iterable[Request], may_begin: Callable[[Request], bool]) -> None:
         self._gateway = gateway
+        self._may_begin = may_begin
         self._requests = tuple(requests)
         self._waiting = deque(range(len(self._requests)))
         self._began: dict[int, int] = {}
-        self._done: SimpleQueue[Delivered] = SimpleQueue()
+        self._done: SimpleQueue[Delivered | None] = SimpleQueue()
 
     def results(self, threads: int, deadline_s: int) -> Iterator[Delivered]:
         for _ in range(min(threads, len(self._requests))):
@@ -87,7 +93,8 @@ class _Batch:
                 except Empty:
                     continue
                 left -= 1
-                yield delivered
+                if delivered is not None:
+                    yield delivered
         finally:
             self._waiting.clear()
 
@@ -95,7 +102,7 @@ class _Batch:
         Thread(target=self._work, name="billcore-gateway", daemon=True).start()
 
     def _work(self) -> None:
-        gateway, requests, began = self._gateway, self._requests, self._began
+        gateway, requests, began, may_begin = self._gateway, self._requests, self._began, self._may_begin
         take, put = self._waiting.popleft, self._done.put
         while True:
             try:
@@ -103,6 +110,9 @@ class _Batch:
             except IndexError:
                 return
             request = requests[index]
+            if not may_begin(request):
+                put(None)
+                continue
             began[index] = monotonic_ns()
             result = _result(gateway, request)
             if began.pop(index, None) is None:

@@ -203,8 +203,7 @@ class _Play:
         gateway: Any = self.billing.gateway("test")
         gateway.settle(payment.id, given["outcome"])
         now = self.billing.clock.now()
-        with self.billing.database.transaction() as tx:
-            payments.check_now(tx, payment.id, now)
+        self.billing.unit(lambda scope: payments.check_now(scope.tx, payment.id, now))
         self.billing.run(now)
 
     def _quote(self, wanted: Mapping[str, Any], path: str) -> list[Failure]:

@@ -1,12 +1,13 @@
 """Stored invoices, credit notes, lines, coverage, and the number series."""
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from billcore.domain.invoice import Coverage, CreditNote, Invoice, Line
 from billcore.domain.payment import IN_DOUBT
 from billcore.store.database import Transaction
+from billcore.store.due import EVERYBODY, Among, due_rows
 from billcore.store.mapping import Row
 from billcore.store.records import BY_CLASS
 from billcore.store.types import text_to_instant
@@ -77,9 +78,9 @@ def page(
     return _load(tx, rows, True)
 
 
-def due(tx: Transaction, until: datetime, limit: int, customers: Collection[str] | None = None) -> list[Row]:
+def due(tx: Transaction, until: datetime, limit: int, among: Among = EVERYBODY) -> list[Row]:
     """(collect_at, customer_id, id) of invoices to collect up to `until`, earliest first."""
-    return tx.due("billcore_invoices", "collect_at", until, limit, customers)
+    return due_rows(tx, "billcore_invoices", "collect_at", until, limit, among)
 
 
 def overdue(tx: Transaction, customer_ids: Iterable[str]) -> list[Row]:

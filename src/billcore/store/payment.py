@@ -7,6 +7,7 @@ from billcore.domain.credit import Credit
 from billcore.domain.dunning import DunningCase
 from billcore.domain.payment import IN_DOUBT, Payment
 from billcore.store.database import Transaction
+from billcore.store.due import EVERYBODY, Among, due_rows
 from billcore.store.mapping import Row
 from billcore.store.records import BY_CLASS
 
@@ -53,9 +54,9 @@ def page(
     return [_PAYMENT.load(row) for row in rows]
 
 
-def due_checks(tx: Transaction, until: datetime, limit: int, customers: Collection[str] | None = None) -> list[Row]:
+def due_checks(tx: Transaction, until: datetime, limit: int, among: Among = EVERYBODY) -> list[Row]:
     """(next_check_at, customer_id, id) of attempts whose outcome is asked for up to `until`."""
-    return tx.due("billcore_payments", "next_check_at", until, limit, customers)
+    return due_rows(tx, "billcore_payments", "next_check_at", until, limit, among)
 
 
 def check_now(tx: Transaction, payment_id: str, at: datetime) -> None:
@@ -66,9 +67,9 @@ def check_now(tx: Transaction, payment_id: str, at: datetime) -> None:
     )
 
 
-def due_steps(tx: Transaction, until: datetime, limit: int, customers: Collection[str] | None = None) -> list[Row]:
+def due_steps(tx: Transaction, until: datetime, limit: int, among: Among = EVERYBODY) -> list[Row]:
     """(next_step_at, customer_id, id) of dunning cases with a step up to `until`."""
-    return tx.due("billcore_dunning_cases", "next_step_at", until, limit, customers)
+    return due_rows(tx, "billcore_dunning_cases", "next_step_at", until, limit, among)
 
 
 def open_cases(tx: Transaction, customer_ids: Iterable[str]) -> dict[tuple[str, str], DunningCase]:

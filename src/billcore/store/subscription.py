@@ -1,12 +1,13 @@
 """Stored subscriptions with their components and coupons."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from billcore.domain.catalog import Coupon
 from billcore.domain.discount import AppliedCoupon
 from billcore.domain.subscription import Item, Subscription
 from billcore.store.database import Transaction
+from billcore.store.due import EVERYBODY, Among, due_rows
 from billcore.store.mapping import Row
 from billcore.store.records import BY_CLASS
 
@@ -52,9 +53,9 @@ def addons(tx: Transaction, base_ids: Iterable[str], coupons: Coupons) -> list[S
     return _load(tx, tx.rows(f"{_SUBSCRIPTION.select} WHERE base_id IN ?? ORDER BY id", [wanted]), coupons)
 
 
-def due(tx: Transaction, until: datetime, limit: int, customers: Collection[str] | None = None) -> list[Row]:
+def due(tx: Transaction, until: datetime, limit: int, among: Among = EVERYBODY) -> list[Row]:
     """(next_action_at, customer_id, id) of what falls due up to `until`, earliest first; parked ones wait."""
-    return tx.due("billcore_subscriptions", "next_action_at", until, limit, customers, "parked_at IS NULL")
+    return due_rows(tx, "billcore_subscriptions", "next_action_at", until, limit, among, "parked_at IS NULL")
 
 
 def references(tx: Transaction) -> list[str]:

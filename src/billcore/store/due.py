@@ -1,0 +1,41 @@
+"""Due work, found by the indexed instants on the rows themselves: whose of it is wanted, and in which order."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from attrs import frozen
+
+from billcore.store.database import Transaction
+from billcore.store.mapping import Row
+
+
+@frozen
+class Among:
+    """Whose due work is read: these `customers`', where they are given, and nobody's in `without`."""
+
+    customers: Collection[str] | None = None
+    without: Collection[str] = ()
+
+
+EVERYBODY = Among()
+
+
+def due_rows(
+    tx: Transaction, table: str, column: str, until: datetime, limit: int, among: Among, condition: str = ""
+) -> list[Row]:
+    """(instant, customer id, id) of rows whose `column` has come by `until`, earliest first, by its index."""
+    where = [f"{column} IS NOT NULL", f"{column} <= ?"]
+    parameters: list[object] = [until]
+    if condition:
+        where.append(condition)
+    if among.customers is not None:
+        where.append("customer_id IN ??")
+        parameters.append(among.customers)
+    if among.without:
+        where.append("customer_id NOT IN ??")
+        parameters.append(among.without)
+    return tx.rows(
+        f"SELECT {column}, customer_id, id FROM {table} WHERE {' AND '.join(where)} "
+        f"ORDER BY {column}, customer_id, id LIMIT ?",
+        [*parameters, limit],
+    )
