@@ -4,10 +4,12 @@ from collections.abc import Iterable
 
 from billcore.plugins.gateway import GatewaySpec
 from billcore.plugins.hookspecs import hookimpl
-from billcore_gateway_test.book import Movement
-from billcore_gateway_test.gateway import Config, ScriptedGateway
+from billcore_gateway_test.book import Entry, Movement
+from billcore_gateway_test.config import Config
+from billcore_gateway_test.gateway import ScriptedGateway
+from billcore_gateway_test.method import Method
 
-__all__ = ["Config", "Movement", "ScriptedGateway", "register_gateways"]
+__all__ = ["Config", "Entry", "Method", "Movement", "ScriptedGateway", "register_gateways"]
 
 
 @hookimpl

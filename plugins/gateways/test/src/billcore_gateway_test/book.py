@@ -1,7 +1,7 @@
 """The gateway's own book: every request it heard of and every movement of money, if wished in a file.
 
-The file holds one JSON object a line, each a request as it then stood; the last line of a key counts.
-Processes that share a file take turns on its lock and read what the others wrote before they decide.
+The file holds one JSON object a line, each a request or a kept method as it then stood; the last line of a key
+counts. Processes that share a file take turns on its lock and read what the others wrote before they decide.
 """
 
 import json
@@ -16,12 +16,15 @@ from typing import Literal
 from attrs import asdict, frozen
 
 from billcore.plugins.gateway import ActionRequired, Approved, DeclineCode, Money, Outcome, Pending, declined
+from billcore_gateway_test.method import Method
 
 if sys.platform != "win32":
     from fcntl import LOCK_EX, LOCK_UN, flock
 
-Verb = Literal["charge", "refund", "void"]
-State = Literal["approved", "pending", "action", "declined", "lost"]
+Verb = Literal["charge", "refund", "void", "capture"]
+State = Literal["approved", "pending", "action", "authorized", "declined", "lost"]
+OPEN: tuple[State, ...] = ("pending", "action", "authorized")
+"""The states that end later."""
 
 _ID = "test_"
 
@@ -30,8 +33,9 @@ _ID = "test_"
 class Entry:
     """A request, found by its idempotency key, and how it stands. One that is `lost` never arrived.
 
-    `asked` and `moved` are minor units; `code` and `message` belong to declines; `of` is the key of the
-    charge that a refund or void gives back.
+    `asked` and `moved` are minor units; `code` and `message` belong to declines; `of` is the key of the charge that a
+    refund or void gives back, or that a capture takes. `later` is how it ends once somebody asks again, `rest` what
+    the token of a charge says of its other verbs.
     """
 
     key: str
@@ -45,6 +49,8 @@ class Entry:
     code: str = ""
     message: str = ""
     of: str = ""
+    later: str = ""
+    rest: str = ""
 
     @property
     def gateway_id(self) -> str:
@@ -54,7 +60,8 @@ class Entry:
     def outcome(self) -> Outcome:
         """The answer to whoever asks for this request now."""
         if self.state == "approved":
-            return Approved(self.gateway_id, self.moved, self.currency)
+            # A capture, and the void of what was only authorized, move nothing themselves.
+            return Approved(self.gateway_id, self.moved or self.asked, self.currency)
         if self.state == "declined":
             return declined(DeclineCode(self.code), self.message, gateway_id=self.gateway_id)
         if self.state == "action":
@@ -64,7 +71,7 @@ class Entry:
 
 @frozen
 class Movement:
-    """Money that moved: taken by a charge, given back by a refund or void."""
+    """Money that moved: taken by a charge, given back by a refund or void of the charge with the gateway id `of`."""
 
     verb: Verb
     key: str
@@ -72,17 +79,22 @@ class Movement:
     amount: Money
     customer_id: str
     gateway_id: str
+    of: str = ""
 
 
 class Book:
     """Entries by key. `with book:` is one turn: no other thread or process decides or writes meanwhile.
 
     `path` is the file to keep it in, `fsync` writes through to the disk, `remember` bounds the entries in
-    memory to the newest (those not ended yet always stay); totals count all the same.
+    memory to the newest (those not ended yet always stay); totals count all the same. `log` keeps every change.
     """
 
-    def __init__(self, path: str | None = None, *, fsync: bool = False, remember: int | None = None) -> None:
+    def __init__(
+        self, path: str | None = None, *, fsync: bool = False, remember: int | None = None, log: bool = False
+    ) -> None:
         self._entries: dict[str, Entry] = {}
+        self._methods: dict[str, Method] = {}
+        self._log: list[Entry | Method] | None = [] if log else None
         self._keys: dict[str, str] = {}
         self._given_back: defaultdict[str, int] = defaultdict(int)
         self._taken: defaultdict[str, int] = defaultdict(int)
@@ -122,10 +134,10 @@ class Book:
         """The request with this id of ours; of several (with different keys, which is wrong) the newest."""
         return self._entries.get(self._keys.get(attempt_id, ""))
 
-    def charged(self, gateway_id: str) -> Entry | None:
-        """The approved charge with this gateway id."""
+    def charged(self, gateway_id: str, state: State = "approved") -> Entry | None:
+        """The charge with this gateway id, when it is in this state."""
         entry = self._entries.get(gateway_id.removeprefix(_ID))
-        return entry if entry is not None and entry.verb == "charge" and entry.state == "approved" else None
+        return entry if entry is not None and entry.verb == "charge" and entry.state == state else None
 
     def left(self, charge: Entry) -> int:
         """Minor units of a charge that no refund or void has given back or is about to."""
@@ -134,19 +146,49 @@ class Book:
     def write(self, entry: Entry) -> Entry:
         """Note how a request stands now."""
         if self._file >= 0:
-            line = json.dumps(asdict(entry), separators=(",", ":")).encode() + b"\n"
-            os.write(self._file, line)
-            self._read += len(line)
-            if self._fsync:
-                os.fsync(self._file)
+            self._append(asdict(entry))
         self._note(entry)
         return entry
+
+    def method(self, token: str) -> Method | None:
+        """The kept method with this token."""
+        return self._methods.get(token)
+
+    def keep(self, method: Method) -> Method:
+        """Note how a kept method stands now."""
+        if self._file >= 0:
+            self._append({"method": asdict(method)})
+        self._note_method(method)
+        return method
+
+    def changes(self, start: int = 0) -> tuple[Entry | Method, ...]:
+        """Everything that was noted, from the `start`th on, when the book keeps a log."""
+        with self:
+            return tuple((self._log or [])[start:])
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Every request heard of, in order of arrival, as it stands now."""
+        with self:
+            return tuple(self._entries.values())
+
+    def methods(self) -> tuple[Method, ...]:
+        """Every method that was ever kept, as it stands now."""
+        with self:
+            return tuple(self._methods.values())
 
     def movements(self) -> tuple[Movement, ...]:
         """What moved money, in order of arrival."""
         with self:
             return tuple(
-                Movement(e.verb, e.key, e.attempt_id, Money(e.moved, e.currency), e.customer_id, e.gateway_id)
+                Movement(
+                    e.verb,
+                    e.key,
+                    e.attempt_id,
+                    Money(e.moved, e.currency),
+                    e.customer_id,
+                    e.gateway_id,
+                    _ID + e.of if e.of else "",
+                )
                 for e in self._entries.values()
                 if e.moved
             )
@@ -168,7 +210,21 @@ class Book:
                 os.close(self._file)
                 self._file = -1
 
+    def _append(self, line: Mapping[str, object]) -> None:
+        written = json.dumps(line, separators=(",", ":")).encode() + b"\n"
+        os.write(self._file, written)
+        self._read += len(written)
+        if self._fsync:
+            os.fsync(self._file)
+
+    def _note_method(self, method: Method) -> None:
+        self._methods[method.token] = method
+        if self._log is not None:
+            self._log.append(method)
+
     def _note(self, entry: Entry) -> None:
+        if self._log is not None:
+            self._log.append(entry)
         before = self._entries.get(entry.key)
         self._entries[entry.key] = entry
         self._keys[entry.attempt_id] = entry.key
@@ -176,7 +232,7 @@ class Book:
         if entry.verb == "charge":
             self._taken[entry.currency] += moved
             self._charges += bool(entry.moved) - bool(before and before.moved)
-        else:
+        elif entry.verb != "capture":
             self._taken[entry.currency] -= moved
             self._given_back[entry.of] += _held(entry) - (_held(before) if before else 0)
         if self._remember is not None and before is None:
@@ -202,10 +258,14 @@ class Book:
         if len(whole) < len(written):
             os.ftruncate(self._file, self._read + len(whole))
         for line in whole.splitlines():
-            self._note(Entry(**json.loads(line)))
+            noted = json.loads(line)
+            if "method" in noted:
+                self._note_method(Method(**noted["method"]))
+            else:
+                self._note(Entry(**noted))
         self._read += len(whole)
 
 
 def _held(entry: Entry) -> int:
     """What a refund or void takes off its charge: all it asked for until it has ended."""
-    return entry.asked if entry.state in ("pending", "action") else entry.moved
+    return entry.asked if entry.state in OPEN else entry.moved

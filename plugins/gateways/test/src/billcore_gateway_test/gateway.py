@@ -1,48 +1,44 @@
 """The scripted gateway: decides by script or token, notes it in its book, and answers, or fails to."""
 
-import time
-from collections import deque
-from collections.abc import Sequence
-from typing import cast
-
-from attrs import evolve, frozen
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TypeVar
 
 from billcore.plugins.gateway import (
     Answer,
-    AttemptNotFound,
     Cancel,
-    Capability,
+    Capture,
     Charge,
-    DeclineCode,
+    Describe,
+    Detach,
     GatewayMisconfigured,
-    GatewayNotSent,
-    GatewayUnknown,
+    HostedPage,
     Lookup,
+    MethodNotFound,
     Money,
     Outcome,
+    Page,
     Refund,
+    Vault,
+    Vaulted,
+    Verify,
     Void,
+    WebhookEvent,
+    WebhookKind,
+    WebhookRequest,
 )
-from billcore_gateway_test.book import Book, Entry, Movement, Verb
-from billcore_gateway_test.step import APPROVE, MOVING, NotAStep, Step, parse_step
+from billcore_gateway_test.book import Book, Entry, Movement
+from billcore_gateway_test.config import Config
+from billcore_gateway_test.knobs import Knobs, carried_out
+from billcore_gateway_test.method import Method, MethodVault
+from billcore_gateway_test.step import NotAStep, Step, parse_token
+from billcore_gateway_test.till import Till
+from billcore_gateway_test.webhook import Teller, bodies, parse, sign
 
-_DAY_S = 86_400
+T = TypeVar("T")
 
-
-@frozen
-class Config:
-    """`book` is a file for the book, `fsync` writes each line through; `remember` bounds a book in memory."""
-
-    book: str | None = None
-    fsync: bool = False
-    remember: int | None = None
-    key_window_s: int = _DAY_S
-
-
-@frozen
-class _Script:
-    steps: deque[Step]
-    default: Step | None
+_PAGE = "https://gateway.test/page/"
 
 
 class ScriptedGateway:
@@ -51,105 +47,134 @@ class ScriptedGateway:
     Objects share nothing but the file of the book, if there is one; verbs may be called from any thread.
     """
 
-    capabilities = frozenset(
-        {
-            Capability.REFUND,
-            Capability.VOID,
-            Capability.CANCEL,
-            Capability.IDEMPOTENCY_KEYS,
-            Capability.SCRIPT,
-        }
-    )
-
     def __init__(self, config: Config | None = None) -> None:
         config = config or Config()
-        if config.remember is not None and (config.book or config.remember < 1):
-            raise GatewayMisconfigured(
-                "The test gateway's `remember` is a number above zero, for a book without a file.",
-                remedy="Leave out `book` or `remember`.",
-            )
+        config.check()
+        self.capabilities = config.capabilities()
         self.key_window_s = config.key_window_s
-        self._book = Book(config.book, fsync=config.fsync, remember=config.remember)
-        self._scripts: dict[str | None, _Script] = {}
+        self._secrets = config.secrets()
+        log = config.webhook_secret is not None
+        self._book = Book(config.book, fsync=config.fsync, remember=config.remember, log=log)
+        self._vault = MethodVault(self._book) if config.vault else None
+        self._knobs = Knobs()
+        self._till = Till(self._book, self._knobs, self._vault)
+        self._teller = Teller(self._book)
+
+    # -- money ----------------------------------------------------------------------------------------------
 
     def charge(self, request: Charge) -> Outcome:
         """Charge as the script or the token says; the same key gets the present outcome again."""
-        with self._book:
-            known = self._known("charge", request)
-            if known is not None:
-                return known.outcome()
-            step = self._step(request.customer_id, request.gateway_method).decided(request.idempotency_key)
-            if step is APPROVE:  # Nearly every charge of a large run: written down in one go.
-                entry = self._book.write(_blank("charge", request, request.customer_id, approved=True))
-            else:
-                entry = self._noted(step, _blank("charge", request, request.customer_id))
-        return _reply(step, entry)
+        return self._told(lambda: self._till.charge(request))
 
     def refund(self, request: Refund) -> Outcome:
         """Give back at most what is left of a charge."""
-        return self._give_back("refund", request)
+        return self._told(lambda: self._till.follow_up("refund", request))
 
     def void(self, request: Void) -> Outcome:
-        """Give a whole charge back of which nothing was given back yet."""
-        return self._give_back("void", request)
+        """Give a whole charge back of which nothing was given back yet, or release one that is authorized."""
+        return self._told(lambda: self._till.follow_up("void", request))
+
+    def capture(self, request: Capture) -> Outcome:
+        """Take an authorized charge, or a part of it; the rest is released."""
+        return self._told(lambda: self._till.follow_up("capture", request))
 
     def cancel(self, request: Cancel) -> Answer:
-        """End an attempt that is pending or waits for the customer."""
-        with self._book:
-            entry = self._book.attempt(request.attempt_id)
-            if entry is None or entry.state == "lost":
-                return AttemptNotFound(request.attempt_id)
-            if entry.state in ("pending", "action"):
-                entry = self._book.write(evolve(entry, state="declined", code=DeclineCode.CANCELED))
-            return entry.outcome()
+        """End an attempt that is pending, authorized, or waits for the customer."""
+        return self._told(lambda: self._till.about("cancel", request))
 
     def lookup(self, request: Lookup) -> Answer:
         """What the book says of an attempt."""
-        with self._book:
-            entry = self._book.attempt(request.attempt_id)
-            return AttemptNotFound(request.attempt_id) if entry is None or entry.state == "lost" else entry.outcome()
+        return self._told(lambda: self._till.about("lookup", request))
+
+    # -- methods --------------------------------------------------------------------------------------------
+
+    def vault(self, request: Vault) -> Vaulted:
+        """Keep the method that a token names; `refuse` is refused, `bank` begins unverified."""
+        try:
+            told = parse_token(request.token.partition("#")[0]).verbs.get("vault")
+        except NotAStep:
+            told = None
+        return self._asked("vault", told, lambda: self._kept().keep(request))
+
+    def describe(self, request: Describe) -> Vaulted | MethodNotFound:
+        """How a kept method stands."""
+        return self._asked("describe", None, lambda: self._kept().describe(request))
+
+    def detach(self, request: Detach) -> None:
+        """Forget a method; charges of it are declined from now on."""
+        self._asked("detach", None, lambda: self._kept().detach(request))
+
+    def verify(self, request: Verify) -> Vaulted:
+        """Compare with the small deposits (32 and 45, or SM11AA); three wrong answers disable the account."""
+        return self._asked("verify", None, lambda: self._kept().verify(request))
+
+    def hosted_page(self, request: HostedPage) -> Page:
+        """A page on which `enter` enters a method."""
+        customer = request.gateway_customer or "test_cus_" + request.customer_id
+        return self._asked("hosted_page", None, lambda: Page(_PAGE + request.customer_id, customer))
+
+    def updates(self, since: datetime) -> list[WebhookEvent]:
+        """The methods that `change` changed since an instant."""
+        return self._asked("updates", None, lambda: [_update(one) for one in self.methods() if _is_since(one, since)])
+
+    def parse_webhook(self, request: WebhookRequest) -> list[WebhookEvent]:
+        """Verify a delivery and read its event."""
+        return parse(request, self._secrets)
+
+    def enter(self, page: Page, token: str) -> Vaulted:
+        """What a customer does on a hosted page: enter a method, which is told by webhook."""
+        customer_id = page.url.removeprefix(_PAGE)
+        return self.vault(Vault(customer_id, token, page.gateway_customer))
+
+    def change(self, token: str, at: datetime, *, status: str = "", last4: str = "", expires_on: str = "") -> Vaulted:
+        """Change a kept method as banks do: `status="disabled"`, or `last4` and `expires_on` of a new card."""
+        changes = {"status": status, "last4": last4, "expires_on": expires_on}
+        return self._asked("change", None, lambda: self._kept().change(token, at, **changes))
+
+    # -- being told what to do ------------------------------------------------------------------------------
 
     def script(self, outcomes: Sequence[str], customer_id: str | None = None, default: str | None = "approve") -> None:
         """Set the outcomes of the next charges, refunds and voids, of one customer when given.
 
         Afterwards `default` decides, or the token when it is None. A new script replaces the one before it.
         """
-        try:
-            steps = deque(parse_step(text) for text in outcomes)
-            after = None if default is None else parse_step(default)
-        except NotAStep as error:
-            raise GatewayMisconfigured(f"The script was not taken over: {error}.") from error
         with self._book:
-            self._scripts[customer_id] = _Script(steps, after)
+            self._knobs.script(outcomes, customer_id, default)
+
+    def fail(self, verb: str, *outcomes: str) -> None:
+        """Set what the next calls of a verb do, repeated keys included: `fail("lookup", "timeout_before")`."""
+        with self._book:
+            self._knobs.queue(verb, outcomes)
+
+    @contextmanager
+    def broken(self, fault: str) -> Iterator[None]:
+        """Every call of every verb meets this fault meanwhile."""
+        self._knobs.stand(fault)
+        try:
+            yield
+        finally:
+            self._knobs.stand(None)
 
     def settle(self, attempt_id: str, outcome: str) -> Outcome:
         """End an attempt that is pending, waits for the customer or was lost; `lookup` then answers it.
 
         `outcome` is approve, approve:AMOUNT or decline:CODE. A refund that succeeded may still be declined.
         """
-        try:
-            step = parse_step(outcome)
-        except NotAStep as error:
-            raise GatewayMisconfigured(f"Attempt {attempt_id} was not settled: {error}.") from error
-        with self._book:
-            entry = self._book.attempt(attempt_id)
-            if entry is None:
-                raise GatewayMisconfigured(
-                    f"The test gateway has never heard of attempt {attempt_id}.",
-                    remedy="Settle an attempt that was sent.",
-                )
-            late = entry.verb != "charge" and entry.state == "approved" and step.action == "decline"
-            ended = entry.state in ("approved", "declined")
-            if step.action not in ("approve", "decline") or (ended and not late):
-                raise GatewayMisconfigured(
-                    f"Attempt {attempt_id} is {entry.state} and cannot be settled as {outcome!r}.",
-                    remedy="Settle what has not ended, with approve, approve:AMOUNT or decline:CODE.",
-                )
-            return self._noted(step, entry).outcome()
+        return self._told(lambda: self._till.settle(attempt_id, outcome))
+
+    # -- the truth ------------------------------------------------------------------------------------------
 
     def book(self) -> tuple[Movement, ...]:
         """Everything that moved money, in order of arrival."""
         return self._book.movements()
+
+    def requests(self) -> tuple[Entry, ...]:
+        """Every charge, refund, void and capture heard of, as it stands now."""
+        return self._book.entries()
+
+    def methods(self) -> tuple[Method, ...]:
+        """Every method that was ever kept, as it stands now."""
+        return self._book.methods()
 
     def charges(self) -> int:
         """How many charges moved money, those no longer remembered included."""
@@ -159,114 +184,62 @@ class ScriptedGateway:
         """What was charged less what was given back."""
         return Money(self._book.taken().get(currency, 0), currency)
 
+    def events(self) -> tuple[bytes, ...]:
+        """The bodies of all webhooks so far, oldest first."""
+        return bodies(self._book.changes())
+
+    def sign(self, body: bytes, at: datetime) -> dict[str, str]:
+        """The headers that a delivery of this body at an instant has."""
+        if not self._secrets:
+            raise GatewayMisconfigured("The test gateway has no webhook_secret to sign with.")
+        return dict(sign(self._secrets[0], body, at))
+
+    def delivery(self, body: bytes, at: datetime) -> WebhookRequest:
+        """A body as it arrives."""
+        return WebhookRequest(self.sign(body, at), body, at)
+
+    def listen(self, listener: Callable[[bytes], object] | None) -> None:
+        """Hand each event to `listener` as soon as it happens, before the verb that made it answers."""
+        self._teller.listen(listener)
+
     def close(self) -> None:
         """Close the book's file."""
         self._book.close()
 
-    def _give_back(self, verb: Verb, request: Refund | Void) -> Outcome:
-        with self._book:
-            known = self._known(verb, request)
-            if known is not None:
-                return known.outcome()
-            charge = self._book.charged(request.gateway_id)
-            refusal = self._refusal(verb, request.amount, charge)
-            customer_id = charge.customer_id if charge else ""
-            step = refusal or self._step(customer_id, "approve").decided(request.idempotency_key)
-            blank = evolve(_blank(verb, request, customer_id), of=charge.key if charge else "")
-            entry = self._noted(step, blank)
-        return _reply(step, entry)
-
-    def _refusal(self, verb: Verb, amount: Money, charge: Entry | None) -> Step | None:
-        if charge is None:
-            return _refused(f"there is no charge to {verb}")
-        left = self._book.left(charge)
-        if amount.currency != charge.currency or amount.minor > left:
-            return _refused(f"{Money(left, charge.currency)} of the charge is left, not {amount}")
-        if verb == "void" and amount.minor != charge.moved:
-            return _refused(f"a void gives all of {Money(charge.moved, charge.currency)} back, not {amount}")
-        return None
-
-    def _known(self, verb: Verb, request: Charge | Refund | Void) -> Entry | None:
-        """The entry of a key that was used before; a lost request never arrived, so it is decided anew."""
-        entry = self._book.entry(request.idempotency_key)
-        if entry is None:
-            return None
-        amount = request.amount
-        if (entry.verb, entry.asked, entry.currency) != (verb, amount.minor, amount.currency):
-            raise GatewayMisconfigured(
-                f"The idempotency key {entry.key} was used for a {entry.verb} of "
-                f"{Money(entry.asked, entry.currency)}, not for a {verb} of {amount}.",
-                remedy="A key belongs to one request.",
-            )
-        return None if entry.state == "lost" else entry
-
-    def _step(self, customer_id: str, token: str) -> Step:
-        script = self._scripts.get(customer_id) or self._scripts.get(None)
-        if script is not None:
-            if script.steps:
-                return script.steps.popleft()
-            if script.default is not None:
-                return script.default
+    def _told(self, work: Callable[[], T]) -> T:
+        """Do `work` and tell what happened before it is answered, or its answer is lost."""
         try:
-            return parse_step(token)
-        except NotAStep as error:
-            return Step("decline", code=DeclineCode.METHOD_UNKNOWN, message=str(error))
+            return work()
+        finally:
+            self._teller.tell()
 
-    def _noted(self, step: Step, entry: Entry) -> Entry:
-        """Write down what `step` makes of a request; one that was surely not sent leaves no trace."""
-        action = step.action
-        if action in MOVING:
-            noted = evolve(entry, state="approved", moved=_moved(step, entry), code="", message="")
-        elif action == "decline":
-            message = step.message or f"declined: {step.code}"
-            noted = evolve(entry, state="declined", moved=0, code=str(step.code), message=message)
-        elif action == "pending":
-            noted = evolve(entry, state="pending")
-        elif action == "action":
-            noted = evolve(entry, state="action")
-        elif action == "unreachable":
-            return entry
-        else:
-            noted = evolve(entry, state="lost")
-        return self._book.write(noted)
+    def _asked(self, verb: str, told: Step | None, work: Callable[[], T]) -> T:
+        """Carry out a verb about methods, or what a fault makes of it."""
+
+        def turn() -> T:
+            with self._book:
+                return work()
+
+        with self._book:
+            fault = self._knobs.fault(verb)
+        return self._told(lambda: carried_out(fault or told, verb, turn))
+
+    def _kept(self) -> MethodVault:
+        if self._vault is None:
+            raise GatewayMisconfigured("The test gateway keeps no methods.", remedy="Configure it with `vault = true`.")
+        return self._vault
 
 
-def _refused(message: str) -> Step:
-    return Step("decline", code=DeclineCode.TRANSACTION_NOT_ALLOWED, message=message)
-
-
-def _blank(verb: Verb, request: Charge | Refund | Void, customer_id: str, *, approved: bool = False) -> Entry:
-    amount = request.amount
-    return Entry(
-        request.idempotency_key,
-        request.attempt_id,
-        verb,
-        amount.minor,
-        amount.currency,
-        customer_id,
-        "approved" if approved else "lost",
-        amount.minor if approved else 0,
+def _update(method: Method) -> WebhookEvent:
+    return WebhookEvent(
+        f"{method.token}@{method.changed_at}",
+        WebhookKind.METHOD,
+        f"method.{method.status}",
+        token=method.token,
+        customer_id=method.customer_id,
+        gateway_customer=method.gateway_customer,
     )
 
 
-def _moved(step: Step, entry: Entry) -> int:
-    if not step.amount:
-        return entry.asked
-    return min(entry.asked, Money.parse(step.amount, entry.currency).minor)
-
-
-def _reply(step: Step, entry: Entry) -> Outcome:
-    if step is APPROVE:
-        return entry.outcome()
-    action = step.action
-    if action == "unreachable":
-        raise GatewayNotSent(f"The connection was refused; attempt {entry.attempt_id} was not sent.")
-    if action in ("timeout_before", "timeout_after_charge"):
-        raise GatewayUnknown(f"No answer to attempt {entry.attempt_id}.")
-    if action == "error_500_after_charge":
-        raise GatewayUnknown(f"Attempt {entry.attempt_id} was answered with 500 Internal Server Error.")
-    if action == "garbage":
-        return cast("Outcome", {"status": "\ufffd"})
-    if action == "hang":
-        time.sleep(float(step.seconds))
-    return entry.outcome()
+def _is_since(method: Method, since: datetime) -> bool:
+    return method.changed_at != "" and datetime.fromisoformat(method.changed_at) >= since
