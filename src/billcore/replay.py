@@ -13,6 +13,7 @@ from billcore.commands.scope import Scope
 from billcore.commands.verb import Definition, Noun
 from billcore.domain.event import AuditRecord
 from billcore.domain.payment import Payment
+from billcore.domain.refund import Refund
 from billcore.errors import Refused
 from billcore.site import LOCK
 from billcore.store import journal
@@ -97,7 +98,7 @@ class FirstPhase:
 
     call: Call
     result: Any
-    sends: tuple[Payment, ...] = ()
+    sends: tuple[Payment | Refund, ...] = ()
     collects: frozenset[str] = frozenset()
 
     @property

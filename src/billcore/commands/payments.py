@@ -1,12 +1,15 @@
 """Payments: every attempt to collect, and what came of it."""
 
-from typing import Literal
+from collections.abc import Collection
+from typing import Literal, Unpack
 
 from billcore.commands.invoices import find_invoice
-from billcore.commands.parameters import Count, CustomerRef, Flag, InvoiceRef, PaymentRef
+from billcore.commands.parameters import Amount, Count, CustomerRef, Flag, InvoiceRef, Options, PaymentRef, Text
+from billcore.commands.refunding import invoice_of, minor_of, refund_payment, require_money, stored, wish
 from billcore.commands.scope import Scope, not_found
 from billcore.commands.verb import Noun, verb
 from billcore.domain.payment import Payment
+from billcore.domain.refund import Refund
 from billcore.store import payment as store
 
 
@@ -42,6 +45,36 @@ class Payments(Noun):
             limit=limit,
             newest=newest,
         )
+
+    @verb(collects=True)
+    def refund(
+        self,
+        scope: Scope,
+        payment: PaymentRef,
+        *,
+        amount: Amount | None = None,
+        to: Literal["method", "external", "credit"] = "method",
+        external: Flag = False,
+        credit: Flag = True,
+        reason: Text | None = None,
+        **options: Unpack[Options],
+    ) -> Refund:
+        """Give a payment back, or `amount` of it: by its gateway, outside (`external`), or as the customer's credit.
+
+        A credit note says so; with `credit` false the invoice is open again instead and not collected by itself
+        (behaviour 9.6). What fails to arrive stays owed to the customer: see refunds.retry. Raises amount_exceeds for
+        more than is left, payment_in_doubt while an attempt is open, unsupported_capability where its gateway cannot,
+        transition_not_allowed where no money was taken.
+        """
+        target = find_payment(scope, payment)
+        how = wish(to, external, credit, reason)
+        require_money(target)
+        minor = minor_of(amount, target.currency)
+        return refund_payment(scope, target, invoice_of(scope, target), minor, how)
+
+    def settled(self, scope: Scope, result: object, attempts: Collection[str]) -> object:
+        """The refund as it is after its gateway answered."""
+        return stored(scope, result)
 
 
 def find_payment(scope: Scope, ref: str) -> Payment:

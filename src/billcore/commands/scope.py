@@ -11,6 +11,7 @@ from billcore.domain.catalog import Price
 from billcore.domain.customer import Customer, PaymentMethod
 from billcore.domain.facts import NewId
 from billcore.domain.payment import Payment
+from billcore.domain.refund import Refund
 from billcore.domain.subscription import Subscription
 from billcore.domain.writes import Writes
 from billcore.errors import NotFound
@@ -27,8 +28,8 @@ from billcore.store.database import Transaction
 class Scope:
     """One unit of work. `now` is business time.
 
-    After the commit the attempts in `sends` are made and what is due of the customers in `collects` is collected.
-    `lease` is (owner, until) for attempts that this process makes itself, None where a worker makes them; `gateways`
+    After the commit the attempts and refunds in `sends` are made and what is due of the customers in `collects` is
+    collected. `lease` is (owner, until) for what this process makes itself, None where a worker does; `gateways`
     names those that are installed, `capabilities` says what one of them can do. `saved` are writes that were flushed
     before the end; with `site_changed` every process reads settings and catalog again. `answer` is what the gateway
     of an asking verb said before the transaction, None where it was not asked: in a dry run (`dry`) and inside a
@@ -47,7 +48,7 @@ class Scope:
     capabilities: Callable[[str], frozenset[Capability]] = lambda _gateway: frozenset()
     writes: Writes = field(factory=Writes)
     saved: list[Writes] = field(factory=list)
-    sends: list[Payment] = field(factory=list)
+    sends: list[Payment | Refund] = field(factory=list)
     collects: set[str] = field(factory=set)
     custom: dict[str, Price] = field(factory=dict)
     site_changed: bool = False

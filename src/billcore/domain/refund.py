@@ -22,10 +22,11 @@ class Refund:
     """One refund of a payment; amounts are minor units. `to` says where it goes, `cause` why it was made.
 
     One to the method is made by the gateway like a charge: `request` is the exact request as JSON, stored before the
-    call, `sends`, `next_check_at`, `checks`, `not_found` and the lease are as for a payment. The others need no
-    gateway: their request is empty and they have succeeded at once. `invoice_id` is the invoice whose money it is,
-    None for money that paid none. One that failed while its amount is still owed to the customer has a
-    `parked_reason` until another one, which then `replaces` it, makes it good.
+    call, `sends`, `next_check_at`, `checks`, `not_found` and the lease are as for a payment; it was sent first at
+    `sent_at`. The others need no gateway: their request is empty and they have succeeded at once.
+
+    `invoice_id` is the invoice whose money it is, None for money that paid none. One that failed while its amount is
+    still owed to the customer has a `parked_reason` until another one, which then `replaces` it, makes it good.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Refund:
     replaces: str | None = None
     reason: str | None = None
     sends: int = 0
+    sent_at: datetime | None = None
     settled_at: datetime | None = None
     gateway_id: str | None = None
     decline_code: str | None = None

@@ -5,7 +5,7 @@ from datetime import datetime
 from billcore.domain import ledger
 from billcore.domain.bill import post, record
 from billcore.domain.compact import compact
-from billcore.domain.credit import Credit, CreditAccount
+from billcore.domain.credit import Allocation, Credit, CreditAccount
 from billcore.domain.facts import NewId
 from billcore.domain.money import format_minor
 from billcore.domain.payment import BY_HAND, CHECK_MINUTES, UNREACHABLE_HOURS, Outcome, Payment, PaymentStatus
@@ -15,7 +15,7 @@ from billcore.domain.refund import OPEN, TABLE, Refund, RefundCause, RefundTo, l
 from billcore.domain.values import evolve
 from billcore.domain.writes import Writes
 
-REFUND_STATUSES: frozenset[PaymentStatus] = frozenset({"succeeded", "partially_refunded", "refunded"})
+REFUNDABLE: frozenset[PaymentStatus] = frozenset({"succeeded", "partially_refunded", "refunded"})
 
 
 class Till:
@@ -127,7 +127,7 @@ class Till:
         invoice = self.receivable.invoice
         status = invoice.after("refund", "open")
         self.receivable.put(evolve(invoice, paid=invoice.paid - refund.amount, status=status))
-        self._pay(evolve(self.payment, applied=self.payment.applied - refund.amount))
+        self._apply(invoice.id, -refund.amount)
         self._post(refund, ledger.RECEIVABLE, ledger.REFUNDS)
 
     def _as_credit(self, refund: Refund) -> None:
@@ -164,7 +164,9 @@ class Till:
         if refund.status in OPEN:
             refund = self._open(before, refund, outcome)
         elif refund.status == before.status:
-            refund = before
+            # Its gateway had news of it: nothing new, or nothing that could be understood.
+            again = add(self.at, Duration(1, "hour"), "UTC") if outcome.kind in ("unknown", "not_sent") else None
+            refund = evolve(before, lease_owner=None, lease_until=None, next_check_at=again)
         elif refund.status == "failed":
             refund = self._failed(before, refund, outcome)
         elif before.status == "failed" and not before.is_owed:
@@ -217,7 +219,7 @@ class Till:
         if refund.opens and receivable is not None and self._is_wanted_again(receivable, refund):
             invoice = receivable.invoice
             self._post(refund, ledger.REFUNDS, ledger.RECEIVABLE)
-            self._pay(evolve(self.payment, applied=self.payment.applied + refund.amount))
+            self._apply(invoice.id, refund.amount)
             paid = evolve(invoice, paid=invoice.paid + refund.amount)
             if paid.due == 0:
                 status = invoice.after("pay", "paid")
@@ -253,6 +255,23 @@ class Till:
         out = sum(one.amount for one in self.refunds if one.status == "succeeded" and one.to != "credit")
         refunded = min(out, payment.captured)
         self._pay(evolve(payment, refunded=refunded, status=_status(payment, refunded)))
+
+    def _apply(self, invoice_id: str, amount: int) -> None:
+        """Let the payment pay more of an invoice, or less; where it was recorded by hand, its allocations say so."""
+        payment = self.payment
+        if payment.invoice_id is None:
+            allocation = Allocation(
+                self.new_id("all"),
+                payment.customer_id,
+                invoice_id,
+                payment.currency,
+                "payments",
+                payment.id,
+                self.at,
+                amount,
+            )
+            self.writes.add(allocation)
+        self._pay(evolve(payment, applied=payment.applied + amount))
 
     def _pay(self, payment: Payment) -> None:
         self.payment = payment
@@ -290,7 +309,7 @@ class Till:
 
 
 def _status(payment: Payment, refunded: int) -> PaymentStatus:
-    if payment.status not in REFUND_STATUSES:
+    if payment.status not in REFUNDABLE:
         return payment.status
     if not refunded:
         return "succeeded"

@@ -11,6 +11,7 @@ from billcore.engine.proofs.numbers import prove_numbers
 from billcore.engine.proofs.payments import prove_payments
 from billcore.engine.proofs.periods import prove_coverage_rows, prove_periods
 from billcore.engine.proofs.price import Pricing
+from billcore.engine.proofs.refunds import prove_refunds
 from billcore.store import customer as customers
 from billcore.store.database import Transaction
 
@@ -33,6 +34,7 @@ def verify(scope: Scope, watch: ProofWatcher = lambda _what, _done: None) -> Pro
         prove_lines(findings, ids)
         prove_settlement(findings, book, ids)
         prove_payments(findings, book, ids)
+        prove_refunds(findings, book, ids)
         prove_balances(findings, book, ids)
         done += len(ids)
         watch("customers", done)

@@ -197,6 +197,7 @@ refunds = Table(
     string("replaces"),
     string("reason"),
     Column("sends", Integer, nullable=False),
+    Column("sent_at", Instant),
     Column("settled_at", Instant),
     string("gateway_id"),
     string("decline_code"),

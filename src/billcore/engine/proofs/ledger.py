@@ -96,7 +96,8 @@ def read_book(tx: Transaction, customers: list[str]) -> Book:
             other, signed = (debit, amount) if credit == ledger.RECEIVABLE else (credit, -amount)
             if invoice_id is not None and other in ORDER:
                 book.drawn_on[invoice_id] += signed
-            elif invoice_id is not None and other.startswith(CASH):
+            elif invoice_id is not None and (other.startswith(CASH) or other == ledger.REFUNDS):
+                # A refund without a credit note takes what was paid off its invoice when it is promised.
                 book.cash_on[invoice_id] += signed
         if payment_id is not None:
             if debit.startswith(CASH):

@@ -348,7 +348,7 @@ def _refunds() -> None:
         *required(Instant(), "created_at"),
         *optional(PlainText(), "invoice_id", "credit_note_id", "replaces", "reason"),
         *required(sa.Integer(), "sends"),
-        *optional(Instant(), "settled_at"),
+        *optional(Instant(), "sent_at", "settled_at"),
         *optional(PlainText(), "gateway_id", "decline_code", "message"),
         *optional(Instant(), "next_check_at"),
         *required(sa.Integer(), "checks", "not_found"),
