@@ -30,6 +30,7 @@ CODES = frozenset(
         "catalog_invalid",
         "scenario_invalid",
         "import_invalid",
+        "configuration_invalid",
         "file_unreadable",
         # the store
         "database_unreachable",

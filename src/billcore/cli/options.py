@@ -18,6 +18,7 @@ _SELF: Mapping[str, str] = {
     "subscriptions": "subscription",
     "invoices": "invoice",
     "payments": "payment",
+    "webhooks": "webhook",
 }
 # Verbs that make something new: everything about it is an option.
 _MAKES = frozenset({"create", "add", "record"})
@@ -29,6 +30,7 @@ _HINTS: Mapping[str, str] = {
     "invoice": "Id, number, or CUSTOMER/N.",
     "payment": "Id, or CUSTOMER/pay/N.",
     "payment_method": "Reference or id.",
+    "webhook": "Id, or the gateway's own key.",
     "amount": "In whole units, as 49.00.",
     "quantity": "As 3 or 2.5.",
     "signed_quantity": "As 3 or 2.5; negative corrects.",

@@ -140,6 +140,10 @@ class Registry:
             raise _broken(plugin.failed(TypeError(f"gateway {name!r} {problem}"), "register_gateways"))
         return cast("Gateway", gateway)
 
+    def gateway_config(self, name: str) -> type[AttrsInstance]:
+        """The class of a gateway's configuration; raises PluginError plugin_unknown."""
+        return self._spec("gateway", name)[1].config
+
     def gateways(self) -> tuple[str, ...]:
         """The names of the gateways that are there."""
         return self._names("gateway")
