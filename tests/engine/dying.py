@@ -1,24 +1,25 @@
-"""A host whose process ends hard at a chosen point of its work, and comes back: `python -m tests.engine.dying FILE`.
+"""A host whose process ends hard at a chosen point of its work: `python -m tests.engine.dying FILE sqlite|postgresql`.
 
 It forks a process for every point at which the undisturbed one commits or charges. Each does the same work on a
-copy of the same store with the test gateway's book beside it, dies there, is started again, and tells how its books
-stand at last.
+copy of the same store with the test gateway's book in a file beside it, dies there, is started again, and tells how
+its books stand at last.
 """
 
 import gc
 import json
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from billcore.billing import Billing
 from billcore.errors import Refused
-from billcore.store.database import Database
+from billcore.store.postgresql import PostgresqlStore
+from billcore.store.sqlite import SqliteStore
 from billcore_gateway_test.gateway import ScriptedGateway
+from tests import databases
 from tests.builders import books
 
 DIED = 137
@@ -39,23 +40,25 @@ class Fault:
             os._exit(DIED)
 
     def armed(self) -> None:
-        transaction, charge = Database.transaction, ScriptedGateway.charge
+        transaction, commit, charge = SqliteStore.transaction, PostgresqlStore._commit, ScriptedGateway.charge
         fault = self
 
-        class Watched:
-            def __init__(self, database, reads):
-                self.reads, self.inner = reads, transaction(database, reads=reads)
-
-            def __enter__(self):
-                return self.inner.__enter__()
-
-            def __exit__(self, *error):
-                if not self.reads and error[0] is None:
+        @contextmanager
+        def watched(self, *, reads, observe):
+            with transaction(self, reads=reads, observe=observe) as tx:
+                yield tx
+                if not reads:
                     fault.passes("commit", "before")
-                held = self.inner.__exit__(*error)
-                if not self.reads and error[0] is None:
-                    fault.passes("commit", "after")
-                return held
+            if not reads:
+                fault.passes("commit", "after")
+
+        def committing(self, opened):
+            if not opened.reads:
+                fault.passes("commit", "before")
+            lost = commit(self, opened)
+            if not opened.reads:
+                fault.passes("commit", "after")
+            return lost
 
         def counted(self, request):
             fault.passes("charge", "before")
@@ -64,18 +67,17 @@ class Fault:
             finally:
                 fault.passes("charge", "after")
 
-        Database.transaction = lambda database, *, reads=False: Watched(database, reads)
-        ScriptedGateway.charge = counted
+        SqliteStore.transaction, PostgresqlStore._commit, ScriptedGateway.charge = watched, committing, counted
 
 
 def opened(file: Path) -> Billing:
     book = {"test": {"book": f"{file}.test-gateway.jsonl"}}
-    return Billing(f"sqlite:///{file}", gateways=book, batch=2, create=False)
+    return Billing(databases.at(file), gateways=book, batch=2, create=False)
 
 
 def set_up(file: Path) -> None:
     """Customers who pay, one whose bank says no, one whose answers get lost on the way back."""
-    with books(f"sqlite:///{file}", customers=("acme", "bolt")) as billing:
+    with books(databases.at(file), customers=("acme", "bolt")) as billing:
         for name, token in (("crab", "decline:insufficient_funds"), ("dune", "timeout_after_charge")):
             billing.customers.create(name)
             billing.payment_methods.add(name, token)
@@ -149,12 +151,6 @@ def saying(file: Path, answer: Callable[[], object]) -> object:
     return json.loads(out.read_text())
 
 
-def copied(file: Path, name: str) -> Path:
-    copy = file.with_name(f"{name}.db")
-    shutil.copyfile(file, copy)
-    return copy
-
-
 def counting(file: Path) -> dict[str, int]:
     fault = Fault()
     fault.armed()
@@ -173,7 +169,7 @@ def points(counted: dict[str, int]) -> Iterator[tuple[str, int, str]]:
 
 
 def after_death(file: Path, point: tuple[str, int, str]) -> dict[str, object]:
-    copy = copied(file, "-".join(map(str, point)))
+    copy = databases.CURRENT[-1].copied(file, "-".join(map(str, point)))
 
     def die() -> None:
         Fault(*point).armed()
@@ -191,15 +187,18 @@ def say(told: object) -> None:
     sys.stdout.write(json.dumps(told) + "\n")
 
 
-def main(file: Path) -> None:
+def main(file: Path, kind: databases.Kind) -> None:
     gc.freeze()
-    assert in_child(lambda: set_up(file)) == 0
-    whole = copied(file, "whole")
-    counted = saying(whole, lambda: counting(whole))
-    say({"whole": saying(whole, lambda: told(whole)), "counted": counted})
-    for point in points(counted):
-        say(after_death(file, point))
+    with databases.stores(kind) as stores:
+        stores.at(file)
+        assert in_child(lambda: set_up(file)) == 0
+        whole = stores.copied(file, "whole")
+        counted = saying(whole, lambda: counting(whole))
+        say({"whole": saying(whole, lambda: told(whole)), "counted": counted})
+        for point in points(counted):
+            say(after_death(file, point))
+    databases.close()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), "postgresql" if sys.argv[2:] == ["postgresql"] else "sqlite")
