@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from attrs import evolve
@@ -16,25 +17,27 @@ from billcore.commands.invoices import Invoices
 from billcore.commands.parameters import instant, name_of, named
 from billcore.commands.payment_methods import PaymentMethods
 from billcore.commands.payments import Payments
+from billcore.commands.refunds import Refunds
 from billcore.commands.scope import Scope
 from billcore.commands.settings import SiteSettings
 from billcore.commands.subscriptions import Subscriptions
 from billcore.commands.usage import Usage
 from billcore.commands.verb import Definition, Noun
-from billcore.domain.payment import Outcome, Payment
+from billcore.commands.webhooks import Webhooks
+from billcore.domain.payment import Payment
 from billcore.domain.subscription import Subscription
-from billcore.engine import collection
-from billcore.engine.collection import Settled
 from billcore.engine.doctor import Checkup, examine, unpark
 from billcore.engine.explain import DocumentExplanation, explain
 from billcore.engine.leases import Leases
 from billcore.engine.outbox import deliver_events
-from billcore.engine.run import RunReport, Watcher, deliver_sends, run, unwatched
+from billcore.engine.run import RunReport, Watcher, approve_sends, deliver_sends, run, unwatched
 from billcore.engine.verify import Proof, ProofWatcher, verify
+from billcore.engine.webhooks import Door
 from billcore.engine.work import BATCH, Workplace
 from billcore.errors import Refused
 from billcore.ids import Ids, new_instance
 from billcore.plugins.gateway import Capability, Gateway
+from billcore.plugins.opened import Gateways
 from billcore.plugins.registry import Registry
 from billcore.preview import Preview, RolledBack, preview_of
 from billcore.replay import Call, FirstPhase, remembered_result
@@ -53,8 +56,9 @@ class Billing:
 
     `url` is a database URL; a new SQLite file gets its schema by itself. `clock` is the system's unless the store
     was made with a simulated one. `settings` are stored when they differ from what is stored. `gateways` maps a
-    gateway's name to its configuration. `plugins` are the host's own by name, or a registry that several share.
-    `seed` makes ids repeatable (promise P9). `actor` is who commands are written down to.
+    gateway's name to its configuration, or is the file that does, completed by variables; they are built at once.
+    `plugins` are the host's own by name, or a registry that several share. `seed` makes ids repeatable (promise P9).
+    `actor` is who commands are written down to.
     """
 
     def __init__(
@@ -63,19 +67,18 @@ class Billing:
         *,
         clock: Clock | None = None,
         settings: Mapping[str, object] | None = None,
-        gateways: Mapping[str, Mapping[str, object]] | None = None,
+        gateways: Mapping[str, Mapping[str, object]] | str | Path | None = None,
         plugins: Mapping[str, object] | Registry | None = None,
         actor: str = "api",
         seed: int | None = None,
         batch: int = BATCH,
         create: bool = True,
     ) -> None:
-        self.database = Database(url)
         self.registry = plugins if isinstance(plugins, Registry) else Registry(plugins)
+        self._gateways = Gateways(self.registry, gateways)
+        self.database = Database(url)
         self.actor = actor
         self._batch = batch
-        self._gateway_configs = dict(gateways or {})
-        self._gateways: dict[str, Gateway] = {}
         self._site = SiteReader()
         if create:
             schema.create(self.database)
@@ -95,7 +98,9 @@ class Billing:
         self.catalog = CatalogNoun(self)
         self.invoices = Invoices(self)
         self.payments = Payments(self)
+        self.refunds = Refunds(self)
         self.settings = SiteSettings(self)
+        self.webhooks = Webhooks(self, Door(self._workplace, joined=self._joined))
 
     # -- the engine -----------------------------------------------------------------------------------------
 
@@ -156,9 +161,11 @@ class Billing:
 
     def gateway(self, name: str) -> Gateway:
         """The gateway with this name, built once from its configuration; raises PluginError."""
-        if name not in self._gateways:
-            self._gateways[name] = self.registry.gateway(name, self._gateway_configs.get(name))
-        return self._gateways[name]
+        return self._gateways.get(name)
+
+    def configure(self, gateway: str, config: Mapping[str, object]) -> None:
+        """What a gateway is built from when it is needed, unless its configuration was given already."""
+        self._gateways.configure(gateway, config)
 
     # -- verbs ----------------------------------------------------------------------------------------------
 
@@ -248,9 +255,9 @@ class Billing:
         if sends:
             now = self.clock.now()
             scope = self._scope(tx, now, call.actor)
-            collection.record(scope, [Settled(p.id, p.customer_id, Outcome("approved", p.amount), now) for p in sends])
+            approve_sends(scope, sends)
             tx.save(scope.writes)
-            made.append(scope.writes)
+            made += [*scope.saved, scope.writes]
         final = call.noun.settled(scope, result, [p.id for p in sends])
         raise RolledBack(preview_of(final, made))
 
@@ -277,11 +284,7 @@ class Billing:
         """Close the store and the gateways; what is the host's, or of the object that was joined, stays open."""
         if self._joined:
             return
-        for gateway in self._gateways.values():
-            closing = getattr(gateway, "close", None)
-            if callable(closing):
-                closing()
-        self._gateways.clear()
+        self._gateways.close()
         self.database.close()
 
     def __enter__(self) -> Self:

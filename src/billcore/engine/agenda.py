@@ -4,8 +4,10 @@ from datetime import datetime
 
 from attrs import field, frozen
 
+from billcore.store import inbox
 from billcore.store import invoice as invoices
 from billcore.store import payment as payments
+from billcore.store import refund as refunds
 from billcore.store import subscription as subscriptions
 from billcore.store.database import Transaction
 from billcore.store.due import EVERYBODY, Among
@@ -26,21 +28,25 @@ class Due:
 class Agenda:
     """Work that can be done in one go: of each customer only what comes first, and of one kind."""
 
+    webhooks: list[Due] = field(factory=list)
     actions: list[Due] = field(factory=list)
     collections: list[Due] = field(factory=list)
     checks: list[Due] = field(factory=list)
+    refunds: list[Due] = field(factory=list)
     steps: list[Due] = field(factory=list)
 
-    def __bool__(self) -> bool:
-        return bool(self.actions or self.collections or self.checks or self.steps)
+    @property
+    def rows(self) -> list[Due]:
+        """Everything, kind by kind."""
+        return [*self.webhooks, *self.actions, *self.collections, *self.checks, *self.refunds, *self.steps]
 
     def __len__(self) -> int:
-        return len(self.actions) + len(self.collections) + len(self.checks) + len(self.steps)
+        return len(self.rows)
 
     @property
     def first(self) -> datetime:
         """The earliest instant."""
-        return min(row.at for rows in (self.actions, self.collections, self.checks, self.steps) for row in rows)
+        return min(row.at for row in self.rows)
 
 
 def read_agenda(tx: Transaction, until: datetime, limit: int, among: Among = EVERYBODY) -> Agenda:
@@ -51,7 +57,14 @@ def read_agenda(tx: Transaction, until: datetime, limit: int, among: Among = EVE
     """
     pages: list[list[Row]] = []
     horizon: str | None = None
-    for read in (subscriptions.due, invoices.due, payments.due_checks, payments.due_steps):
+    for read in (
+        inbox.due,
+        subscriptions.due,
+        invoices.due,
+        payments.due_checks,
+        refunds.due_checks,
+        payments.due_steps,
+    ):
         page, cut = _whole_customers(read(tx, until, limit, among), limit)
         if cut is not None and (horizon is None or cut < horizon):
             horizon = cut
@@ -61,7 +74,7 @@ def read_agenda(tx: Transaction, until: datetime, limit: int, among: Among = EVE
         for at, customer, _ in page:
             if (horizon is None or at <= horizon) and (customer not in first or (at, rank) < first[customer]):
                 first[customer] = (at, rank)
-    chosen: list[list[Due]] = [[], [], [], []]
+    chosen: list[list[Due]] = [[] for _ in pages]
     for rank, page in enumerate(pages):
         for at, customer, row_id in page:
             if first.get(customer) == (at, rank):

@@ -6,12 +6,16 @@ from datetime import datetime
 
 from attrs import define, evolve, field, frozen
 
-from billcore.domain.payment import Payment
+from billcore.commands.scope import Scope
+from billcore.domain.payment import Outcome, Payment
+from billcore.domain.refund import Refund
 from billcore.engine.actions import do_actions
 from billcore.engine.agenda import Agenda, Due, read_agenda
 from billcore.engine.claims import Worked
-from billcore.engine.collection import collect, send
+from billcore.engine.collection import Settled, collect, record, send
 from billcore.engine.dunning import do_steps
+from billcore.engine.inbox import hear
+from billcore.engine.refunding import Told, check_refunds, record_refunds, send_refunds
 from billcore.engine.resolving import resolve
 from billcore.engine.work import Workplace, without_garbage_collection
 from billcore.store import invoice as invoices
@@ -24,7 +28,7 @@ PATIENCE = 12
 
 @frozen
 class RunReport:
-    """What a run did: how many subscription actions, collections, checks and dunning steps, and up to when.
+    """What a run did, kind by kind, and up to when; `actions` are of subscriptions, `steps` of dunning cases.
 
     `stopped` is True when it was asked to stop before everything was done; the next run goes on. `left` counts
     customers whose due work was left to others, who kept them all the time. `problems` are plugins that did not take
@@ -32,9 +36,11 @@ class RunReport:
     """
 
     until: datetime
+    webhooks: int = 0
     actions: int = 0
     collections: int = 0
     checks: int = 0
+    refunds: int = 0
     steps: int = 0
     stopped: bool = False
     left: int = 0
@@ -43,7 +49,7 @@ class RunReport:
     @property
     def total(self) -> int:
         """All pieces of work."""
-        return self.actions + self.collections + self.checks + self.steps
+        return self.webhooks + self.actions + self.collections + self.checks + self.refunds + self.steps
 
 
 @frozen
@@ -90,14 +96,14 @@ def run(
     return evolve(report, stopped=True, left=len(others.keep))
 
 
-def deliver_sends(place: Workplace, sends: Collection[Payment], customers: Collection[str]) -> None:
-    """What a verb left to do after its commit: its attempts, and the collection of what is due by now.
+def deliver_sends(place: Workplace, sends: Collection[Payment | Refund], customers: Collection[str]) -> None:
+    """What a verb left to do after its commit: its attempts and refunds, and the collection of what is due by now.
 
     Its caller waits for the answer, so customers that somebody else keeps are waited for.
     """
     place = evolve(place, waits=True)
-    if sends:
-        send(place, list(sends))
+    send(place, [one for one in sends if isinstance(one, Payment)])
+    send_refunds(place, [one for one in sends if isinstance(one, Refund)])
     if customers:
         while True:
             now = place.clock.now()
@@ -106,6 +112,17 @@ def deliver_sends(place: Workplace, sends: Collection[Payment], customers: Colle
             if not rows:
                 return
             collect(place, [Due(text_to_instant(at), customer, row_id) for at, customer, row_id in rows])
+
+
+def approve_sends(scope: Scope, sends: Collection[Payment | Refund]) -> None:
+    """Settle what a dry run would send as if every gateway had approved (behaviour 3.8)."""
+    now = scope.now
+    charges = [one for one in sends if isinstance(one, Payment)]
+    record(scope, [Settled(one.id, one.customer_id, Outcome("approved", one.amount), now) for one in charges])
+    told = [Told(one, Outcome("approved", one.amount), now) for one in sends if isinstance(one, Refund)]
+    while told:
+        told = record_refunds(scope, told)
+        scope.flush()
 
 
 @define
@@ -133,9 +150,11 @@ class _Others:
 
 def _do(place: Workplace, agenda: Agenda, report: RunReport, others: _Others) -> RunReport:
     kinds = (
+        ("webhooks", hear, agenda.webhooks),
         ("actions", do_actions, agenda.actions),
         ("collections", collect, agenda.collections),
         ("checks", resolve, agenda.checks),
+        ("refunds", check_refunds, agenda.refunds),
         ("steps", do_steps, agenda.steps),
     )
     for kind, work, due in kinds:
