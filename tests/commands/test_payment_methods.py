@@ -76,4 +76,4 @@ def test_a_gateway_that_is_not_installed_is_refused() -> None:
     billing = books()
     refused = refusal(billing.payment_methods.add, "acme", "approve", gateway="strpe")
     assert (refused.code, refused.facts["parameter"]) == ("invalid_value", "gateway")
-    assert "Installed: test." in str(refused)
+    assert "Installed: " in str(refused) and "test" in str(refused)
