@@ -38,7 +38,7 @@ def judged(error: stripe.StripeError, question: Question, secrets: tuple[str, ..
     status = error.http_status or 0
     request_id = _clean(error.request_id or "", secrets)
     code, message = str(details.get("code") or ""), str(details.get("message") or "")
-    said = f" ({code or status}): {message or 'no reason given'}"
+    said = f" ({code or f'HTTP {status}'}): {message or 'no reason given.'}"
     if isinstance(error, stripe.CardError):
         return Refused("declined", status, details, request_id)
     if isinstance(error, stripe.IdempotencyError):
@@ -60,6 +60,12 @@ def judged(error: stripe.StripeError, question: Question, secrets: tuple[str, ..
     if status == 409 and code == _IN_USE:
         return GatewayUnknown(
             f"Stripe is still busy with an earlier call for {question.what}.",
+            remedy="What became of it is asked for again.",
+            **question.facts,
+        )
+    if not details:
+        return GatewayUnknown(
+            f"Stripe's answer to {question.what} could not be read (HTTP {status}).",
             remedy="What became of it is asked for again.",
             **question.facts,
         )

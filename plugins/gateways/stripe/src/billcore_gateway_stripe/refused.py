@@ -90,7 +90,7 @@ def unknown_of(refused: Refused, question: Question) -> GatewayUnknown:
 
 
 def _said(refused: Refused) -> str:
-    return f" ({refused.code or f'HTTP {refused.status}'}): {refused.message or 'no reason given'}"
+    return f" ({refused.code or f'HTTP {refused.status}'}): {refused.message or 'no reason given.'}"
 
 
 def _traced(refused: Refused) -> str:
