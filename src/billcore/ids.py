@@ -3,6 +3,7 @@
 import secrets
 from datetime import UTC, datetime
 from random import Random
+from threading import Lock
 
 from billcore.clock import Clock
 
@@ -21,22 +22,24 @@ class Ids:
 
     def __init__(self, clock: Clock, seed: int | None = None) -> None:
         self._clock = clock
+        self._lock = Lock()
         self._random = Random(seed) if seed is not None else None
         self._moment: datetime | None = None
         self._time_bits = 0
         self._tail = 0
 
     def new(self, prefix: str) -> str:
-        """A new id with this prefix; greater than every earlier one of this source."""
+        """A new id with this prefix; greater than every earlier one of this source. Any thread may ask."""
         now = self._clock.now()
-        if now is not self._moment and now != self._moment:
-            if self._moment is None or now > self._moment:
-                self._time_bits = _milliseconds(now) << 80
-                self._tail = self._start()
-            self._moment = now
-        self._tail += 1
-        tail = self._tail
-        value = self._time_bits | _VERSION_7 | (tail >> 62) << 64 | _VARIANT | tail & _LOW_62
+        with self._lock:
+            if now is not self._moment and now != self._moment:
+                if self._moment is None or now > self._moment:
+                    self._time_bits = _milliseconds(now) << 80
+                    self._tail = self._start()
+                self._moment = now
+            self._tail += 1
+            tail, time_bits = self._tail, self._time_bits
+        value = time_bits | _VERSION_7 | (tail >> 62) << 64 | _VARIANT | tail & _LOW_62
         return f"{prefix}_{value:032x}"
 
     def _start(self) -> int:
