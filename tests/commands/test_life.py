@@ -536,7 +536,7 @@ def test_a_coupon_of_two_periods_counts_the_activation() -> None:
     assert [row[2] for row in documents(billing)] == [1500, 1500, 3000]
 
 
-def test_an_activation_paid_after_the_trial_ended_by_itself_is_parked_money() -> None:
+def test_an_activation_paid_after_the_trial_ended_by_itself_is_given_back() -> None:
     billing = signed_up("try", "01-05")
     billing.gateway("test").script(["action"], default="approve")
     billing.subscriptions.activate("s1")
@@ -545,7 +545,8 @@ def test_an_activation_paid_after_the_trial_ended_by_itself_is_parked_money() ->
     billing.gateway("test").settle(payment.id, "approve")
     billing.run(day("01-06"))
     payment = billing.payments.get(payment.id)
-    assert payment.status == "succeeded" and "refund" in payment.parked_reason
+    (back,) = billing.refunds.list(payment=payment.id)
+    assert (payment.status, back.cause, back.status) == ("refunded", "late_success", "succeeded")
     assert state(billing) == "canceled"
 
 

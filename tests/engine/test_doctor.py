@@ -1,10 +1,12 @@
 """doctor lists what is stuck with the way out, and lets it be tried again."""
 
 import json
+from datetime import timedelta
 
 import pytest
 
 from billcore.plugins.hookspecs import hookimpl
+from billcore.store import refund as refunds
 from tests import databases
 from tests.builders import HandClock, books, day, refusal
 
@@ -71,16 +73,57 @@ def test_a_payment_in_doubt_says_when_it_is_asked_for_and_can_be_asked_for_now()
     assert billing.unpark(trouble.subject).next_check_at == day("02-01")
 
 
-def test_money_that_came_too_late_is_not_simply_tried_again() -> None:
-    """It has to be given back first (behaviour 5.1)."""
+def refund_that_failed(billing):
+    """A refund that its gateway refused: the customer is owed what the credit note says."""
+    billing.subscriptions.create("s1", "acme", "pro-m")
+    billing.gateway("test").script(["decline:generic_decline"], default="approve")
+    return billing.payments.refund("acme/pay/1", amount="10.00")
+
+
+def test_a_refund_that_failed_is_owed_until_somebody_says_how_it_is_made_good() -> None:
+    billing = books()
+    failed = refund_that_failed(billing)
+    (trouble,) = billing.doctor().troubles
+    assert (trouble.kind, trouble.subject, trouble.since) == ("owed refund", failed.id, day("01-01"))
+    assert "10.00 USD are owed to the customer" in trouble.reason
+    assert trouble.remedy.startswith(f"billcore refunds retry {failed.id}")
+    refused = refusal(billing.unpark, failed.id)
+    assert refused.code == "parked" and "refunds retry" in refused.remedy
+    billing.refunds.retry(failed.id, to="credit")
+    assert billing.doctor().ok
+
+
+def test_a_refund_in_doubt_says_when_it_is_asked_for_and_can_be_asked_for_now() -> None:
     billing = books()
     billing.subscriptions.create("s1", "acme", "pro-m")
-    with billing.database.transaction() as tx:
-        tx.execute("UPDATE billcore_payments SET parked_reason = 'captured for an invoice that is void: refund it'")
+    billing.gateway("test").script(["pending"], default="approve")
+    pending = billing.payments.refund("acme/pay/1")
     (trouble,) = billing.doctor().troubles
-    assert (trouble.kind, trouble.since) == ("parked payment", day("01-01"))
-    assert trouble.remedy.startswith("Refund test_")
-    assert refusal(billing.unpark, trouble.subject).code == "parked"
+    assert (trouble.kind, trouble.subject) == ("refund in doubt", pending.id)
+    assert trouble.reason.startswith("pending, 30.00 USD at test, asked about once")
+    assert billing.unpark("acme/refund/1").next_check_at == day("01-01")
+
+
+def test_what_was_given_back_twice_is_told_until_the_loss_is_accepted() -> None:
+    billing = books(clock=HandClock())
+    billing.subscriptions.create("s1", "acme", "pro-m")
+    billing.gateway("test").script(["timeout_before"], default="approve")
+    lost = billing.payments.refund("acme/pay/1", amount="10.00")
+    for hours in (25, 2, 2):
+        billing.clock.time += timedelta(hours=hours)
+        billing.run()
+    failed = billing.refunds.get(lost.id)
+    assert failed.is_owed
+    billing.refunds.retry(failed.id, to="external")
+    billing.gateway("test").settle(failed.id, "approve")
+    billing.unit(lambda scope: refunds.check_now(scope.tx, failed.id, scope.now))
+    billing.run()
+    (trouble,) = billing.doctor().troubles
+    assert (trouble.kind, trouble.subject) == ("refunded twice", failed.id)
+    assert billing.verify().ok
+    billing.unpark(failed.id)
+    assert billing.doctor().ok
+    assert billing.payments.get("acme/pay/1").refunded == 2000
 
 
 def test_an_overdue_invoice_that_nothing_will_touch_again() -> None:

@@ -36,6 +36,12 @@ def lived_in(**changed):
     billing.run(day("02-04"))
     billing.subscriptions.cancel("debtor", credit="unused")
     billing.gateway("test").script([], default="approve")
+    billing.payments.refund("delta/pay/1", amount="1.00", to="external")
+    billing.payments.refund("acme/pay/2", amount="5.00", credit=False)
+    billing.payments.refund("acme/pay/2", amount="2.00", to="credit")
+    billing.gateway("test").script([NO, "pending"], default="approve")
+    billing.payments.refund("acme/pay/2", amount="3.00")
+    billing.payments.refund("acme/pay/2", amount="4.00")
     billing.run(day("03-10"))
     billing.subscriptions.cancel("s1", credit="unused")
     billing.subscriptions.hold("late")
@@ -58,7 +64,7 @@ def test_books_in_which_everything_has_happened_are_right() -> None:
     assert told(proof) == []
     assert proof.ok
     assert all(verdict.checked > 0 for verdict in proof.verdicts), proof.verdicts
-    assert str(proof).startswith("verify: ok (24 laws, ")
+    assert str(proof).startswith("verify: ok (29 laws, ")
 
 
 def test_empty_books_are_right() -> None:
@@ -69,6 +75,8 @@ ENTRY = "(SELECT min(id) FROM billcore_ledger_entries WHERE debit = 'receivable'
 OF_S1 = "(SELECT id FROM billcore_subscriptions WHERE reference = 's1')"
 OF_HELD = "(SELECT id FROM billcore_subscriptions WHERE reference = 'held')"
 CREDITED = "(SELECT min(credits_line_id) FROM billcore_lines WHERE credits_line_id IS NOT NULL)"
+REFUND = "(SELECT min(id) FROM billcore_refunds WHERE status = 'succeeded' AND \"to\" = 'method')"
+SENT = "(SELECT max(id) FROM billcore_ledger_entries WHERE debit = 'refunds' AND credit = 'cash:test')"
 RENEWAL_2 = f"subscription_id = {OF_HELD} AND sequence = 2"
 
 CORRUPTIONS = [
@@ -140,6 +148,24 @@ CORRUPTIONS = [
             "(SELECT customer_id FROM billcore_invoices WHERE number = 1))"
         ),
         "invoice 1",
+    ),
+    ("refunds_within", f"UPDATE billcore_refunds SET amount = amount + 100000 WHERE id = {REFUND}", "payment pay_"),
+    ("refunds_counted", f"UPDATE billcore_refunds SET status = 'unknown' WHERE id = {REFUND}", "payment pay_"),
+    (
+        "refunds_counted",
+        (
+            "UPDATE billcore_payments SET refunded = 0 WHERE id = "
+            f"(SELECT payment_id FROM billcore_refunds WHERE id = {REFUND})"
+        ),
+        "payment pay_",
+    ),
+    ("refunds_promised", "UPDATE billcore_refunds SET parked_reason = NULL WHERE status = 'failed'", "customer acme"),
+    ("refunds_promised", "UPDATE billcore_refunds SET amount = amount - 1 WHERE status = 'pending'", "customer acme"),
+    ("notes_refunded", "UPDATE billcore_refunds SET credit_note_id = NULL WHERE status = 'pending'", "credit note CN-"),
+    (
+        "unapplied",
+        f"UPDATE billcore_ledger_entries SET debit = 'unapplied' WHERE id = {SENT}",
+        "customer acme",
     ),
     ("numbers", "UPDATE billcore_invoices SET number = 999 WHERE number = 2", "invoice 3"),
     ("numbers", "UPDATE billcore_counters SET last = last + 1 WHERE series = ''", "series (invoices)"),

@@ -14,7 +14,8 @@ OPEN: frozenset[RefundStatus] = frozenset({"pending", "unknown"})
 """Statuses in which the money may be on its way: the gateway is asked what became of it."""
 
 RefundTo = Literal["method", "external", "credit"]
-RefundCause = Literal["refund", "late_success", "credit_note"]
+RefundCause = Literal["refund", "late_success", "credit_note", "lost"]
+"""Asked for by itself; money that nothing wanted; owed by a credit note; given back once more, and accepted as lost."""
 
 
 @frozen
@@ -68,7 +69,7 @@ class Refund:
     @property
     def holds(self) -> bool:
         """Whether its amount cannot be given back once more: it is out, on its way, or owed."""
-        return self.status != "failed" or self.is_owed
+        return self.cause != "lost" and (self.status != "failed" or self.is_owed)
 
     @property
     def opens(self) -> bool:

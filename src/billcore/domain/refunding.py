@@ -75,6 +75,13 @@ class Till:
         self._event(made, "refund.created")
         return self._begun(made, booked=False)
 
+    def accept(self, twice: Refund) -> Refund:
+        """What a refund gave back once more is lost, and known to be."""
+        self._post(twice, ledger.WRITE_OFFS, ledger.UNAPPLIED)
+        accepted = evolve(twice, cause="lost", parked_reason=None)
+        self._put(accepted)
+        return accepted
+
     def _made(self, amount: int, to: RefundTo, cause: RefundCause, note_id: str | None, reason: str | None) -> Refund:
         payment, attempt = self.payment, len(self.refunds) + 1
         refund_id = self.new_id("ref")

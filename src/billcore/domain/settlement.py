@@ -40,6 +40,7 @@ class _Settlement:
             action_url=outcome.action_url or before.action_url,
             lease_owner=None,
             lease_until=None,
+            parked_reason=before.parked_reason if outcome.kind in ("unknown", "not_found") else None,
         )
         if before.status not in IN_DOUBT:
             if self.payment.status == "succeeded" and before.status != "succeeded":

@@ -7,19 +7,23 @@ from typing import Literal
 from attrs import evolve, frozen
 
 from billcore.commands.payments import find_payment
+from billcore.commands.refunding import till_of
+from billcore.commands.refunds import find_refund
 from billcore.commands.scope import Scope
 from billcore.domain.compact import compact
 from billcore.domain.event import AuditRecord
 from billcore.domain.instants import local_text
 from billcore.domain.money import format_minor
 from billcore.domain.payment import IN_DOUBT, Payment
+from billcore.domain.refund import OPEN, Refund
 from billcore.domain.subscription import Subscription
 from billcore.domain.words import counted
 from billcore.errors import Refused
 from billcore.plugins.registry import Registry
-from billcore.store import health, journal
+from billcore.store import health, inbox, journal
 from billcore.store import invoice as invoices
 from billcore.store import payment as payments
+from billcore.store import refund as refunds
 from billcore.store import subscription as subscriptions
 from billcore.store.database import Database
 from billcore.store.types import text_to_instant
@@ -32,11 +36,14 @@ LATE = timedelta(hours=1)
 
 TroubleKind = Literal[
     "parked subscription",
-    "parked payment",
     "payment in doubt",
+    "refund in doubt",
+    "owed refund",
+    "refunded twice",
     "overdue",
     "unreachable gateway",
     "reserved invoice",
+    "parked webhook",
     "waiting work",
     "undelivered events",
     "database",
@@ -72,11 +79,13 @@ def examine(scope: Scope, database: Database, registry: Registry, *, simulated: 
     """Look for everything that is stuck; changes nothing and calls no gateway."""
     found = [
         *_parked_subscriptions(scope),
-        *_parked_payments(scope),
         *_in_doubt(scope),
+        *_refunds_in_doubt(scope),
+        *_parked_refunds(scope),
         *_not_reached(scope),
         *_left_overdue(scope),
         *_left_reserved(scope),
+        *_parked_webhooks(scope),
         *(() if simulated else _waiting_work(scope)),
         *_undelivered(scope, registry),
         *(Trouble("database", what, None, why, remedy) for what, why, remedy in health.warnings(database, scope.tx)),
@@ -85,13 +94,20 @@ def examine(scope: Scope, database: Database, registry: Registry, *, simulated: 
     return Checkup(scope.now, tuple(found))
 
 
-def unpark(scope: Scope, ref: str, actor: str) -> Subscription | Payment:
-    """Let the engine try again at its next run: a parked subscription, or a payment whose outcome is open.
+def unpark(scope: Scope, ref: str, actor: str) -> Subscription | Payment | Refund:
+    """Let the engine try again at its next run: a parked subscription, or a payment or refund whose outcome is open.
 
-    `ref` is a subscription's reference or id, a payment's id or CUSTOMER/pay/N. Raises NotFound, and parked for a
-    payment that came too late: its money has to be given back first.
+    `ref` is a subscription's reference or id, a payment's id or CUSTOMER/pay/N, a refund's or CUSTOMER/refund/N. Of a
+    refund that arrived twice the loss is accepted. Raises NotFound, and parked for a refund that is owed: somebody
+    has to say how it is made good.
     """
-    result = _payment(scope, ref) if ref.startswith("pay_") or "/pay/" in ref else _subscription(scope, ref)
+    result: Subscription | Payment | Refund
+    if ref.startswith("pay_") or "/pay/" in ref:
+        result = _payment(scope, ref)
+    elif ref.startswith("ref_") or "/refund/" in ref:
+        result = _refund(scope, ref)
+    else:
+        result = _subscription(scope, ref)
     scope.writes.add(
         AuditRecord(scope.new_id("aud"), scope.now, actor, "doctor.unpark", compact({"id": result.id}), "{}")
     )
@@ -114,13 +130,6 @@ def _subscription(scope: Scope, ref: str) -> Subscription:
 
 def _payment(scope: Scope, ref: str) -> Payment:
     payment = find_payment(scope, ref)
-    if payment.parked_reason is not None:
-        raise Refused(
-            "parked",
-            f"Payment {payment.id} is {payment.status}: {payment.parked_reason}.",
-            remedy=f"Refund {payment.gateway_id or payment.id} at gateway {payment.gateway}.",
-            payment=payment.id,
-        )
     if payment.status not in IN_DOUBT:
         raise Refused(
             "transition_not_allowed",
@@ -133,6 +142,35 @@ def _payment(scope: Scope, ref: str) -> Payment:
     return asked
 
 
+def _refund(scope: Scope, ref: str) -> Refund:
+    refund = find_refund(scope, ref)
+    if refund.is_owed:
+        raise Refused(
+            "parked",
+            f"Refund {refund.id} failed: {refund.parked_reason}.",
+            remedy=f"Make it good: {_retry_of(refund)}",
+            refund=refund.id,
+        )
+    if refund.parked_reason is not None:
+        payment = payments.by_ids(scope.tx, [refund.payment_id])[refund.payment_id]
+        return till_of(scope, payment, None).accept(refund)
+    if refund.status not in OPEN:
+        raise Refused(
+            "transition_not_allowed",
+            f"Refund {refund.id} is {refund.status}; nothing is left to ask for.",
+            remedy="Only refunds whose outcome is open are asked for again.",
+            state=refund.status,
+        )
+    asked = evolve(refund, next_check_at=scope.now)
+    scope.writes.put(asked)
+    return asked
+
+
+def _retry_of(refund: Refund) -> str:
+    command = f"billcore refunds retry {refund.id}"
+    return f"{command}; outside or as credit: --to external, --to credit"
+
+
 def _times(count: int) -> str:
     return "once" if count == 1 else f"{count:,} times"
 
@@ -143,10 +181,29 @@ def _parked_subscriptions(scope: Scope) -> Iterator[Trouble]:
         yield Trouble("parked subscription", reference, text_to_instant(since), reason, remedy)
 
 
-def _parked_payments(scope: Scope) -> Iterator[Trouble]:
-    for payment in payments.parked(scope.tx, LISTED):
-        remedy = f"Refund {payment.gateway_id or payment.id} at gateway {payment.gateway}."
-        yield Trouble("parked payment", payment.id, payment.settled_at, payment.parked_reason or "", remedy)
+def _refunds_in_doubt(scope: Scope) -> Iterator[Trouble]:
+    for refund in refunds.waiting(scope.tx, LISTED):
+        reason = f"{refund.status}, {_money(refund)} at {refund.gateway}, asked about {_times(refund.checks)}"
+        if refund.message:
+            reason += f": {refund.message}"
+        when = refund.next_check_at
+        at = local_text(when, scope.settings.timezone) if when is not None else "never"
+        remedy = f"Asked for again at {at}; sooner: billcore doctor --retry {refund.id}"
+        yield Trouble("refund in doubt", refund.id, refund.created_at, reason, remedy)
+
+
+def _parked_refunds(scope: Scope) -> Iterator[Trouble]:
+    for refund in refunds.parked(scope.tx, LISTED):
+        why, since = refund.parked_reason or "", refund.settled_at
+        if refund.is_owed:
+            yield Trouble("owed refund", refund.id, since, why, _retry_of(refund))
+        else:
+            remedy = f"Claim it back, or accept that it is lost: billcore doctor --retry {refund.id}"
+            yield Trouble("refunded twice", refund.id, since, why, remedy)
+
+
+def _money(refund: Refund) -> str:
+    return f"{format_minor(refund.amount, refund.currency)} {refund.currency}"
 
 
 def _in_doubt(scope: Scope) -> Iterator[Trouble]:
@@ -156,6 +213,8 @@ def _in_doubt(scope: Scope) -> Iterator[Trouble]:
         if payment.message:
             reason += f": {payment.message}"
         when = payment.next_check_at
+        if payment.parked_reason:
+            reason += f"; {payment.parked_reason}"
         if payment.status == "requires_action" and payment.action_url:
             remedy = f"Send the customer to {payment.action_url}."
         elif when is not None:
@@ -192,6 +251,12 @@ def _left_reserved(scope: Scope) -> Iterator[Trouble]:
         reason = f"It is reserved by payment {payment}, which is {status or 'not stored'}"
         since = text_to_instant(settled) if settled else None
         yield Trouble("reserved invoice", invoice, since, reason, "Restore a backup, then run billcore verify.")
+
+
+def _parked_webhooks(scope: Scope) -> Iterator[Trouble]:
+    for event in inbox.parked(scope.tx, LISTED):
+        remedy = f"Remove the cause, then: billcore webhooks retry {event.id}; or: billcore webhooks discard {event.id}"
+        yield Trouble("parked webhook", event.id, event.received_at, f"{event.gateway}: {event.reason}", remedy)
 
 
 def _waiting_work(scope: Scope) -> Iterator[Trouble]:

@@ -9,6 +9,7 @@ from typing import Any
 from billcore.billing import Billing
 from billcore.clock import SimulatedClock, monotonic_ms
 from billcore.domain.money import exponent
+from billcore.domain.payment import IN_DOUBT
 from billcore.errors import BillcoreError, FileInvalid, InvalidValue, NotFound
 from billcore.plugins.registry import Registry
 from billcore.scenario.compare import compare
@@ -17,6 +18,7 @@ from billcore.scenario.story import UNSUPPORTED, Failure, Step, Story, Verdict
 from billcore.scenario.verbs import BY_TOKEN
 from billcore.scenario.world import printed, world_of
 from billcore.store import payment as payments
+from billcore.store import refund as refunds
 from billcore.store import subscription as subscriptions
 
 SEED = 1
@@ -198,12 +200,20 @@ class _Play:
         gateway.script(given.get("outcomes", ()), owner, given.get("default", "approve"))
 
     def _settle(self, given: Mapping[str, Any]) -> None:
-        """The gateway ends the attempt and says so at once, as a webhook would: it is asked for its outcome."""
+        """The gateway ends the attempt and says so at once, as a webhook would: it is asked for its outcome.
+
+        Of a payment that has ended it is the newest refund to the method, which may fail late.
+        """
         payment = self.billing.payments.get(given["payment"])
+        back = self.billing.refunds.list(payment=payment.id, newest=True)
+        sent = [one for one in back if one.to == "method" and payment.status not in IN_DOUBT]
         gateway: Any = self.billing.gateway("test")
-        gateway.settle(payment.id, given["outcome"])
+        gateway.settle(sent[0].id if sent else payment.id, given["outcome"])
         now = self.billing.clock.now()
-        self.billing.unit(lambda scope: payments.check_now(scope.tx, payment.id, now))
+        if sent:
+            self.billing.unit(lambda scope: refunds.check_now(scope.tx, sent[0].id, now))
+        else:
+            self.billing.unit(lambda scope: payments.check_now(scope.tx, payment.id, now))
         self.billing.run(now)
 
     def _quote(self, wanted: Mapping[str, Any], path: str) -> list[Failure]:

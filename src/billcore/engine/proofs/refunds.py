@@ -18,7 +18,7 @@ UNAPPLIED = Law("unapplied", "10", "Money that paid nothing was given back.", "b
 NOTED = Law("notes_refunded", "9.6", "Credit notes to refund were refunded, each once.", "credit notes")
 
 _REFUNDS = """
-    SELECT customer_id, currency, payment_id, credit_note_id, status, "to", parked_reason, amount
+    SELECT customer_id, currency, payment_id, credit_note_id, cause, status, "to", parked_reason, amount
     FROM billcore_refunds WHERE customer_id IN ??
 """
 _PAYMENTS = """
@@ -31,11 +31,10 @@ _NOTES = """
 
 @frozen
 class _Sums:
-    """Refunds added up: by payment what holds, what was sent and what was given back twice; by note; by customer."""
+    """Refunds added up: by payment what holds and what was sent; by credit note; by customer what is owed."""
 
     held: Counter[str] = field(factory=Counter)
     sent: Counter[str] = field(factory=Counter)
-    twice: Counter[str] = field(factory=Counter)
     noted: Counter[str] = field(factory=Counter)
     promised: Counter[Key] = field(factory=Counter)
     too_much: Counter[Key] = field(factory=Counter)
@@ -47,11 +46,11 @@ def prove_refunds(findings: Findings, book: Book, customers: list[str]) -> None:
     count = 0
     for payment_id, currency, captured, refunded in findings.tx.stream(_PAYMENTS, [customers]):
         count += 1
-        held, sent, twice = sums.held[payment_id], sums.sent[payment_id], sums.twice[payment_id]
+        held, sent = sums.held[payment_id], sums.sent[payment_id]
         if held > captured:
             message = f"of {money(captured, currency)} that were taken {money(held, currency)} are given back"
             findings.add(WITHIN, "payment", payment_id, message)
-        if refunded != min(sent, captured) or (sent > captured and not twice):
+        if refunded != min(sent, captured):
             message = f"{money(refunded, currency)} count as refunded, {money(sent, currency)} were sent"
             findings.add(COUNTED, "payment", payment_id, message)
     for law in (WITHIN, COUNTED):
@@ -68,14 +67,15 @@ def prove_refunds(findings: Findings, book: Book, customers: list[str]) -> None:
 
 def _added_up(tx: Transaction, customers: list[str]) -> _Sums:
     sums = _Sums()
-    for customer, currency, payment_id, note_id, status, to, parked, amount in tx.stream(_REFUNDS, [customers]):
+    for customer, currency, payment_id, note_id, cause, status, to, parked, amount in tx.stream(_REFUNDS, [customers]):
         if status == "failed" and parked is None:  # It was made good by another one, or its invoice has it again.
             continue
         if status == "succeeded" and to != "credit":
             sums.sent[payment_id] += amount
         if status == "succeeded" and parked is not None:
-            sums.twice[payment_id] += amount
             sums.too_much[customer, currency] += amount
+            continue
+        if cause == "lost":
             continue
         sums.held[payment_id] += amount
         if note_id is not None:
