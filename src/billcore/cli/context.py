@@ -65,7 +65,8 @@ class App:
             settings=settings,
             gateways=self.gateways(),
             actor=self.actor or f"cli:{_user()}",
-            create=create or self.file is None,
+            # A database in memory is made on the way; a server's gets its tables by `init` or `db upgrade`.
+            create=create or (self.file is None and self.url.startswith("sqlite")),
         )
 
     def gateways(self) -> dict[str, dict[str, object]]:

@@ -67,4 +67,5 @@ def check(app: App) -> None:
     if app.json:
         click.echo(json.dumps({"revision": schema.HEAD, "status": "current"}))
     else:
-        click.echo(f"The tables are current (revision {schema.HEAD}), and the file is sound.")
+        sound = ", and the file is sound" if app.file is not None else ""
+        click.echo(f"The tables are current (revision {schema.HEAD}){sound}.")

@@ -163,23 +163,19 @@ class JoinedDatabase(Database):
 
 def shown(url: str) -> str:
     """A URL without its password, for messages."""
-    try:
-        parts = make_url(url)
-    except sa.ArgumentError:
-        return re.sub(r"://[^/]*@", "://***@", url)
-    hidden = {name: "***" for name in parts.query if "password" in name}
-    return parts.update_query_dict(hidden).render_as_string(hide_password=True) if parts.password or hidden else url
+    without = re.sub(r"(://[^:/@?]*):[^?]*@", r"\1:***@", url)
+    return re.sub(r"([?&][^=&]*password=)[^&]*", r"\1***", without)
 
 
 def _store(url: str, engine: Engine | None) -> Store:
     try:
         name = make_url(url).drivername
-    except sa.ArgumentError as error:
+    except (sa.ArgumentError, ValueError):
         raise StoreError(
             "database_unreachable",
             f"{shown(url)!r} is not a database URL.",
             remedy='Write it like "sqlite:///billing.db" or "postgresql://user@host/name".',
-        ) from error
+        ) from None
     if name == "sqlite" or name.startswith("sqlite+"):
         return SqliteStore(url, engine)
     if name not in ("postgresql", "postgres", "postgresql+psycopg"):

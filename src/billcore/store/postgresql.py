@@ -7,6 +7,7 @@ pooler that hands connections from transaction to transaction (pgbouncer) may st
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -91,6 +92,11 @@ def postgresql_engine(url: str) -> Engine:
     return engine
 
 
+def _end(engine: Engine, process: int) -> None:
+    if process == os.getpid():
+        engine.dispose()
+
+
 def _sleep(milliseconds: int) -> None:
     time.sleep(milliseconds / 1000)
 
@@ -122,6 +128,10 @@ class PostgresqlStore:
     _process: int = field(factory=os.getpid, init=False)
     _generation: int = field(default=0, init=False)
     _current: threading.local = field(factory=threading.local, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        # A store that nobody closed ends its connections with itself.
+        weakref.finalize(self, _end, self.engine, os.getpid())
 
     @contextmanager
     def transaction(self, *, reads: bool, observe: Observer | None) -> Iterator[Transaction]:

@@ -89,8 +89,10 @@ def sqlite_engine(
 
 
 def file_of(url: str) -> str | None:
-    """The absolute path of the file behind a SQLite URL; None for a database in memory."""
+    """The absolute path of the file behind a SQLite URL; None for a database in memory or on a server."""
     parts = make_url(url)
+    if parts.get_backend_name() != "sqlite":
+        return None
     name = parts.database or ""
     if name.startswith("file:"):
         name = unquote(name.removeprefix("file:"))
