@@ -10,6 +10,7 @@ keys, signs webhooks, and fails on demand. Its book is the truth that billcore's
 """
 
 import socket
+import time
 from contextlib import suppress
 from threading import Thread
 from types import TracebackType
@@ -48,6 +49,7 @@ class FakeStripe(FakeClient):
         stopping.start()
         while stopping.is_alive():
             # The server looks whether it is to stop after each connection, else once in a second.
+            time.sleep(0.005)
             with suppress(OSError):
                 socket.create_connection(self._server.server_address[:2], timeout=1).close()
         self._server.server_close()
