@@ -35,6 +35,7 @@ def preview_of(value: object, made: Sequence[Writes]) -> Preview[object]:
     invoices: dict[str, Invoice] = {}
     notes: dict[str, CreditNote] = {}
     payments: dict[str, Payment] = {}
+    new = {payment.id for writes in made for payment in writes.new(Payment)}
     for writes in made:
         for record in writes:
             match record:
@@ -42,6 +43,6 @@ def preview_of(value: object, made: Sequence[Writes]) -> Preview[object]:
                     invoices[record.id] = record
                 case CreditNote():
                     notes[record.id] = record
-                case Payment():
+                case Payment() if record.id in new:  # Others are given back, or were there before.
                     payments[record.id] = record
     return Preview(value, tuple(invoices.values()), tuple(notes.values()), tuple(payments.values()))

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from billcore.billing import Billing
-from billcore.cli.output import catalog, customers, invoices, payments, subscriptions
+from billcore.cli.output import catalog, customers, invoices, payments, refunds, subscriptions
 from billcore.cli.output.screen import money, screen
 from billcore.cli.output.view import View
 from billcore.commands.catalog import CatalogChange, Quote
@@ -17,6 +17,7 @@ from billcore.domain.customer import Customer, PaymentMethod
 from billcore.domain.invoice import CreditNote, Invoice
 from billcore.domain.money import decimal_text
 from billcore.domain.payment import Payment
+from billcore.domain.refund import Refund
 from billcore.domain.subscription import Subscription
 from billcore.domain.usage import UsageEvent
 from billcore.domain.words import counted
@@ -65,6 +66,10 @@ def confirmation(view: View, definition: Definition, result: object, given: Mapp
             return Text(f"Payment method {result.reference or result.id} of {owner} {done}.")
         case Subscription():
             return Text(_subscription_line(view, result, done, definition.name))
+        case Refund():
+            return Text(refunds.refund_line(result))
+        case list() if result and all(isinstance(one, Refund) for one in result):
+            return Group(*(Text(refunds.refund_line(one)) for one in result))
         case UsageEvent():
             what = f"{decimal_text(result.quantity)} {result.component}"
             where = view.subscriptions([result.subscription_id])[result.subscription_id]
@@ -103,6 +108,8 @@ def _page(view: View, definition: Definition, result: object) -> RenderableType:
             return invoices.preview_page(view, result)
         case Payment():
             return payments.payment_page(view, result)
+        case Refund():
+            return refunds.refund_page(view, result)
         case Quote():
             return catalog.quote_page(result)
         case dict():
@@ -138,6 +145,8 @@ def _table(view: View, result: Sequence[object]) -> RenderableType:
             return invoices.note_list(view, [one for one in result if isinstance(one, CreditNote)])
         case Payment():
             return payments.payment_list(view, [one for one in result if isinstance(one, Payment)])
+        case Refund():
+            return refunds.refund_list(view, [one for one in result if isinstance(one, Refund)])
     return Group(*(Text(str(one)) for one in result))
 
 

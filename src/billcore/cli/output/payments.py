@@ -6,6 +6,7 @@ from attrs import evolve
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from billcore.cli.output import refunds
 from billcore.cli.output.screen import fields, money, state, table, wide
 from billcore.cli.output.view import View
 from billcore.domain.payment import Payment
@@ -56,7 +57,7 @@ def attempts(view: View, payments: Sequence[Payment]) -> RenderableType:
 def payment_page(view: View, one: Payment) -> RenderableType:
     """Everything about one attempt."""
     invoice = view.billing.invoices.get(one.invoice_id) if one.invoice_id is not None else None
-    return fields(
+    page = fields(
         [
             ("payment", one.id),
             ("customer", view.customer(one.customer_id)),
@@ -76,6 +77,8 @@ def payment_page(view: View, one: Payment) -> RenderableType:
             ("parked", one.parked_reason),
         ]
     )
+    back = view.billing.refunds.list(payment=one.id, limit=1000)
+    return Group(page, Text(), refunds.of_payment(view, back)) if back else page
 
 
 def short_answer(one: Payment) -> str:
