@@ -11,12 +11,14 @@ from attrs import evolve
 
 from billcore.clock import Clock
 from billcore.commands.catalog import CatalogNoun
+from billcore.commands.credits import Credits
 from billcore.commands.customers import Customers
 from billcore.commands.desk import Desk
 from billcore.commands.invoices import Invoices
 from billcore.commands.parameters import instant, name_of, named
 from billcore.commands.payment_methods import PaymentMethods
 from billcore.commands.payments import Payments
+from billcore.commands.prepayments import Prepayments
 from billcore.commands.refunds import Refunds
 from billcore.commands.scope import Scope
 from billcore.commands.settings import SiteSettings
@@ -99,6 +101,8 @@ class Billing:
         self.invoices = Invoices(self)
         self.payments = Payments(self)
         self.refunds = Refunds(self)
+        self.credits = Credits(self)
+        self.prepayments = Prepayments(self)
         self.settings = SiteSettings(self)
         self.webhooks = Webhooks(self, Door(self._workplace, joined=self._joined))
 

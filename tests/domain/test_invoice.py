@@ -20,6 +20,7 @@ EXPECTED = {
     ("paid", "credit"): {"paid"},
     ("paid", "refund"): {"paid", "open"},
     ("uncollectible", "pay"): {"uncollectible", "paid"},
+    ("uncollectible", "credit"): {"uncollectible"},
 }
 
 

@@ -27,6 +27,9 @@ NOUNS: Mapping[str, Entry] = {
     "catalog": Entry("Products, prices, components, coupons and taxes.", "billcore.commands.catalog:CatalogNoun"),
     "invoices": Entry("What customers owe, and what comes next.", "billcore.commands.invoices:Invoices"),
     "payments": Entry("Every attempt to collect.", "billcore.commands.payments:Payments"),
+    "refunds": Entry("Money given back, and what is still owed.", "billcore.commands.refunds:Refunds"),
+    "credits": Entry("Gifts that pay invoices, and what is left of them.", "billcore.commands.credits:Credits"),
+    "prepayments": Entry("Money that customers paid in advance.", "billcore.commands.prepayments:Prepayments"),
     "settings": Entry("Site settings, stored with the books.", "billcore.commands.settings:SiteSettings"),
 }
 

@@ -27,6 +27,8 @@ from billcore.store import customer as store
 from billcore.store import invoice as invoices
 from billcore.store import payment as payments
 from billcore.store import subscription as subscriptions
+from billcore.store.balance import Balance
+from billcore.store.balance import balances as stored_balances
 
 
 class Customers(Noun):
@@ -158,6 +160,11 @@ class Customers(Noun):
     def get(self, scope: Scope, customer: CustomerRef) -> Customer:
         """One customer by reference or id; raises not_found naming the nearest references."""
         return scope.customer(customer)
+
+    @verb(reads=True)
+    def balances(self, scope: Scope, customer: CustomerRef) -> list[Balance]:
+        """What a customer owes and has, in each currency: due, credits, prepayment, lifetime value (behaviour 10)."""
+        return stored_balances(scope.tx, [scope.customer(customer).id], scope.now)
 
     @verb(reads=True)
     def find(self, scope: Scope, text: Text, *, limit: Count = 50) -> list[Customer]:

@@ -1,19 +1,41 @@
 """Invoices: what customers owe, and what would be billed next."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Literal, Unpack
 
 from attrs import frozen
 
+from billcore.commands.amounts import minor_of
 from billcore.commands.bill import net_terms
+from billcore.commands.crediting import credit_invoice
 from billcore.commands.facts import facts_for
-from billcore.commands.parameters import Count, CustomerRef, Flag, InvoiceRef, SubscriptionRef
+from billcore.commands.parameters import (
+    Amount,
+    Codes,
+    Count,
+    CustomerRef,
+    Flag,
+    Instant,
+    InvoiceRef,
+    Options,
+    SubscriptionRef,
+    Text,
+)
+from billcore.commands.receivables import require_no_doubt
+from billcore.commands.recording import receive
+from billcore.commands.refunding import Wish, refund_owed
 from billcore.commands.scope import Scope, not_found
 from billcore.commands.unused import act_with_credit
 from billcore.commands.verb import Noun, verb
+from billcore.commands.voiding import void_invoice, write_off
 from billcore.domain.bill import make_bill
 from billcore.domain.invoice import CreditNote, Invoice, InvoiceStatus
+from billcore.domain.payment import Payment
+from billcore.domain.refund import Refund
 from billcore.errors import Refused
 from billcore.store import invoice as store
+from billcore.store import refund as refunds
 
 
 @frozen
@@ -25,6 +47,15 @@ class InvoicePreview:
     invoice: Invoice | None
     credit_note: CreditNote | None
     net_terms: int
+
+
+@frozen
+class GivenBack:
+    """What crediting an invoice made: the invoice as it is now, the credit notes, and refunds that were sent."""
+
+    invoice: Invoice
+    credit_notes: tuple[CreditNote, ...]
+    refunds: tuple[Refund, ...] = ()
 
 
 class Invoices(Noun):
@@ -82,6 +113,88 @@ class Invoices(Noun):
         bill = make_bill([step], customer, scope.site, sub.next_action_at, scope.new_id)
         terms = net_terms(step.subscription, scope)
         return InvoicePreview(sub.reference, sub.next_action, bill.invoice, bill.note, terms)
+
+    @verb(collects=True)
+    def credit(
+        self,
+        scope: Scope,
+        invoice: InvoiceRef,
+        *,
+        amount: Amount | None = None,
+        lines: Codes | None = None,
+        to: Literal["credit", "refund", "invoice"] = "credit",
+        reason: Text | None = None,
+        **options: Unpack[Options],
+    ) -> GivenBack:
+        """Give back of an invoice by credit notes: in full, an `amount` (its tax included), or `lines` of it.
+
+        Lines are named by place, id or code; with an amount it is shared over them. What is still due is reduced
+        first; the rest goes `to` credit or refund, each part to the account that had paid it. Full and by line ends
+        the time that was billed, by amount does not. Raises amount_exceeds, payment_in_doubt, transition_not_allowed.
+        """
+        found = find_invoice(scope, invoice)
+        minor = minor_of(amount, found.currency) if amount is not None else None
+        made = credit_invoice(scope, found, to=to, amount=minor, lines=lines, reason=reason)
+        sent = refund_owed(scope, made.invoice, made.refunds, Wish(reason=reason))
+        return GivenBack(made.invoice, made.notes, tuple(sent))
+
+    @verb(collects=True)
+    def void(
+        self,
+        scope: Scope,
+        invoice: InvoiceRef,
+        *,
+        rebill: Flag = False,
+        reason: Text | None = None,
+        **options: Unpack[Options],
+    ) -> Invoice:
+        """Take an open invoice back: it keeps its number, but nothing of it is owed and its time is not billed.
+
+        Credits that had paid a part of it are there again, payments become prepayment. With `rebill` its lines are
+        billed again at once, taxed as of now. Raises payment_in_doubt, transition_not_allowed.
+        """
+        return void_invoice(scope, find_invoice(scope, invoice), reason, rebill=rebill)
+
+    @verb()
+    def write_off(
+        self, scope: Scope, invoice: InvoiceRef, *, reason: Text | None = None, **options: Unpack[Options]
+    ) -> Invoice:
+        """Give up what an open invoice is due: nothing more is tried, but it may still be paid.
+
+        Raises payment_in_doubt, transition_not_allowed.
+        """
+        return write_off(scope, find_invoice(scope, invoice), reason)
+
+    @verb()
+    def record_payment(
+        self,
+        scope: Scope,
+        invoice: InvoiceRef,
+        amount: Amount | None = None,
+        *,
+        method: Text | None = None,
+        date: Instant | None = None,
+        **options: Unpack[Options],
+    ) -> Payment:
+        """Record a payment of an invoice that came in otherwise (cash, a transfer); without `amount` over what is due.
+
+        What is more than due becomes a prepayment. With everything overdue paid the subscriptions are active again
+        (behaviour 9.8). Raises payment_in_doubt, transition_not_allowed.
+        """
+        found = find_invoice(scope, invoice)
+        require_no_doubt(scope, found)
+        found.after("pay", "paid")
+        minor = minor_of(amount, found.currency) if amount is not None else found.due
+        came = date if isinstance(date, datetime) else None
+        owner = scope.customer(found.customer_id)
+        return receive(scope, owner, found.currency, minor, [(found, min(minor, found.due))], method, came)
+
+    def settled(self, scope: Scope, result: object, attempts: Collection[str]) -> object:
+        """What crediting made, with its refunds as they are after their gateways answered."""
+        if not isinstance(result, GivenBack) or not result.refunds:
+            return result
+        now = refunds.by_ids(scope.tx, [one.id for one in result.refunds])
+        return GivenBack(result.invoice, result.credit_notes, tuple(now.get(one.id, one) for one in result.refunds))
 
 
 def find_invoice(scope: Scope, ref: str) -> Invoice:

@@ -204,6 +204,12 @@ def _quantities(value: Any, zone: str) -> dict[str, Decimal]:
     return {_reference(code, zone): _quantity(quantity, zone) for code, quantity in value.items()}
 
 
+def _amounts(value: Any, zone: str) -> dict[str, Decimal | Money]:
+    if not isinstance(value, Mapping):
+        raise InvalidValue(f"{value!r} does not name invoices.", remedy='Write { "acme/1" = "10.00" }.')
+    return {_ref(name, zone): _amount(amount, zone) for name, amount in value.items()}
+
+
 def _texts(value: Any, zone: str) -> dict[str, str]:
     if not isinstance(value, Mapping):
         raise InvalidValue(f"{value!r} does not name fields.", remedy='Write { color = "blue" }.')
@@ -289,6 +295,7 @@ Code = Annotated[str, Kind("code", "CODE", _text)]
 Amount = Annotated[str | Decimal | Money, Kind("amount", "AMOUNT", _amount)]
 Quantity = Annotated[str | int | Decimal, Kind("quantity", "QUANTITY", _quantity)]
 SignedQuantity = Annotated[str | int | Decimal, Kind("signed_quantity", "QUANTITY", _decimal)]
+Amounts = Annotated[Mapping[str, str | Decimal | Money], Kind("amounts", "INVOICE=AMOUNT", _amounts, keyed=True)]
 Instant = Annotated[str | date | datetime, Kind("instant", "DATE", instant)]
 PreciseInstant = Annotated[str | date | datetime, Kind("instant", "DATE", _precise)]
 When = Annotated[str | date | datetime, Kind("when", "now|period_end|DATE", _when)]

@@ -1,10 +1,25 @@
 """Payments: every attempt to collect, and what came of it."""
 
 from collections.abc import Collection
+from datetime import datetime
 from typing import Literal, Unpack
 
+from billcore.commands import amounts
 from billcore.commands.invoices import find_invoice
-from billcore.commands.parameters import Amount, Count, CustomerRef, Flag, InvoiceRef, Options, PaymentRef, Text
+from billcore.commands.parameters import (
+    Amount,
+    Amounts,
+    Count,
+    CustomerRef,
+    Flag,
+    Instant,
+    InvoiceRef,
+    Options,
+    PaymentRef,
+    Text,
+)
+from billcore.commands.receivables import require_no_doubt
+from billcore.commands.recording import named, oldest_first, receive
 from billcore.commands.refunding import invoice_of, minor_of, refund_payment, require_money, stored, wish
 from billcore.commands.scope import Scope, not_found
 from billcore.commands.verb import Noun, verb
@@ -45,6 +60,39 @@ class Payments(Noun):
             limit=limit,
             newest=newest,
         )
+
+    @verb()
+    def record(
+        self,
+        scope: Scope,
+        customer: CustomerRef,
+        amount: Amount,
+        *,
+        method: Text | None = None,
+        date: Instant | None = None,
+        invoices: Amounts | None = None,
+        currency: Text | None = None,
+        **options: Unpack[Options],
+    ) -> Payment:
+        """Record money that came in otherwise (cash, a transfer), for one invoice or several; the rest is prepayment.
+
+        `invoices` says how much each is paid; without, what is due is paid oldest first, but for invoices with an
+        attempt under way. `method` says in words how it came, `date` when. With everything overdue paid the
+        subscriptions are active again (behaviour 9.8). Raises amount_exceeds where the invoices do not fit,
+        payment_in_doubt, currency_mismatch.
+        """
+        owner = scope.customer(customer)
+        code = amounts.currency_of(amount, currency, owner.currency, scope.settings.currency)
+        minor = amounts.minor_of(amount, code)
+        if invoices is None:
+            shares = oldest_first(scope, owner, code, minor)
+        else:
+            wanted = [(find_invoice(scope, ref), part) for ref, part in invoices.items()]
+            for invoice, _ in wanted:
+                require_no_doubt(scope, invoice)
+            parts = [(invoice, amounts.minor_of(part, code, "invoices")) for invoice, part in wanted]
+            shares = named(owner, code, minor, parts)
+        return receive(scope, owner, code, minor, shares, method, date if isinstance(date, datetime) else None)
 
     @verb(collects=True)
     def refund(

@@ -47,10 +47,15 @@ def settle(
 
     Subscriptions in `but` (ids) are left as they are: what asks for it decides on them itself.
     """
-    zone = scope.zone(scope.customer(invoice.customer_id))
-    receivable = receivables(scope, [(invoice, scope.now)], {invoice.customer_id: zone}, but=but)[invoice.id]
+    receivable = receivable_of(scope, invoice, but)
     receivable.settle(event, paid=paid, credited=credited)
     return receivable.invoice
+
+
+def receivable_of(scope: Scope, invoice: Invoice, but: frozenset[str] = frozenset()) -> Receivable:
+    """One invoice with all that hangs on it; subscriptions in `but` (ids) are left out."""
+    zone = scope.zone(scope.customer(invoice.customer_id))
+    return receivables(scope, [(invoice, scope.now)], {invoice.customer_id: zone}, but=but)[invoice.id]
 
 
 def apply_to_open(scope: Scope, customer_id: str, currency: str) -> None:

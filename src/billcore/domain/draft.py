@@ -15,7 +15,7 @@ from billcore.domain.periods import Period
 from billcore.domain.proration import LineCredit
 from billcore.domain.tax import LineTax, Place, RateTable, TaxableLine, tax_lines
 from billcore.errors import InvalidValue
-from billcore.settings import Settings
+from billcore.settings import Settings, TaxRounding
 
 LARGEST = 2**53
 """What amounts on documents stay below: exact in every JSON reader, and a thousand of them add up in 64 bits."""
@@ -175,14 +175,21 @@ def _basis(
         basis["coupons"] = coupons
     if line.mid_period:
         basis["mid_period"] = True
-    if taxed.rates:
-        basis["rates"] = [[rate.name, str(rate.rate), rate.amount, rate.row_id] for rate in taxed.rates]
-        if settings.tax_rounding != "group":
-            basis["rounding"] = settings.tax_rounding
-    if taxed.reason:
-        basis["untaxed"] = taxed.reason
+    basis.update(tax_basis(taxed, settings.tax_rounding))
     if line.inclusive:
         basis["inclusive"] = True
+    return basis
+
+
+def tax_basis(taxed: LineTax, rounding: TaxRounding) -> dict[str, object]:
+    """What a line's basis says of its tax: rates and rounding, or why there is none."""
+    basis: dict[str, object] = {}
+    if taxed.rates:
+        basis["rates"] = [[rate.name, str(rate.rate), rate.amount, rate.row_id] for rate in taxed.rates]
+        if rounding != "group":
+            basis["rounding"] = rounding
+    if taxed.reason:
+        basis["untaxed"] = taxed.reason
     return basis
 
 

@@ -16,13 +16,13 @@ InvoiceEvent = Literal["issue", "discard", "pay", "credit", "refund", "void", "w
 INVOICE_EVENTS: tuple[InvoiceEvent, ...] = get_args(InvoiceEvent)
 
 # event -> status -> the statuses it may lead to; which one, the amounts decide. A missing cell refuses the
-# event (behaviour 8.5). What was written off is never creditable (3.5), but may still be paid; a refund
-# without a credit note opens the invoice again (9.6).
+# event (behaviour 8.5). What was written off is never creditable (3.5), only what was paid before is, but it may
+# still be paid; a refund without a credit note opens the invoice again (9.6).
 INVOICE_TABLE: Mapping[InvoiceEvent, Mapping[InvoiceStatus, tuple[InvoiceStatus, ...]]] = {
     "issue": {"draft": ("open", "paid")},
     "discard": {"draft": ("draft",)},
     "pay": {"open": ("open", "paid"), "uncollectible": ("uncollectible", "paid")},
-    "credit": {"open": ("open", "paid"), "paid": ("paid",)},
+    "credit": {"open": ("open", "paid"), "paid": ("paid",), "uncollectible": ("uncollectible",)},
     "refund": {"open": ("open",), "paid": ("paid", "open")},
     "void": {"open": ("void",)},
     "write_off": {"open": ("uncollectible",)},
@@ -71,7 +71,7 @@ class Line:
 class Invoice:
     """What a customer owes for something. Amounts are minor units of `currency`.
 
-    total = subtotal - discount + tax - tax_included = credited + paid + due. `collect_at` is when an
+    total = subtotal - discount + tax - tax_included = credited + paid + due, unless it is void. `collect_at` is when an
     automatic attempt is made next (remittance: when it falls overdue), None when nothing is planned,
     `collect_for` why; `overdue` invoices keep their subscriptions past due; `reserved_by` is the payment in
     doubt (behaviour 9.3).
@@ -108,8 +108,8 @@ class Invoice:
 
     @property
     def due(self) -> int:
-        """What is still owed: total - credited - paid."""
-        return self.total - self.credited - self.paid
+        """What is still owed: total - credited - paid; of a void invoice nothing."""
+        return 0 if self.status == "void" else self.total - self.credited - self.paid
 
     def after(self, event: InvoiceEvent, target: InvoiceStatus) -> InvoiceStatus:
         """The status after `event`, which the amounts want to be `target`.

@@ -13,6 +13,8 @@ PREPAYMENTS = "prepayments"
 WRITE_OFFS = "write_offs"
 REFUNDS = "refunds"
 UNAPPLIED = "unapplied"
+GIFTS = "gifts"
+"""What service credits cost the merchant who gave them."""
 
 
 def cash(gateway: str) -> str:

@@ -160,12 +160,12 @@ class Receivable:
         self.put(evolve(invoice, status=invoice.after(event, "paid"), overdue=False, collect_at=None))
         self.paid_up()
 
-    def paid_up(self) -> None:
+    def paid_up(self, closed_by: str = "paid") -> None:
         """When nothing is overdue any more the case closes and the subscriptions are active again."""
         if self.account.overdue - {self.invoice.id}:
             return
         if self.case is not None and self.case.status == "open":
-            self.case = evolve(self.case, status="closed", next_step_at=None, closed_at=self.at, closed_by="paid")
+            self.case = evolve(self.case, status="closed", next_step_at=None, closed_at=self.at, closed_by=closed_by)
             self.writes.put(self.case)
         for sub in list(self._subscriptions.values()):
             if sub.state in ("past_due", "unpaid"):

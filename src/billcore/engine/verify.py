@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from billcore.commands.scope import Scope
 from billcore.engine.proofs.agreement import read_agreements
+from billcore.engine.proofs.allocations import prove_allocations
 from billcore.engine.proofs.documents import prove_given_back, prove_lines, prove_settlement
 from billcore.engine.proofs.law import BATCH, Finding, Findings, Law, Proof, ProofWatcher, Verdict
 from billcore.engine.proofs.ledger import prove_balances, prove_entries, read_book
@@ -33,6 +34,7 @@ def verify(scope: Scope, watch: ProofWatcher = lambda _what, _done: None) -> Pro
         book = read_book(scope.tx, ids)
         prove_lines(findings, ids)
         prove_settlement(findings, book, ids)
+        prove_allocations(findings, ids)
         prove_payments(findings, book, ids)
         prove_refunds(findings, book, ids)
         prove_balances(findings, book, ids)

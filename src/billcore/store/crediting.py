@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from billcore.domain.credit import Allocation, Credit
-from billcore.domain.invoice import Coverage, Invoice
+from billcore.domain.invoice import Coverage, CreditNote, Invoice
 from billcore.domain.payment import Payment
 from billcore.store import invoice as invoices
 from billcore.store.database import Transaction
@@ -12,6 +12,7 @@ from billcore.store.records import BY_CLASS
 _ALLOCATION = BY_CLASS[Allocation]
 _COVERAGE = BY_CLASS[Coverage]
 _CREDIT = BY_CLASS[Credit]
+_NOTE = BY_CLASS[CreditNote]
 _PAYMENT = BY_CLASS[Payment]
 
 
@@ -47,3 +48,20 @@ def allocations(tx: Transaction, invoice_ids: Iterable[str]) -> list[Allocation]
     """What settles these invoices beside their attempts, and what was given back of them, oldest first."""
     rows = tx.rows(f"{_ALLOCATION.select} WHERE invoice_id IN ?? ORDER BY id", [list(invoice_ids)])
     return [_ALLOCATION.load(row) for row in rows]
+
+
+def returned_by(tx: Transaction, document_id: str) -> list[Allocation]:
+    """What a document gives back of what had settled other invoices."""
+    rows = tx.rows(f"{_ALLOCATION.select} WHERE document_id = ? ORDER BY id", [document_id])
+    return [_ALLOCATION.load(row) for row in rows]
+
+
+def notes_to(tx: Transaction, invoice_id: str) -> list[CreditNote]:
+    """The credit notes that reduced what an invoice is due, without their lines."""
+    rows = tx.rows(f"{_NOTE.select} WHERE invoice_id = ? AND \"to\" = 'invoice' ORDER BY id", [invoice_id])
+    return [_NOTE.load(row) for row in rows]
+
+
+def bill_elsewhere(tx: Transaction, invoice_id: str, other_id: str) -> None:
+    """Let the periods that an invoice billed be billed by another one."""
+    tx.execute("UPDATE billcore_renewals SET invoice_id = ? WHERE invoice_id = ?", [other_id, invoice_id])

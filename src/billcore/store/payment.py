@@ -45,7 +45,14 @@ def page(
 ) -> list[Payment]:
     """Payments in order of creation."""
     where, parameters = ["id < ?" if newest and after else "id > ?"], [after or ""]
-    for column, value in (("customer_id", customer_id), ("invoice_id", invoice_id), ("status", status)):
+    if invoice_id is not None:
+        # What was recorded by hand pays by allocations.
+        where.append(
+            "(invoice_id = ? OR id IN (SELECT a.source_id FROM billcore_allocations a "
+            "WHERE a.invoice_id = ? AND a.account = 'payments' AND a.amount > 0))"
+        )
+        parameters += [invoice_id, invoice_id]
+    for column, value in (("customer_id", customer_id), ("status", status)):
         if value is not None:
             where.append(f"{column} = ?")
             parameters.append(value)

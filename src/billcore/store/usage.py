@@ -47,6 +47,14 @@ def mark_billed(tx: Transaction, rows: Iterable[tuple[str, str, datetime]]) -> N
     )
 
 
+def move_marks(tx: Transaction, items: Iterable[tuple[str, str, str]]) -> None:
+    """Tie events to another line that bills them: (item id, line that billed them, line that does)."""
+    tx.execute_many(
+        "UPDATE billcore_usage_events SET line_id = ? WHERE item_id = ? AND line_id = ?",
+        [(after, item_id, before) for item_id, before, after in items],
+    )
+
+
 def find(tx: Transaction, subscription_id: str, component: str, event_id: str) -> UsageEvent | None:
     """The event with this id of a subscription's component."""
     row = tx.one(

@@ -1,0 +1,131 @@
+"""Service credits: what the merchant gives his customers as a gift, and takes back."""
+
+from datetime import datetime
+from typing import Unpack
+
+from billcore.commands.amounts import currency_of, minor_of
+from billcore.commands.parameters import Amount, CustomerRef, Instant, Options, SubscriptionRef, Text
+from billcore.commands.receivables import apply_to_open, held_credits
+from billcore.commands.scope import Scope
+from billcore.commands.verb import Noun, verb
+from billcore.domain import ledger
+from billcore.domain.bill import post, record
+from billcore.domain.credit import Credit, draw
+from billcore.domain.customer import Customer
+from billcore.domain.money import Money
+from billcore.errors import InvalidValue, Refused
+from billcore.store import payment as payments
+
+
+class Credits(Noun):
+    """Service credits: what the merchant gives his customers as a gift, and takes back."""
+
+    noun = "credits"
+
+    @verb()
+    def add(
+        self,
+        scope: Scope,
+        customer: CustomerRef | None = None,
+        *,
+        amount: Amount,
+        subscription: SubscriptionRef | None = None,
+        expires_at: Instant | None = None,
+        reason: Text | None = None,
+        **options: Unpack[Options],
+    ) -> Credit:
+        """Give a service credit: it pays invoices first and is never refunded (behaviour 10).
+
+        The customer is named, or one of his subscriptions, whose currency it then has. Open invoices are paid from it
+        at once, the oldest first. From `expires_at` on it pays nothing more.
+        """
+        owner, currency = owner_of(scope, customer, subscription, amount)
+        minor = minor_of(amount, currency)
+        ends = expires_at if isinstance(expires_at, datetime) else None
+        if ends is not None and ends <= scope.now:
+            raise InvalidValue(
+                f"{ends:%Y-%m-%d} is over.", remedy="Let it end later, or never.", parameter="expires_at"
+            )
+        credit = Credit(
+            scope.new_id("crd"), owner.id, "service_credits", currency, minor, minor, scope.now, expires_at=ends
+        )
+        scope.writes.add(credit)
+        _post(scope, credit, (ledger.GIFTS, ledger.SERVICE_CREDITS), minor)
+        _event(scope, credit, "credit.added", minor, reason)
+        apply_to_open(scope, owner.id, currency)
+        return credit
+
+    @verb()
+    def deduct(
+        self,
+        scope: Scope,
+        customer: CustomerRef | None = None,
+        *,
+        amount: Amount,
+        subscription: SubscriptionRef | None = None,
+        reason: Text | None = None,
+        **options: Unpack[Options],
+    ) -> list[Credit]:
+        """Take service credit back that was not used yet, from what expires soonest; the credits as they are then.
+
+        Raises insufficient_credit for more than there is.
+        """
+        owner, currency = owner_of(scope, customer, subscription, amount)
+        minor = minor_of(amount, currency)
+        held = [one for one in held_credits(scope, owner.id, currency) if one.account == "service_credits"]
+        taken = draw(minor, held, scope.now)
+        there = sum(drawing.amount for drawing in taken)
+        if there < minor:
+            raise Refused(
+                "insufficient_credit",
+                f"Customer {owner.reference} has {Money(there, currency)} of service credit.",
+                remedy=f"Take at most {Money(there, currency)}." if there else "There is none to take back.",
+                asked=minor,
+                most=there,
+            )
+        for drawing in taken:
+            scope.writes.put(drawing.credit)
+            _post(scope, drawing.credit, (ledger.SERVICE_CREDITS, ledger.GIFTS), drawing.amount)
+            _event(scope, drawing.credit, "credit.deducted", drawing.amount, reason)
+        return [drawing.credit for drawing in taken]
+
+    @verb(reads=True)
+    def list(self, scope: Scope, customer: CustomerRef) -> list[Credit]:
+        """What a customer has left of service credits, credit notes and prepayments, in the order of creation."""
+        owner = scope.customer(customer)
+        return payments.open_credits(scope.tx, [owner.id]).get(owner.id, [])
+
+
+def owner_of(scope: Scope, customer: str | None, subscription: str | None, amount: Amount) -> tuple[Customer, str]:
+    """Who is meant, by himself or by one of his subscriptions, and in which currency; raises invalid_parameter."""
+    if (customer is None) == (subscription is None):
+        raise Refused(
+            "invalid_parameter",
+            "A customer or a subscription is named, and only one of them.",
+            remedy="Give customer or subscription.",
+            parameter="customer",
+        )
+    if subscription is not None:
+        sub = scope.subscription(subscription)
+        return scope.customer(sub.customer_id), sub.currency
+    assert customer is not None
+    owner = scope.customer(customer)
+    return owner, currency_of(amount, owner.currency, scope.settings.currency)
+
+
+def _post(scope: Scope, credit: Credit, sides: tuple[str, str], amount: int) -> None:
+    post(scope.writes, scope.new_id, credit.customer_id, scope.now, credit.currency, [(*sides, amount)])
+
+
+def _event(scope: Scope, credit: Credit, kind: str, amount: int, reason: str | None) -> None:
+    record(
+        scope.writes,
+        scope.new_id,
+        credit.customer_id,
+        scope.now,
+        kind,
+        credit.id,
+        amount=amount,
+        currency=credit.currency,
+        reason=reason,
+    )

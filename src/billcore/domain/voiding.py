@@ -1,0 +1,108 @@
+"""Taking an invoice back altogether: what leaves the books with it, and the same billed again (behaviour 8.5)."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from attrs import frozen
+
+from billcore.domain.compact import compact
+from billcore.domain.crediting import Billed
+from billcore.domain.draft import TaxFacts, tax_basis
+from billcore.domain.facts import NewId
+from billcore.domain.invoice import Invoice, Line
+from billcore.domain.tax import LineTax, TaxableLine, tax_lines
+from billcore.domain.values import evolve
+from billcore.settings import TaxRounding
+
+
+def still_billed(billed: Billed) -> tuple[int, int]:
+    """What of an invoice no credit note took back yet: revenue before tax, and tax, in minor units."""
+    credits = [line for line in billed.invoice.lines if line.credits_line_id is not None]
+    total = sum(parts.total for _, parts in billed.lefts) + sum(line.total for line in credits)
+    tax = sum(parts.tax for _, parts in billed.lefts) + sum(line.tax for line in credits)
+    return total - tax, tax
+
+
+@frozen
+class Taxed:
+    """How one line is taxed: its tax code, whether it is taxable at all, whether its price contains the tax."""
+
+    code: str | None
+    taxable: bool
+    inclusive: bool
+
+
+def bill_again(
+    void: Invoice,
+    bases: Sequence[Mapping[str, object]],
+    taxed: Mapping[str, Taxed],
+    tax: TaxFacts,
+    rounding: TaxRounding,
+    at: datetime,
+    new_id: NewId,
+) -> Invoice:
+    """A draft with the lines of an invoice that is void: priced and discounted as before, taxed as of now.
+
+    `bases` are those of its lines in their order, `taxed` is by line id. Credit lines keep the tax of what they give
+    back (behaviour 3.4).
+    """
+    charges = [line for line in void.lines if line.credits_line_id is None]
+    computed = tax_lines(
+        [
+            TaxableLine(line.amount - line.discount, one.code, one.inclusive, one.taxable)
+            for line in charges
+            for one in [taxed[line.id]]
+        ],
+        tax.table,
+        tax.place,
+        tax.on,
+        exempt=tax.exempt,
+        rounding=rounding,
+    )
+    taxes = {line.id: one for line, one in zip(charges, computed, strict=True)}
+    invoice_id = new_id("inv")
+    lines = tuple(
+        _line(line, basis, taxes.get(line.id), rounding, invoice_id, new_id)
+        for line, basis in zip(void.lines, bases, strict=True)
+    )
+    subtotal, discount = sum(line.amount for line in lines), sum(line.discount for line in lines)
+    all_tax, included = sum(line.tax for line in lines), sum(line.tax_included for line in lines)
+    return Invoice(
+        invoice_id,
+        void.customer_id,
+        void.subscription_id,
+        void.purpose,
+        void.currency,
+        "draft",
+        void.collection,
+        at,
+        subtotal,
+        discount,
+        all_tax,
+        included,
+        subtotal - discount + all_tax - included,
+        lines=lines,
+    )
+
+
+def _line(
+    line: Line,
+    basis: Mapping[str, object],
+    tax: LineTax | None,
+    rounding: TaxRounding,
+    invoice_id: str,
+    new_id: NewId,
+) -> Line:
+    """The line on the new invoice; `tax` is None for a credit line, which keeps its own."""
+    if tax is None:
+        return evolve(line, id=new_id("lin"), invoice_id=invoice_id)
+    kept = {key: value for key, value in basis.items() if key not in ("rates", "rounding", "untaxed")}
+    kept.update(tax_basis(tax, rounding))
+    return evolve(
+        line,
+        id=new_id("lin"),
+        invoice_id=invoice_id,
+        tax=tax.amount,
+        tax_included=tax.included,
+        basis=compact(kept),
+    )
