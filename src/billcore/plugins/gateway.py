@@ -14,7 +14,7 @@ from typing import Generic, cast, overload
 
 from attrs import evolve, frozen
 
-from billcore.domain.money import Money
+from billcore.domain.money import Money, format_minor
 from billcore.errors import PluginError
 from billcore.plugins.capability import (
     VERBS,
@@ -147,6 +147,7 @@ __all__ = [
     "WebhookRequest",
     "checked_outcome",
     "declined",
+    "format_minor",
     "key_window_s",
     "perform",
     "perform_method",

@@ -29,7 +29,7 @@ from billcore.plugins.gateway import (
 from billcore_gateway_test import Config, ScriptedGateway
 
 USD = Money(4900, "USD")
-UNKNOWN = ["timeout_before", "reset_before", "error_500_before", "garbage_before"]
+UNKNOWN = ["timeout_before", "reset_before", "error_500_before", "garbage_before", "garbage"]
 UNKNOWN_AFTER = ["timeout_after", "reset_after", "error_500_after", "garbage_after"]
 SURELY_NOT = {
     "unreachable": GatewayNotSent,

@@ -85,8 +85,10 @@ def failed(step: Step, what: str) -> object:
             raise GatewayMisconfigured(f"The key of the test gateway was refused; {what} was not carried out.")
         reason = "The connection was refused" if action == "unreachable" else "There are too many requests"
         raise GatewayNotSent(f"{reason}; {what} was not sent.")
-    if action.startswith("garbage"):
+    if action == "garbage":
         return {"status": "\ufffd"}
+    if action.startswith("garbage"):
+        raise GatewayUnknown(f"What came for {what} could not be read.")
     if action.startswith("error_500"):
         raise GatewayUnknown(f"500 Internal Server Error came for {what}.")
     if action.startswith("reset"):

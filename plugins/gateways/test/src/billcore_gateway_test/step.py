@@ -32,6 +32,7 @@ Action = Literal[
     "reset_after",
     "error_500_before",
     "error_500_after",
+    "garbage",
     "garbage_before",
     "garbage_after",
     "hang",
@@ -42,7 +43,6 @@ ALIASES: Mapping[str, Action] = MappingProxyType(
     {
         "timeout_after_charge": "timeout_after",
         "error_500_after_charge": "error_500_after",
-        "garbage": "garbage_before",
     }
 )
 MOVING: frozenset[Action] = frozenset(
@@ -79,6 +79,7 @@ FAULTS: frozenset[Action] = UNTRACED | {
     "reset_after",
     "error_500_before",
     "error_500_after",
+    "garbage",
     "garbage_before",
     "garbage_after",
 }

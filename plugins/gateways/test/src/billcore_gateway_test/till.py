@@ -208,7 +208,9 @@ class Till:
 
 
 def _arrives(fault: Step) -> bool:
-    return not (fault.action in UNTRACED or fault.action == "not_found" or fault.action.endswith("_before"))
+    return not (
+        fault.action in UNTRACED or fault.action in ("not_found", "garbage") or fault.action.endswith("_before")
+    )
 
 
 def _only(step: Step) -> Token:
@@ -263,7 +265,7 @@ def _moved(step: Step, entry: Entry) -> int:
 
 def _reply(step: Step, entry: Entry) -> Outcome:
     action = step.action
-    if action in UNTRACED or action == "not_found" or action.endswith(("_before", "_after")):
+    if action in UNTRACED or action in ("not_found", "garbage") or action.endswith(("_before", "_after")):
         return cast("Outcome", failed(step, f"attempt {entry.attempt_id}"))
     if action == "hang":
         time.sleep(float(step.seconds))
