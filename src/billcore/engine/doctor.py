@@ -222,6 +222,8 @@ def _in_doubt(scope: Scope) -> Iterator[Trouble]:
             remedy = f"Asked for again at {at}; sooner: billcore doctor --retry {payment.id}"
         else:
             remedy = f"Nothing more is planned; ask now: billcore doctor --retry {payment.id}"
+        if payment.parked_reason:
+            remedy = f"Look at {payment.gateway} for attempt {payment.id}: is it there, and was it paid? {remedy}"
         yield Trouble("payment in doubt", payment.id, payment.created_at, reason, remedy)
 
 

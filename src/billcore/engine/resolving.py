@@ -1,13 +1,13 @@
 """Resolves attempts without an outcome: asks the gateway first, sends again with the same key, or parks (9.3)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
 from attrs import evolve, frozen
 
+from billcore.commands.receivables import receivables, with_lines_where_shared
 from billcore.commands.scope import Scope
-from billcore.domain.invoice import Invoice
 from billcore.domain.money import Money
 from billcore.domain.payment import IN_DOUBT, TABLE, Outcome, Payment
 from billcore.domain.periods import Duration, add
@@ -19,7 +19,7 @@ from billcore.engine.outcomes import outcome_of
 from billcore.engine.work import Workplace
 from billcore.plugins.calls import Delivered
 from billcore.plugins.gateway import Cancel, Capability, Gateway, Lookup, Request, key_window_s
-from billcore.store import invoice as invoices
+from billcore.store import customer as customers
 from billcore.store import payment as payments
 
 TABLE_NAME = "billcore_payments"
@@ -142,7 +142,7 @@ def _again(
         return [], []
     scope.tx.lock_customers({one.payment.customer_id for one in open_still})
     stored = payments.by_ids(scope.tx, [one.payment.id for one in open_still])
-    billed = invoices.by_ids(scope.tx, {payment.billed for payment in stored.values()}, lines=False)
+    waited_for = _waited_for(scope, stored.values())
     assert scope.lease is not None
     again: list[Asked] = []
     requests: list[Request] = []
@@ -151,7 +151,7 @@ def _again(
         if payment.status not in IN_DOUBT or payment.lease_owner != one.payment.lease_owner:
             continue
         leased = evolve(payment, lease_owner=scope.lease[0], lease_until=scope.lease[1])
-        wanted = _is_wanted(payment, billed[payment.billed])
+        wanted = payment.id in waited_for
         if outcome.kind == "not_found" and wanted and key_holds(gateway, payment.created_at, one.at):
             leased = evolve(leased, sends=payment.sends + 1)
             requests.append(charge_of(payment))
@@ -172,10 +172,23 @@ def key_holds(gateway: Gateway, sent_at: datetime, at: datetime) -> bool:
     return at - sent_at < timedelta(seconds=key_window_s(gateway) - LEASE_S)
 
 
-def _is_wanted(payment: Payment, invoice: Invoice) -> bool:
-    """Whether the invoice still waits for this attempt."""
-    wanted = invoice.status in ("draft", "open") and invoice.discarded_at is None
-    return wanted and invoice.reserved_by == payment.id and invoice.due >= payment.amount
+def _waited_for(scope: Scope, group: Collection[Payment]) -> set[str]:
+    """The ids of attempts that their invoices still wait for; a draft's subscription may have gone another way."""
+    billed = with_lines_where_shared(scope, {payment.billed for payment in group})
+    drafts = [(invoice, scope.now) for invoice in billed.values() if invoice.status == "draft"]
+    zones = customers.zones(scope.tx, {invoice.customer_id for invoice, _ in drafts}) if drafts else {}
+    begun = receivables(scope, drafts, zones) if drafts else {}
+    wanted = {
+        invoice.id: begun[invoice.id].is_wanted() if invoice.id in begun else invoice.status == "open"
+        for invoice in billed.values()
+    }
+    return {
+        payment.id
+        for payment in group
+        if wanted[payment.billed]
+        and billed[payment.billed].reserved_by == payment.id
+        and billed[payment.billed].due >= payment.amount
+    }
 
 
 def _is_to_be_canceled(
