@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from billcore.testing.faults import Fault as Fault
     from billcore.testing.fixtures import BankAccount as BankAccount
     from billcore.testing.gateway import GatewayConformance as GatewayConformance
-    from billcore.testing.leaks import everything_logged as everything_logged
-    from billcore.testing.leaks import everything_told as everything_told
-    from billcore.testing.leaks import leaks as leaks
     from billcore.testing.network import HttpReply as HttpReply
     from billcore.testing.network import HttpRequest as HttpRequest
     from billcore.testing.network import NetworkFaults as NetworkFaults
     from billcore.testing.offline import no_network as no_network
+    from billcore.testing.secrecy import everything_logged as everything_logged
+    from billcore.testing.secrecy import everything_told as everything_told
+    from billcore.testing.secrecy import leaks as leaks
 
 _HOMES = {
     "BankAccount": "billcore.testing.fixtures",
@@ -32,9 +32,9 @@ _HOMES = {
     "HttpRequest": "billcore.testing.network",
     "NetworkFaults": "billcore.testing.network",
     "WebhookSender": "billcore.testing.deliveries",
-    "everything_logged": "billcore.testing.leaks",
-    "everything_told": "billcore.testing.leaks",
-    "leaks": "billcore.testing.leaks",
+    "everything_logged": "billcore.testing.secrecy",
+    "everything_told": "billcore.testing.secrecy",
+    "leaks": "billcore.testing.secrecy",
     "no_network": "billcore.testing.offline",
 }
 

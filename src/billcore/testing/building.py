@@ -32,9 +32,9 @@ from billcore.plugins.gateway import (
 from billcore.plugins.registry import Registry
 from billcore.testing import rules
 from billcore.testing.fixtures import GatewayFixtures, Open
-from billcore.testing.leaks import leaks
 from billcore.testing.offline import no_network
 from billcore.testing.rules import broken, check
+from billcore.testing.secrecy import leaks
 
 _MISSPELT = "no_such_key"
 

@@ -25,8 +25,8 @@ from billcore.testing.charging import check_one
 from billcore.testing.deliveries import WebhookSender
 from billcore.testing.faults import Fault
 from billcore.testing.fixtures import Break, GatewayFixtures, Open, requires
-from billcore.testing.leaks import everything_logged, everything_told, leaks
 from billcore.testing.rules import check
+from billcore.testing.secrecy import everything_logged, everything_told, leaks
 from billcore.testing.webhooks import rejected
 
 T = TypeVar("T")
