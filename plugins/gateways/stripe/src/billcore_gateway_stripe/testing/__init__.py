@@ -51,7 +51,7 @@ class FakeStripe(FakeClient):
             # The server looks whether it is to stop after each connection, else once in a second.
             time.sleep(0.005)
             with suppress(OSError):
-                socket.create_connection(self._server.server_address[:2], timeout=1).close()
+                socket.create_connection(("127.0.0.1", self._server.server_port), timeout=1).close()
         self._server.server_close()
         self._server.deliveries.close()
         self._thread.join()

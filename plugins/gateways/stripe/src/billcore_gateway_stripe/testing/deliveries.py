@@ -89,8 +89,10 @@ class Deliveries:
     def close(self) -> None:
         """Send what is still on its way and stop."""
         self._queue.put(None)
-        if self._thread is not None:
-            self._thread.join(PATIENCE_S)
+        with self._lock:
+            thread = self._thread
+        if thread is not None:
+            thread.join(PATIENCE_S)
 
     def _take(self, endpoint: Endpoint, delivery: Delivery) -> None:
         if endpoint.mode == "early":

@@ -63,8 +63,8 @@ class State:
         record: Record = {
             "id": self.new_id(prefix),
             "object": kind,
-            "created": self.clock.now(),
-            "livemode": False,
+            **({} if kind == "mandate" else {"created": self.clock.now()}),
+            **({} if kind == "refund" else {"livemode": False}),
             **fields,
         }
         self.objects.setdefault(_KINDS[prefix][0], {})[record["id"]] = record
