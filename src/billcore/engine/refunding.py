@@ -24,7 +24,7 @@ from billcore.engine.outcomes import outcome_of
 from billcore.engine.resolving import NOT_FOUND_TWICE, WHILE_ASKED, answers_of, key_holds
 from billcore.engine.work import Workplace
 from billcore.plugins import gateway as gateways
-from billcore.plugins.gateway import Gateway, Lookup, Request
+from billcore.plugins.gateway import Capability, Gateway, Lookup, Request
 from billcore.store import customer as customers
 from billcore.store import invoice as invoices
 from billcore.store import payment as payments
@@ -56,6 +56,10 @@ def send_refunds(place: Workplace, sends: Sequence[Refund]) -> None:
         except Exception as error:
             nothing = Outcome("not_sent", message=str(error)[:500])
             _record(place, [evolve(one, outcome=nothing) for one in asked.values()])
+            continue
+        if Capability.REFUND not in gateway.capabilities:
+            cannot = Outcome("declined", message=f"{name} gives nothing back")
+            _record(place, [evolve(one, outcome=cannot) for one in asked.values()])
             continue
         for came in held(place, refunds.TABLE, group).calls(gateway, [request_of(one) for one in group]):
             told = [evolve(asked[one.request.attempt_id], outcome=outcome_of(one.result)) for one in came]
