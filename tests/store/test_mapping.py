@@ -6,6 +6,7 @@ from decimal import Decimal
 from types import NoneType
 from typing import get_args, get_type_hints
 
+import psycopg
 import pytest
 from attrs import evolve, fields
 from hypothesis import given, settings
@@ -175,8 +176,8 @@ def the(kind):
 
 
 @pytest.fixture
-def database():
-    database = Database("sqlite://")
+def database(stores):
+    database = Database(stores.fresh())
     schema.create(database)
     with database.transaction() as transaction:
         for id_, kind in (("pri_1", "price"), ("cou_1", "coupon")):
@@ -289,7 +290,7 @@ def test_a_record_that_is_not_there_cannot_be_updated(database):
 def test_the_database_itself_refuses(database, again, rule):
     """The constraints of behaviour 8.4 hold whatever the code above does."""
     save(database, *everything())
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises((sqlite3.IntegrityError, psycopg.IntegrityError)):
         save(database, again)
 
 
