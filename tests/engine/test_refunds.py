@@ -68,6 +68,11 @@ def given_back(billing):
     return sum(one.amount.minor for one in billing.gateway("test").book() if one.verb == "refund")
 
 
+def troubles(billing):
+    """What doctor lists; that the server of the tests is not durable is their own affair."""
+    return [trouble for trouble in billing.doctor().troubles if trouble.kind != "database"]
+
+
 def later(billing, **passed):
     if billing.clock.simulated:
         billing.run(billing.clock.now() + timedelta(**passed))
@@ -145,7 +150,7 @@ def test_after_the_keys_window_nothing_is_sent_again(monkeypatch) -> None:
     later(billing, hours=2)
     assert (stands(billing), given_back(billing)) == (OWED, 0)
     assert "not found at the gateway, twice" in billing.refunds.list()[0].parked_reason
-    assert [trouble.kind for trouble in billing.doctor().troubles] == ["owed refund"]
+    assert [trouble.kind for trouble in troubles(billing)] == ["owed refund"]
 
 
 def test_a_refund_may_fail_days_after_it_had_succeeded() -> None:
@@ -220,7 +225,7 @@ def test_a_success_after_the_signup_had_failed_is_refunded_by_itself() -> None:
     assert (back.cause, back.status, back.invoice_id) == ("late_success", "succeeded", None)
     assert (payment.status, payment.refunded) == ("refunded", 3000)
     assert billing.gateway("test").taken("USD").minor == 0
-    assert (billing.invoices.list(), billing.doctor().ok) == ([], True)
+    assert (billing.invoices.list(), troubles(billing)) == ([], [])
     assert refusal(billing.payments.refund, payment.id).code == "amount_exceeds"
 
 
@@ -230,10 +235,10 @@ def test_where_that_fails_the_customer_is_owed_it_and_a_person_sees_to_it() -> N
     billing.gateway("test").settle(payment.id, "approve")
     billing.gateway("test").script([NO], default="approve")
     tell(billing)
-    (trouble,) = billing.doctor().troubles
+    (trouble,) = troubles(billing)
     assert trouble.kind == "owed refund"
     billing.refunds.retry(trouble.subject, to="credit")
-    assert billing.doctor().ok
+    assert troubles(billing) == []
     # Money that paid nothing is the customer's own: it pays the next thing in advance.
     sub = billing.subscriptions.create("s2", "acme", "pro-m")
     assert (sub.state, billing.invoices.get("acme/1").credited) == ("active", 3000)
@@ -245,7 +250,7 @@ def test_a_gateway_that_gives_nothing_back_leaves_late_money_to_a_person(monkeyp
     monkeypatch.setattr(billing.gateway("test"), "capabilities", able)
     billing.gateway("test").settle(billing.payments.get("acme/pay/1").id, "approve")
     tell(billing)
-    assert [trouble.kind for trouble in billing.doctor().troubles] == ["owed refund"]
+    assert [trouble.kind for trouble in troubles(billing)] == ["owed refund"]
     assert given_back(billing) == 0
     assert refusal(billing.refunds.retry, "acme/refund/1").code == "unsupported_capability"
     billing.refunds.retry("acme/refund/1", to="external")
