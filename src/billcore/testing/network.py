@@ -136,6 +136,7 @@ class NetworkFaults:
 
 class _Server(ThreadingHTTPServer):
     allow_reuse_address = True
+    request_queue_size = 128
     daemon_threads = True
     block_on_close = False
 
