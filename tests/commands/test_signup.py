@@ -434,6 +434,39 @@ def test_an_asynchronous_signup_is_trusted_until_it_fails() -> None:
     assert billing.subscriptions.get("s1").state == "past_due"
 
 
+def test_a_trusted_signup_whose_debit_bounces_is_dunned_from_then_on() -> None:
+    """Its invoice is issued, so it is owed: signup_decline is about signups that have not begun."""
+    billing = books(method="pending")
+    billing.subscriptions.create("s1", "acme", "pro-m")
+    billing.run(day("01-08"))
+    billing.gateway("test").settle(billing.payments.list()[0].id, "decline:insufficient_funds")
+    billing.gateway("test").script([], default="approve")
+    billing.run(day("01-08", 1))
+    assert (billing.subscriptions.get("s1").state, attempts(billing)) == ("past_due", [("failed", "01-01", 3000)])
+    billing.run(day("01-10"))
+    assert attempts(billing)[1:] == [("succeeded", "01-09", 3000)]
+    assert billing.subscriptions.get("s1").state == "active"
+
+
+def test_a_debit_that_settles_after_the_subscription_ended_still_pays_its_invoice() -> None:
+    billing = books(method="pending")
+    billing.subscriptions.create("s1", "acme", "pro-m")
+    billing.subscriptions.cancel("s1")
+    billing.gateway("test").settle(billing.payments.list()[0].id, "approve")
+    billing.run(day("01-03"))
+    assert (billing.invoices.get("acme/1").status, billing.refunds.list()) == ("paid", [])
+
+
+@pytest.mark.parametrize(("outcome", "state"), [("decline:account_closed", "failed_to_create"), ("approve", "active")])
+def test_what_was_waited_for_ends_as_its_bank_says(outcome, state) -> None:
+    billing = books(method="pending", async_signup="wait")
+    billing.subscriptions.create("s1", "acme", "pro-m")
+    billing.run(day("01-06"))
+    billing.gateway("test").settle(billing.payments.list()[0].id, outcome)
+    billing.run(day("01-07"))
+    assert billing.subscriptions.get("s1").state == state
+
+
 def test_an_asynchronous_signup_may_be_waited_for() -> None:
     billing = books(method="pending", async_signup="wait")
     assert billing.subscriptions.create("s1", "acme", "pro-m").state == "pending"

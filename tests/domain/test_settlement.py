@@ -117,6 +117,22 @@ def test_a_decline_opens_dunning_at_the_instant_of_its_attempt() -> None:
     assert (its.status, case.opened_at, case.refused_method_id, state(affair)) == ("failed", START, None, "past_due")
 
 
+@pytest.mark.parametrize(
+    ("before", "opened"),
+    [
+        ({"status": "pending"}, START),  # Its answer was lost: it failed when it was made.
+        ({"status": "unknown", "gateway_id": "g1"}, START),
+        ({"status": "requires_action", "gateway_id": "g1"}, START),
+        ({"status": "pending", "gateway_id": "g1"}, AT),  # It was on its way until now.
+    ],
+)
+def test_a_debit_that_was_on_its_way_fails_when_its_bank_says_so(before, opened) -> None:
+    affair = open_affair()
+    settled("declined", affair, its=payment(**before))
+    (case,) = affair.writes.new(DunningCase)
+    assert case.opened_at == opened
+
+
 def test_a_hard_decline_names_the_method_that_is_not_tried_again() -> None:
     affair = open_affair()
     settled("declined", affair, decline_kind="hard")

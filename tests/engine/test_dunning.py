@@ -338,12 +338,29 @@ def test_a_payment_that_is_on_its_way_changes_no_state() -> None:
     assert [one.status for one in billing.invoices.list()] == ["paid", "paid"]
 
 
-def test_a_bank_debit_that_bounces_late_is_past_due() -> None:
-    billing = failing("pending", default="approve", until="02-10")
+def test_a_bank_debit_that_bounces_late_is_past_due_and_retried_from_then_on() -> None:
+    """Counted from the attempt, all retries of ten days would be due at once (9.5)."""
+    billing = failing("pending", default=NO, until="02-10")
     billing.gateway("test").settle(billing.payments.list()[1].id, NO)
     billing.run(day("02-10T02:00"))
-    assert state(billing) in ("past_due", "active")
-    assert "failed" in [one.status for one in billing.payments.list()]
+    assert (state(billing), attempts(billing)[1:]) == ("past_due", [("failed", "02-01", 3000)])
+    assert cases(billing) == [("open", 0, None)]
+    billing.run(day("02-12"))
+    assert [row[1] for row in attempts(billing)[1:]] == ["02-01", "02-11"]
+    billing.gateway("test").script([], default="approve")
+    billing.run(day("02-14"))
+    assert (state(billing), [one.status for one in billing.invoices.list()]) == ("active", ["paid", "paid"])
+
+
+def test_a_bounce_in_the_middle_of_dunning_leaves_its_schedule() -> None:
+    billing = failing(NO, "pending", default="approve", until="02-03")
+    billing.gateway("test").settle(billing.payments.list()[2].id, NO)
+    billing.run(day("02-20"))
+    assert [row[:2] for row in attempts(billing)[1:]] == [
+        ("failed", "02-01"),
+        ("failed", "02-02"),
+        ("succeeded", "02-04"),
+    ]
 
 
 def test_another_invoices_payment_does_not_end_the_doubt() -> None:

@@ -27,6 +27,10 @@ class _Settlement:
         self.payment = payment
         self.receivable = receivable
         self.at = receivable.at
+        # Steps of dunning count from the failure: the attempt's own instant, however late we hear of it (9.3). A debit
+        # that was on its way for days fails when its bank says so; else all its retries would be due at once.
+        asynchronous = payment.status == "pending" and payment.gateway_id is not None
+        self.failed_at = self.at if asynchronous else payment.created_at
 
     def run(self, outcome: Outcome) -> Payment:
         before = self.payment
@@ -82,7 +86,7 @@ class _Settlement:
         paid = evolve(invoice, paid=invoice.paid + amount, reserved_by=None, collect_at=None)
         if paid.due:
             self.receivable.put(paid)
-            self.receivable.fail(self.payment.created_at, self.payment.cause, None)
+            self.receivable.fail(self.failed_at, self.payment.cause, None)
             return
         self.receivable.put(evolve(paid, status=invoice.after("pay", "paid"), overdue=False))
         self.receivable.paid_up()
@@ -109,7 +113,7 @@ class _Settlement:
                 self.receivable.discard()
                 return
             self.receivable.begin(left_unpaid=True)
-        self.receivable.fail(self.payment.created_at, self.payment.cause, hard)
+        self.receivable.fail(self.failed_at, self.payment.cause, hard)
 
     def _draft_is_refused(self) -> bool:
         settings = self.receivable.site.settings
