@@ -81,17 +81,18 @@ def credit_invoice(
 
 
 def _note(scope: Scope, billed: Billed, piece: Piece, reason: str | None) -> CreditNote:
-    lines = [_line(scope, line, parts, piece) for line, parts in piece.parts]
+    lines = [_line(scope, line, parts, left, piece) for line, parts, left in piece.parts]
     note = note_for(lines, billed.invoice, piece.to, reason, scope.now, scope.new_id)
     returns = returns_of(scope, billed.invoice, piece.taken)
     issue_note(note, scope.now, scope.writes, scope.new_id, give_back(scope, returns, note.id, note.total))
     return note
 
 
-def _line(scope: Scope, billed: Line, parts: Parts, piece: Piece) -> Line:
+def _line(scope: Scope, billed: Line, parts: Parts, left: Parts, piece: Piece) -> Line:
     basis = {
         "credits": billed.id,
         "billed": [billed.amount, billed.discount, billed.tax],
+        "left": [left.amount, left.discount, left.tax, left.tax_included],
         "part": parts.total,
         "of": [piece.total, piece.among],
     }

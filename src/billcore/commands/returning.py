@@ -57,7 +57,13 @@ def returns_of(scope: Scope, invoice: Invoice, taken: Sequence[Source]) -> list[
 
 
 def give_back(scope: Scope, returns: Sequence[Allocation], document_id: str, most: int) -> list[Drawing]:
-    """Write down what a document gives back; the credits that are put back, as they are then, up to `most` in all.
+    """Write down what a document gives back, and put it back: `most` of it in all."""
+    scope.writes.add(*[evolve(one, document_id=document_id) for one in returns])
+    return put_back(scope, returns, most)
+
+
+def put_back(scope: Scope, returns: Sequence[Allocation], most: int) -> list[Drawing]:
+    """The credits that are put back, as they are then, up to `most` in all.
 
     What the document charges itself takes from the end of `returns`: so payments are given back before anything else.
     """
@@ -67,7 +73,6 @@ def give_back(scope: Scope, returns: Sequence[Allocation], document_id: str, mos
     stored = _credits(scope, ids)
     restored = []
     for one in sorted(returns, key=lambda one: GIVE_BACK.index(one.account)):
-        scope.writes.add(evolve(one, document_id=document_id))
         part = min(most, one.returned)
         most -= part
         credit = stored.get(one.source_id or "")

@@ -4,9 +4,9 @@ import json
 
 from attrs import evolve
 
-from billcore.commands.bill import number
+from billcore.commands.bill import number, number_notes
 from billcore.commands.receivables import apply_to_open, receivable_of, require_no_doubt, written
-from billcore.commands.returning import billed_of, give_back
+from billcore.commands.returning import billed_of, put_back
 from billcore.commands.scope import Scope
 from billcore.domain import ledger
 from billcore.domain.bill import issue, issue_note, note_for, post, record, tax_facts
@@ -147,7 +147,9 @@ def _keep_credit_lines(scope: Scope, void: Invoice) -> None:
         note_for(own, void, "credit", "credit lines of a void invoice", scope.now, scope.new_id), invoice_id=None
     )
     returns = crediting.returned_by(scope.tx, void.id)
-    issue_note(note, scope.now, scope.writes, scope.new_id, give_back(scope, returns, note.id, note.total))
+    scope.writes.put(*[evolve(one, document_id=note.id) for one in returns])
+    issue_note(note, scope.now, scope.writes, scope.new_id, put_back(scope, returns, note.total))
+    number_notes(scope)
 
 
 def _bill_again(scope: Scope, void: Invoice) -> None:

@@ -116,16 +116,16 @@ def sources_of(invoice: Invoice, payments: Sequence[Payment], allocations: Seque
 
 @frozen
 class Piece:
-    """One credit note to be: where its `total` goes, its part of each line, and what it is taken from.
+    """One credit note to be: where its `total` goes, and what it is taken from.
 
-    A piece `to = invoice` takes from nothing: it reduces what is still due. `among` is what the lines had left
-    together, which is what the total was shared by.
+    `parts` are lines with its part of each, and what was left of them before; `among` is what all of them had left
+    together, by which the total was shared. A piece `to = invoice` takes from nothing: it reduces what is still due.
     """
 
     to: CreditTo
     total: int
     among: int
-    parts: tuple[tuple[Line, Parts], ...]
+    parts: tuple[tuple[Line, Parts, Parts], ...]
     taken: tuple[Source, ...] = ()
 
 
@@ -220,8 +220,8 @@ def _wanted(billed: Billed, asked: Asked, of_lines: int) -> int:
     return wanted
 
 
-def _not_empty(lines: Sequence[tuple[Line, Parts]], parts: Sequence[Parts]) -> tuple[tuple[Line, Parts], ...]:
-    return tuple((line, part) for (line, _), part in zip(lines, parts, strict=True) if part != NO_PARTS)
+def _not_empty(lines: Sequence[tuple[Line, Parts]], parts: Sequence[Parts]) -> tuple[tuple[Line, Parts, Parts], ...]:
+    return tuple((line, part, left) for (line, left), part in zip(lines, parts, strict=True) if part != NO_PARTS)
 
 
 def _exceeds(invoice: Invoice, wanted: int, most: int, which: str) -> Refused:

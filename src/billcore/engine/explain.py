@@ -123,9 +123,12 @@ def _document(scope: Scope, found: Invoice | CreditNote) -> Document:
     missing = {line.price_id for line in found.lines if line.price_id and line.price_id not in prices}
     custom = stored_catalog.load_prices(scope.tx, missing) if missing else {}
     billed = invoices.lines_of(scope.tx, {line.credits_line_id for line in found.lines if line.credits_line_id})
+    # What a void invoice gave back was given back otherwise later.
+    last = max((line.id for line in found.lines), default="") if getattr(found, "status", "") == "void" else None
     earlier: dict[str, list[tuple[Line, Basis]]] = {}
     for line in invoices.credit_lines(scope.tx, billed):
-        earlier.setdefault(line.credits_line_id or "", []).append((line, json.loads(line.basis)))
+        if last is None or line.id < last:
+            earlier.setdefault(line.credits_line_id or "", []).append((line, json.loads(line.basis)))
     everything = [*billed.values(), *(line for own in earlier.values() for line, _ in own)]
     owners = {line.invoice_id or line.credit_note_id or "" for line in everything}
     return Document(

@@ -118,6 +118,7 @@ coverage = Table(
     string("status", nullable=False),
     CheckConstraint('"end" > start', name="billcore_coverage_length"),
     partial_index("billcore_coverage_once", "item_id", "start", where="status = 'active'", unique=True),
+    partial_index("billcore_coverage_ended", "item_id", where="status <> 'active'"),
     Index("billcore_coverage_line", "line_id"),
 )
 

@@ -1,6 +1,10 @@
-"""A credit line: the unused share of what a line really billed, less what was given back before (behaviour 3.4)."""
+"""A credit line: the unused share of what a line really billed, or an amount of what is left of it (3.4, 8.6)."""
 
+from collections.abc import Sequence
+
+from billcore.domain.crediting import Parts, part_of
 from billcore.domain.invoice import Line
+from billcore.domain.money import round_ratio
 from billcore.domain.periods import Period
 from billcore.domain.proration import Portion
 from billcore.engine.derivations.price import UNITS, measure
@@ -14,31 +18,84 @@ def credit_of(line: Line, basis: Basis, document: Document) -> tuple[list[Step],
     billed = document.billed.get(line.credits_line_id or "")
     if billed is None:
         return [Step(f"the line it gives back, {line.credits_line_id}, is not stored any more")], Figures(0, 0, 0, 0)
+    amount = exact_text(billed.amount, document.currency)
+    steps = [Step(f"{billed.description} of {_where(billed, document)}, as billed", amount)]
+    if "share" in basis:
+        more, parts = _by_share(line, basis, billed, document)
+    else:
+        more, parts = _by_amount(basis, billed, document)
+    return [*steps, *more], Figures(-parts.amount, -parts.discount, -parts.tax, -parts.tax_included)
+
+
+def _by_amount(basis: Basis, billed: Line, document: Document) -> tuple[list[Step], Parts]:
+    """The line's part of a note that gave back an amount: shared by what was left of the lines (behaviour 8.6)."""
     currency = document.currency
-    steps = [
-        Step(f"{billed.description} of {_where(billed, document)}, as billed", exact_text(billed.amount, currency))
-    ]
-    share, how = _share(line, billed, basis)
-    steps += how
-    credits = document.earlier.get(billed.id, ())
-    together = [one for one, _ in credits if (one.start, one.end) == (line.start, line.end)]
+    left = Parts(*basis["left"])
+    total, among = basis["of"]
+    steps = []
+    if left.total != billed.total:
+        steps.append(Step("left of it, tax included", exact_text(left.total, currency)))
+    part: int = basis["part"]
+    shown = exact_text(total, currency)
+    if total == among:
+        steps.append(Step(f"all that was left of the lines, {shown}"))
+        part = left.total
+    elif among == left.total:
+        steps.append(Step("given back of it, tax included", shown))
+        part = total
+    else:
+        if abs(part * among - total * left.total) >= among:
+            part = round_ratio(total * left.total, among)
+        steps.append(Step(f"its part of {shown}, by what was left of the lines", exact_text(part, currency)))
+    given = part_of(left, part)
+    if given.discount or given.tax:
+        steps.append(Step("discount and tax in proportion, the amount is the rest", exact_text(given.amount, currency)))
+    return steps, given
+
+
+def _by_share(line: Line, basis: Basis, billed: Line, document: Document) -> tuple[list[Step], Parts]:
+    """The share of the billed time that was not used, less what other credits gave back of it (behaviour 3.4)."""
+    currency = document.currency
+    share, steps = _share(line, billed, basis)
+    credits = [(one, own) for one, own in document.earlier.get(billed.id, ()) if one.id != line.id]
+    together = [one for one, own in credits if "share" in own and (one.start, one.end) == (line.start, line.end)]
+    before = [one for one, _ in credits if one not in together and one.id < line.id]
     # Cumulative: all credits by share that came before this time was given back.
-    before = [one for one, own in credits if "share" in own and one not in together and one.id < line.id]
+    by_share = [one for one, own in credits if one in before and "share" in own]
     steps.append(Step(f"{share} of it", exact_text(share.of(billed.amount), currency)))
-    if before:
-        steps.append(Step("less what was given back before", exact_text(sum(one.amount for one in before), currency)))
-    others = [one for one in together if one.id != line.id]
-    steps += [
-        Step(f"of it on {_where(one, document)}", exact_text(-one.amount, currency)) for one in others if one.amount
-    ]
+    if by_share:
+        given = sum(one.amount for one in by_share)
+        steps.append(Step("less what was given back before", exact_text(given, currency)))
     values = [
-        -(share.of(getattr(billed, name)) + sum(getattr(one, name) for one in before))
-        - sum(getattr(one, name) for one in others)
+        _capped(
+            share.of(getattr(billed, name)) + sum(getattr(one, name) for one in by_share),
+            getattr(billed, name) + sum(getattr(one, name) for one in before),
+            getattr(billed, name),
+        )
         for name in _FIELDS
     ]
+    uncapped = share.of(billed.amount) + sum(one.amount for one in by_share)
+    if values[0] != uncapped:
+        steps.append(Step("but no more than is left of it", exact_text(values[0], currency)))
+    parts = Parts(*values) - _sum(together)
+    steps += [
+        Step(f"of it on {_where(one, document)}", exact_text(-one.amount, currency)) for one in together if one.amount
+    ]
+    if "part" in basis:
+        steps.append(Step("as far as it was paid, tax included", exact_text(basis["part"], currency)))
+        parts = part_of(parts, basis["part"])
     if values[1] or values[2]:
         steps.append(Step("discount and tax likewise, by the same share of what was billed"))
-    return steps, Figures(*values)
+    return steps, parts
+
+
+def _capped(due: int, left: int, billed: int) -> int:
+    return min(0, max(due, left)) if billed < 0 else max(0, min(due, left))
+
+
+def _sum(lines: Sequence[Line]) -> Parts:
+    """What these credit lines give back, positive."""
+    return Parts(*(-sum(getattr(one, name) for one in lines) for name in _FIELDS))
 
 
 def _share(line: Line, billed: Line, basis: Basis) -> tuple[Portion, list[Step]]:

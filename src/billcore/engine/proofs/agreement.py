@@ -73,6 +73,7 @@ class Agreement:
     periods: list[Billed] = field(factory=list)
     off: list[Span] = field(factory=list)
     coverage: dict[str, list[Covered]] = field(factory=lambda: defaultdict(list))
+    ended: dict[str, list[Span]] = field(factory=lambda: defaultdict(list))
 
 
 _SUBSCRIPTIONS = (
@@ -97,6 +98,12 @@ _CHANGES = (
 _COVERAGE = (
     'SELECT item_id, start, "end", line_id FROM billcore_coverage '
     "WHERE item_id IN ?? AND status = 'active' ORDER BY item_id, start"
+)
+# Coverage that a credit note ended as a whole, and that of void invoices.
+_ENDED = (
+    "SELECT item_id, start, \"end\" FROM billcore_coverage WHERE item_id IN ?? AND status <> 'active' "
+    "AND (status = 'void' OR EXISTS ("
+    "SELECT 1 FROM billcore_lines c WHERE c.credits_line_id = billcore_coverage.line_id)) ORDER BY item_id, start"
 )
 
 
@@ -126,6 +133,8 @@ def _batch(tx: Transaction, rows: list[tuple[object, ...]]) -> list[Agreement]:
     owner = {part.id: agreement for agreement in made.values() for part in agreement.parts}
     for item, start, end, line in tx.stream(_COVERAGE, [list(owner)]):
         owner[item].coverage[item].append(Covered(start, end, line))
+    for item, start, end in tx.stream(_ENDED, [list(owner)]):
+        owner[item].ended[item].append((start, end))
     return list(made.values())
 
 

@@ -156,7 +156,7 @@ def _in_periods(agreement: Agreement, part: Part, rows: list[Covered], bill: str
     """The time of billed periods that a part of the subscription should be covered for and is not."""
     spans = [(row.start, row.end) for row in rows]
     exact = set(spans)
-    stated = list(agreement.off)
+    stated = [*agreement.off, *agreement.ended.get(part.id, ())]
     for period in agreement.periods:
         if period.sequence == 1 and (period.invoice_id is None or agreement.first_charge == "none"):
             # Free by agreement, or billed by the system that the subscription was taken over from.
@@ -180,4 +180,4 @@ def _between(agreement: Agreement, part: Part, rows: list[Covered], bill: str) -
         chain.append((rows[-1], min(part.own, part.ended)))
     for before, following in chain:
         if before.end < following and not _shifted(agreement, before.start, before.end, following):
-            yield from subtract([(before.end, following)], agreement.off)
+            yield from subtract([(before.end, following)], [*agreement.off, *agreement.ended.get(part.id, ())])

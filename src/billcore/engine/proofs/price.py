@@ -24,9 +24,6 @@ TIMELESS = frozenset({"metered", "one_time", "prepaid"})
 _GIVEN_BACK = """
     SELECT c.start, c."end" FROM billcore_lines l JOIN billcore_lines c ON c.credits_line_id = l.id
     WHERE l.invoice_id = ? AND l.item_id = ? AND c.start IS NOT NULL
-    UNION ALL
-    SELECT v.start, v."end" FROM billcore_lines l JOIN billcore_coverage v ON v.line_id = l.id
-    WHERE l.invoice_id = ? AND l.item_id = ? AND v.status = 'void'
 """
 
 
@@ -56,10 +53,10 @@ class Pricing:
         return None if kind in TIMELESS else prices[price_id].bill
 
     def given_back(self, part: Part, start: str, end: str, invoice_id: str | None) -> list[Span]:
-        """The time of the period from `start` to `end` that credits gave back or that was voided."""
+        """The time of the period from `start` to `end` that credits gave back."""
         if invoice_id is None:
             return []
-        rows = self._scope.tx.rows(_GIVEN_BACK, [invoice_id, part.id, invoice_id, part.id])
+        rows = self._scope.tx.rows(_GIVEN_BACK, [invoice_id, part.id])
         return [(begin, stop) for begin, stop in rows if begin < end and start < stop]
 
     def is_free(self, agreement: Agreement, part: Part, period: Span, left: list[Span]) -> bool:

@@ -281,6 +281,7 @@ def _lines() -> None:
         sa.CheckConstraint('"end" > start', name="billcore_coverage_length"),
         reference("coverage", "line_id", "lines"),
     )
+    index("coverage", "ended", "item_id", where="status <> 'active'")
     index("coverage", "line", "line_id")
     index("coverage", "once", "item_id", "start", where="status = 'active'", unique=True)
 
