@@ -27,6 +27,7 @@ from billcore.commands.usage import Usage
 from billcore.commands.verb import Definition, Noun
 from billcore.commands.webhooks import Webhooks
 from billcore.domain.payment import Payment
+from billcore.domain.refund import Refund
 from billcore.domain.subscription import Subscription
 from billcore.engine.doctor import Checkup, examine, unpark
 from billcore.engine.explain import DocumentExplanation, explain
@@ -36,7 +37,7 @@ from billcore.engine.run import RunReport, Watcher, approve_sends, deliver_sends
 from billcore.engine.verify import Proof, ProofWatcher, verify
 from billcore.engine.webhooks import Door
 from billcore.engine.work import BATCH, Workplace
-from billcore.errors import Refused
+from billcore.errors import InvalidValue, Refused
 from billcore.ids import Ids, new_instance
 from billcore.plugins.gateway import Capability, Gateway
 from billcore.plugins.opened import Gateways
@@ -100,9 +101,9 @@ class Billing:
         self.catalog = CatalogNoun(self)
         self.invoices = Invoices(self)
         self.payments = Payments(self)
-        self.refunds = Refunds(self)
         self.credits = Credits(self)
         self.prepayments = Prepayments(self)
+        self.refunds = Refunds(self)
         self.settings = SiteSettings(self)
         self.webhooks = Webhooks(self, Door(self._workplace, joined=self._joined))
 
@@ -114,11 +115,14 @@ class Billing:
         *,
         watch: Watcher = unwatched,
         stop: Callable[[], bool] = lambda: False,
+        part: tuple[int, int] | None = None,
     ) -> RunReport:
         """Do everything that is due up to and including `until`, by default now.
 
         On a simulated clock time moves to `until`, each piece of work at its own instant; on the system clock
-        `until` cannot lie in the future. `watch` is told after every batch, `stop` is asked between batches.
+        `until` cannot lie in the future. `watch` is told after every batch, `stop` is asked between batches. Of
+        several processes that run at once each may have a `part`, (1, 2) and (2, 2), so that they seldom meet; on a
+        simulated clock each does its own only, and the run without a part that follows moves the clock.
         """
         if self._joined:
             raise Refused(
@@ -126,15 +130,32 @@ class Billing:
                 "Due work does not run inside the host's transaction.",
                 remedy="Call run on the billing object itself, after the commit.",
             )
-        end = self.clock.now() if until is None else self._instant(until)
-        if not self.clock.simulated and end > self.clock.now():
+        simulated = self.clock.simulated
+        end = self._instant(until) if until is not None else self.clock.now() if simulated else None
+        if end is not None and not simulated and end > self.clock.now():
             self.clock.advance(end)
-        report = run(self._workplace(), end, watch=watch, stop=stop)
-        if self.clock.simulated and not report.stopped and end > self.clock.now():
-            self.clock.advance(end)
-        if self.clock.simulated:
+        report = run(self._workplace(), end, watch=watch, stop=stop, part=self._part(part))
+        if part is not None:
+            return report
+        if simulated:
+            if end is not None and not report.stopped and end > self.clock.now():
+                self.clock.advance(end)
             keep_clock(self.database, self.clock)
         return evolve(report, problems=deliver_events(self._workplace(), self.registry))
+
+    def _part(self, part: tuple[int, int] | None) -> tuple[int, int] | None:
+        """A part of the work that can be one; raises InvalidValue, and not_supported where one process writes."""
+        if part is None or part == (1, 1):
+            return None
+        if not 1 <= part[0] <= part[1]:
+            raise InvalidValue(f"There is no part {part[0]} of {part[1]}.", remedy="Write (1, 2) and (2, 2).")
+        if self.database.dialect == "sqlite":
+            raise Refused(
+                "not_supported",
+                "SQLite has one writer: a second process would only wait for the first.",
+                remedy="Run one process, or move to PostgreSQL.",
+            )
+        return part
 
     def verify(self, watch: ProofWatcher = lambda _what, _done: None) -> Proof:
         """Prove everything that must hold of the books (behaviour 10); changes nothing, memory stays flat."""
@@ -151,8 +172,8 @@ class Billing:
         with self._reading() as scope:
             return examine(scope, self.database, self.registry, simulated=self.clock.simulated)
 
-    def unpark(self, ref: str) -> Subscription | Payment:
-        """Let the next run try a parked subscription again, or ask for a payment in doubt; NotFound, Refused."""
+    def unpark(self, ref: str) -> Subscription | Payment | Refund:
+        """Let the next run try a parked subscription, or ask for a payment or refund in doubt; NotFound, Refused."""
         name = named("ref", ref)
         return self.unit(lambda scope: unpark(scope, name, self.actor))
 
@@ -322,4 +343,5 @@ class Billing:
         return self.gateway(gateway).capabilities
 
     def _workplace(self) -> Workplace:
-        return Workplace(self.database, self.clock, self._scope, self.gateway, self._batch)
+        waits = self.clock.simulated
+        return Workplace(self.database, self.clock, self._scope, self.gateway, self._batch, waits=waits)

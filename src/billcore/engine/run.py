@@ -70,18 +70,37 @@ def unwatched(_progress: Progress) -> None:
 
 def run(
     place: Workplace,
-    until: datetime,
+    end: datetime | None,
     *,
     watch: Watcher = unwatched,
     stop: Callable[[], bool] = lambda: False,
-    among: Among = EVERYBODY,
+    part: tuple[int, int] | None = None,
 ) -> RunReport:
-    """Do everything that is due up to and including `until`, and that nobody else does at the moment.
+    """Do everything that is due up to and including `end`, or by now, and that nobody else does at the moment.
 
-    `stop` is asked between batches: True ends the run cleanly.
+    By now goes on with the time that it takes. `stop` is asked between batches: True ends the run cleanly. Of several
+    workers each has a `part`; whoever is done with his helps with the others'. In simulated time he does not: each
+    customer's work has its own instants there, and his worker has not come to them yet.
     """
-    report, others = RunReport(until), _Others()
+    report = _run(place, RunReport(end or place.clock.now()), end, watch, stop, Among(part=part))
+    if part is not None and not place.clock.simulated and not report.stopped:
+        report = _run(place, report, end, watch, stop, EVERYBODY)
+    return report
+
+
+def _run(
+    place: Workplace,
+    report: RunReport,
+    end: datetime | None,
+    watch: Watcher,
+    stop: Callable[[], bool],
+    among: Among,
+) -> RunReport:
+    """Do what is due among some customers; returns the report with it."""
+    others = _Others()
     while not stop():
+        until = end or place.clock.now()
+        report = evolve(report, until=until)
         with place.database.transaction(reads=True) as tx:
             agenda = read_agenda(tx, until, place.batch, evolve(among, without=others.keep))
         if not agenda:
