@@ -115,14 +115,14 @@ class Billing:
         *,
         watch: Watcher = unwatched,
         stop: Callable[[], bool] = lambda: False,
-        part: tuple[int, int] | None = None,
+        slice: tuple[int, int] | None = None,
     ) -> RunReport:
         """Do everything that is due up to and including `until`, by default now.
 
         On a simulated clock time moves to `until`, each piece of work at its own instant; on the system clock
         `until` cannot lie in the future. `watch` is told after every batch, `stop` is asked between batches. Of
-        several processes that run at once each may have a `part`, (1, 2) and (2, 2), so that they seldom meet; on a
-        simulated clock each does its own only, and the run without a part that follows moves the clock.
+        several processes that run at once each may have a `slice` of the customers, (0, 2) and (1, 2), so that they
+        seldom meet; on a simulated clock each does its own only, and a run without a slice moves the clock afterwards.
         """
         if self._joined:
             raise Refused(
@@ -134,8 +134,8 @@ class Billing:
         end = self._instant(until) if until is not None else self.clock.now() if simulated else None
         if end is not None and not simulated and end > self.clock.now():
             self.clock.advance(end)
-        report = run(self._workplace(), end, watch=watch, stop=stop, part=self._part(part))
-        if part is not None:
+        report = run(self._workplace(), end, watch=watch, stop=stop, slice=self._slice(slice))
+        if slice is not None:
             return report
         if simulated:
             if end is not None and not report.stopped and end > self.clock.now():
@@ -143,19 +143,19 @@ class Billing:
             keep_clock(self.database, self.clock)
         return evolve(report, problems=deliver_events(self._workplace(), self.registry))
 
-    def _part(self, part: tuple[int, int] | None) -> tuple[int, int] | None:
-        """A part of the work that can be one; raises InvalidValue, and not_supported where one process writes."""
-        if part is None or part == (1, 1):
+    def _slice(self, wanted: tuple[int, int] | None) -> tuple[int, int] | None:
+        """A slice that can be worked on; raises InvalidValue, and not_supported where one process writes."""
+        if wanted is None or wanted == (0, 1):
             return None
-        if not 1 <= part[0] <= part[1]:
-            raise InvalidValue(f"There is no part {part[0]} of {part[1]}.", remedy="Write (1, 2) and (2, 2).")
+        if not 0 <= wanted[0] < wanted[1]:
+            raise InvalidValue(f"There is no slice {wanted[0]} of {wanted[1]}.", remedy="Write (0, 2) and (1, 2).")
         if self.database.dialect == "sqlite":
             raise Refused(
                 "not_supported",
                 "SQLite has one writer: a second process would only wait for the first.",
                 remedy="Run one process, or move to PostgreSQL.",
             )
-        return part
+        return wanted
 
     def verify(self, watch: ProofWatcher = lambda _what, _done: None) -> Proof:
         """Prove everything that must hold of the books (behaviour 10); changes nothing, memory stays flat."""

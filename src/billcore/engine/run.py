@@ -74,16 +74,16 @@ def run(
     *,
     watch: Watcher = unwatched,
     stop: Callable[[], bool] = lambda: False,
-    part: tuple[int, int] | None = None,
+    slice: tuple[int, int] | None = None,
 ) -> RunReport:
     """Do everything that is due up to and including `end`, or by now, and that nobody else does at the moment.
 
     By now goes on with the time that it takes. `stop` is asked between batches: True ends the run cleanly. Of several
-    workers each has a `part`; whoever is done with his helps with the others'. In simulated time he does not: each
+    workers each has a `slice`; whoever is done with his helps with the others'. In simulated time he does not: each
     customer's work has its own instants there, and his worker has not come to them yet.
     """
-    report = _run(place, RunReport(end or place.clock.now()), end, watch, stop, Among(part=part))
-    if part is not None and not place.clock.simulated and not report.stopped:
+    report = _run(place, RunReport(end or place.clock.now()), end, watch, stop, Among(slice=slice))
+    if slice is not None and not place.clock.simulated and not report.stopped:
         report = _run(place, report, end, watch, stop, EVERYBODY)
     return report
 

@@ -13,12 +13,12 @@ from billcore.store.mapping import Row
 class Among:
     """Whose due work is read: these `customers`', where they are given, and nobody's in `without`.
 
-    `part` is (k, n): the k-th of n parts of all customers, counted from 1; on PostgreSQL only, where several write.
+    `slice` is (k, n): the k-th of n slices of all customers, counted from 0; on PostgreSQL only, where several write.
     """
 
     customers: Collection[str] | None = None
     without: Collection[str] = ()
-    part: tuple[int, int] | None = None
+    slice: tuple[int, int] | None = None
 
 
 EVERYBODY = Among()
@@ -38,9 +38,9 @@ def due_rows(
     if among.without:
         where.append("customer_id NOT IN ??")
         parameters.append(among.without)
-    if among.part is not None:
-        k, n = among.part
-        where.append(f"mod(hashtextextended(customer_id, 0) & 65535, {n:d}) = {k - 1:d}")
+    if among.slice is not None:
+        k, n = among.slice
+        where.append(f"mod(hashtextextended(customer_id, 0) & 65535, {n:d}) = {k:d}")
     return tx.rows(
         f"SELECT {column}, customer_id, id FROM {table} WHERE {' AND '.join(where)} "
         f"ORDER BY {column}, customer_id, id LIMIT ?",
