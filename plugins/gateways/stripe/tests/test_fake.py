@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from urllib.parse import urlsplit
@@ -108,16 +109,16 @@ def test_a_decline_is_kept_under_its_key_and_a_wrong_request_is_not(fake, client
 
 def test_a_call_that_arrives_while_the_first_is_under_way_is_told_so(fake, client):
     fake.fault("slow", path="/v1/customers", seconds=1)
-    slow = threading.Thread(target=lambda: client.customers.create({}, {"idempotency_key": "k"}))
-    slow.start()
-    refused = None
-    while slow.is_alive() and refused is None:
+
+    def called(_):
         try:
-            client.customers.create({}, {"idempotency_key": "k"})
+            return client.customers.create({}, {"idempotency_key": "k"}).id
         except stripe.APIError as error:
-            refused = error
-    slow.join()
-    assert refused.error.code == "idempotency_key_in_use"
+            return error.error.code
+
+    with ThreadPoolExecutor(2) as threads:
+        answers = set(threads.map(called, range(2)))
+    assert answers == {"idempotency_key_in_use", fake.objects("customers")[0]["id"]}
     assert len(fake.objects("customers")) == 1
 
 
@@ -301,7 +302,7 @@ def test_chaos_loses_a_share_of_the_calls_that_move_money(fake, gateway, charge)
 
 
 def test_a_handle_that_there_is_not_is_told(fake):
-    for verb, given in (("nonsense", {}), ("settle", {"id": "pi_gone"})):
+    for verb, given in (("nonsense", {}), ("settle", {"id": "pi_gone"}), ("method", {"brnd": "visa"}), ("settle", {})):
         with pytest.raises(ApiProblem):
             fake.call(verb, **given)
     with pytest.raises(ApiProblem):

@@ -1,5 +1,6 @@
 """Payment methods: kept for a customer who is found or made, described, verified, forgotten; the hosted page."""
 
+from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs
 from urllib.request import HTTPErrorProcessor, build_opener
 
@@ -23,7 +24,9 @@ from billcore.plugins.gateway import (
     Verify,
     perform,
     perform_method,
+    updates_since,
 )
+from billcore_gateway_stripe import updates
 
 USD = Money(4900, "USD")
 BANK = {"type": "us_bank_account", "brand": "STRIPE TEST BANK", "last4": "6789"}
@@ -110,6 +113,24 @@ def test_a_test_card_by_name_is_kept_under_the_id_of_its_copy(gateway, charge):
     assert kept.token != "pm_card_visa"
     assert kept.last4 == "4242"
     assert perform(gateway, charge(method=kept)).amount_minor == 4900
+
+
+def test_a_card_that_was_declined_may_be_tried_again_at_once(fake, gateway):
+    """Its owner called his bank; what Stripe stored about the first try must not decide."""
+    token = fake.new_method(at_attach="do_not_honor")
+    with pytest.raises(MethodRefused):
+        perform_method(gateway, Vault("cus_1", token))
+    fake.call("behaviour", id=token, at_attach="")
+    assert perform_method(gateway, Vault("cus_1", token)).token == token
+
+
+def test_a_test_card_that_was_forgotten_is_kept_anew(gateway):
+    first = perform_method(gateway, Vault("cus_1", "pm_card_visa"))
+    assert perform_method(gateway, Vault("cus_1", "pm_card_visa")) == first
+    perform_method(gateway, Detach(first.token))
+    second = perform_method(gateway, Vault("cus_1", "pm_card_visa"))
+    assert second.token != first.token
+    assert perform_method(gateway, Describe(second.token)) == second
 
 
 def test_a_forgotten_method_is_gone_and_may_be_forgotten_again(gateway, vault):
@@ -238,3 +259,23 @@ def test_a_detachment_that_is_lost_is_done_and_one_that_is_refused_is_told(fake,
     fake.fault("forbidden", path=f"/v1/payment_methods/{other.token}/detach")
     with pytest.raises(GatewayMisconfigured):
         perform_method(gateway, Detach(other.token))
+
+
+def test_what_changed_is_listed_once_for_each_method_with_the_key_of_its_webhook(fake, gateway, vault, monkeypatch):
+    """So a webhook that comes after all is no second event."""
+    monkeypatch.setattr(updates, "PAGE", 2)
+    kept = [vault() for _ in range(3)]
+    before = datetime.now(UTC) - timedelta(minutes=1)
+    for one in kept[:2]:
+        for year in (2037, 2038):
+            fake.call("update_card", id=one.token, exp_year=year)
+    perform_method(gateway, Detach(kept[2].token))
+    told = updates_since(gateway, before)
+    assert {event.token for event in told} == {one.token for one in kept}
+    assert len(told) == 3
+    keys = [sent["event"] for sent in fake.events("whsec_x") if sent["name"].startswith("payment_method.")]
+    assert {event.key for event in told} <= set(keys)
+    assert updates_since(gateway, before + timedelta(days=1)) == ()
+    fake.fault("reset", method="GET", path="/v1/events")
+    with pytest.raises(GatewayUnknown):
+        updates_since(gateway, before)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,7 @@ class StripeGateway:
             Capability.VERIFY,
             Capability.WEBHOOKS,
             Capability.HOSTED_PAGE,
+            Capability.UPDATER,
             Capability.IDEMPOTENCY_KEYS,
         }
     )
@@ -103,6 +105,13 @@ class StripeGateway:
         """Stripe's own page for entering a payment method."""
         with self._asking() as stripe:
             return stripe.methods.hosted_page(request)
+
+    def updates(self, since: datetime, /) -> Sequence[WebhookEvent]:
+        """The methods that changed since, by Stripe's own list of events, which goes back 30 days."""
+        from billcore_gateway_stripe.updates import updates
+
+        with self._asking() as stripe:
+            return updates(stripe.wire, since)
 
     def parse_webhook(self, request: WebhookRequest, /) -> Sequence[WebhookEvent]:
         """The events of a delivery whose signature, age, mode and account hold; it makes no call."""

@@ -60,13 +60,8 @@ class Methods:
         if text(method, "type") in VERIFIED:
             self._set_up(question, method, customer, request.customer_id)
         else:
-            reply = self._wire.ask(
-                question, lambda c: c.v1.payment_methods.attach(request.token, {"customer": customer})
-            )
-            if isinstance(reply, Refused):
-                raise _not_kept(reply, question)
             # A test method such as pm_card_visa is copied, so the answer's id counts.
-            method = reply
+            method = self._attached(question, request.token, customer)
         found = self._read(question, text(method, "id"))
         return self._shown(question, found or method)
 
@@ -138,6 +133,27 @@ class Methods:
             ),
         )
         return Page(text(session, "url"), customer)
+
+    def _attached(self, question: Question, token: str, customer: str) -> Plain:
+        """Attach a method under a key of its own: a test method would be copied anew at each repetition.
+
+        What Stripe stored under that key may be overtaken, a decline as well as a success; then it is tried anew.
+        """
+        key = f"billcore:attach:{customer}:{token}"
+        reply = self._wire.ask(
+            question,
+            lambda c: c.v1.payment_methods.attach(token, {"customer": customer}, {"idempotency_key": key}),
+        )
+        if isinstance(reply, Refused):
+            overtaken = reply.replayed
+        else:
+            now = self._read(question, text(reply, "id")) if self._wire.replayed else reply
+            overtaken = now is None or reference(now, "customer") != customer
+        if overtaken:
+            reply = self._wire.ask(question, lambda c: c.v1.payment_methods.attach(token, {"customer": customer}))
+        if isinstance(reply, Refused):
+            raise _not_kept(reply, question)
+        return reply
 
     def _customer(self, request: Vault | HostedPage) -> str:
         """The customer at Stripe that carries our id: an older one is searched for, a new one made once.

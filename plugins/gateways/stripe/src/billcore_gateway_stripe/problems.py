@@ -39,12 +39,13 @@ def judged(error: stripe.StripeError, question: Question, secrets: tuple[str, ..
     request_id = _clean(error.request_id or "", secrets)
     code, message = str(details.get("code") or ""), str(details.get("message") or "")
     said = f" ({code or f'HTTP {status}'}): {message or 'no reason given.'}"
+    replayed = str((error.headers or {}).get("Idempotent-Replayed", "")).lower() == "true"
     if isinstance(error, stripe.CardError):
-        return Refused("declined", status, details, request_id)
+        return Refused("declined", status, details, request_id, replayed)
     if isinstance(error, stripe.IdempotencyError):
         return Refused("key_reused", status, details, request_id)
     if isinstance(error, stripe.InvalidRequestError):
-        return Refused("invalid", status, details, request_id)
+        return Refused("invalid", status, details, request_id, replayed)
     if isinstance(error, stripe.RateLimitError):
         return GatewayNotSent(
             f"Stripe takes no more calls at the moment; {question.what} was not carried out{said}",
@@ -69,7 +70,6 @@ def judged(error: stripe.StripeError, question: Question, secrets: tuple[str, ..
             remedy="What became of it is asked for again.",
             **question.facts,
         )
-    replayed = str((error.headers or {}).get("Idempotent-Replayed", "")).lower() == "true"
     return Refused("broken", status, details, request_id, replayed)
 
 

@@ -28,7 +28,7 @@ class Refused:
     """An error that Stripe answered with: `error` is its error object without secrets, `status` the HTTP status.
 
     declined: a bank, or Stripe's own rules, said no. invalid: the request is wrong, or names what is not there.
-    key_reused: the idempotency key belongs to another request. broken: Stripe failed; `replayed` says that this is the
+    key_reused: the idempotency key belongs to another request. broken: Stripe failed. `replayed` says that this is the
     stored answer to an earlier call with the same key.
     """
 

@@ -68,7 +68,7 @@ def parse(request: WebhookRequest, client: stripe.StripeClient, config: Config) 
         raise WebhookRejected("The webhook comes from another account.")
     if event.get("livemode") is not config.live:
         raise WebhookRejected("The webhook comes from the other of Stripe's two modes, live and test.")
-    about = _read(event)
+    about = read(event)
     return () if about is None else (about,)
 
 
@@ -88,7 +88,8 @@ def _signed_at(header: str) -> int:
     return int(times[0])
 
 
-def _read(event: Plain) -> WebhookEvent | None:
+def read(event: Plain) -> WebhookEvent | None:
+    """What an event of Stripe's is about, None for one that means nothing here."""
     name, key = text(event, "type"), text(event, "id")
     subject = part(part(event, "data"), "object")
     family = name.rpartition(".")[0]

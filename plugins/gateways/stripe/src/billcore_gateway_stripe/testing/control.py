@@ -12,7 +12,7 @@ from billcore_gateway_stripe.testing import intents, methods, refunds
 from billcore_gateway_stripe.testing.api import Api
 from billcore_gateway_stripe.testing.deliveries import Deliveries, Endpoint, endpoint_of, signed
 from billcore_gateway_stripe.testing.faults import Chaos, Fault, Faults
-from billcore_gateway_stripe.testing.problem import ApiProblem
+from billcore_gateway_stripe.testing.problem import ApiProblem, invalid
 from billcore_gateway_stripe.testing.state import Record, State
 from billcore_gateway_stripe.testing.tokens import Behaviour
 
@@ -78,6 +78,8 @@ class Control:
                 found = act(state)
             except ApiProblem as error:
                 problem = error
+            except (KeyError, TypeError) as error:
+                problem = invalid(f"This handle wants something else: {error!r}")
             found = json.loads(json.dumps(found))
             events = state.events[known:]
         for answered in (False, True):
@@ -95,7 +97,8 @@ class Control:
 
     def _behaviour(self, given: Record, state: State) -> None:
         """Change what a method does from now on."""
-        state.behaviours[given["id"]] = attrs.evolve(state.behaviours[given.pop("id")], **given)
+        method_id = given.pop("id")
+        state.behaviours[method_id] = attrs.evolve(state.behaviours[method_id], **given)
 
     def _status(self, given: Record, state: State) -> None:
         """Put an intent into any status, such as one that the API of next year may have."""

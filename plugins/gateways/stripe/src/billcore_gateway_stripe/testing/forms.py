@@ -7,6 +7,7 @@ which parameters there are, which must be given, how they nest and what is a num
 import importlib
 from collections.abc import Iterator
 from functools import cache
+from types import UnionType
 from typing import Any, Literal, Union
 from urllib.parse import parse_qsl
 
@@ -58,7 +59,7 @@ def problems(value: object, kind: Any, path: str) -> Iterator[tuple[str, str]]: 
     origin, arguments = typing_extensions.get_origin(kind), typing_extensions.get_args(kind)
     if origin in (typing_extensions.NotRequired, typing_extensions.Required):
         yield from problems(value, arguments[0], path)
-    elif origin is Union:
+    elif origin in (Union, UnionType):
         yield from min((list(problems(value, one, path)) for one in arguments), key=len)
     elif origin is Literal:
         if value not in arguments:

@@ -81,8 +81,9 @@ def _searching(prefix: str, url: str) -> Handler:
 
 
 def _events(asked: Asked) -> Record:
-    wanted = asked.params.get("types") or [asked.params["type"]] if asked.params.get("type") else None
-    found = [one for one in reversed(asked.state.events) if wanted is None or one["type"] in wanted]
+    one = asked.params.get("type")
+    wanted = [one] if one else asked.params.get("types")
+    found = [event for event in reversed(asked.state.events) if wanted is None or event["type"] in wanted]
     return asked.state.page(found, asked.params, "/v1/events")
 
 
