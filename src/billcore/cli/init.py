@@ -25,8 +25,9 @@ def init(app: App, clock: str | None, timezone: str | None, currency: str | None
     from billcore.clock import SimulatedClock
     from billcore.commands.parameters import instant
     from billcore.domain.instants import local_text
+    from billcore.store.database import shown as without_password
 
-    if app.file is not None and app.exists():
+    if app.exists():
         _refuse_books(app)
     given = {"timezone": timezone, "currency": currency}
     settings = {name: value for name, value in given.items() if value is not None}
@@ -37,7 +38,7 @@ def init(app: App, clock: str | None, timezone: str | None, currency: str | None
         now = billing.clock.now()
     finally:
         billing.close()
-    where = app.file or app.url
+    where = app.file or without_password(app.url)
     if app.json:
         print_json(
             {"database": where, "timezone": shown["timezone"], "currency": shown["currency"], "now": now.isoformat()}
@@ -53,7 +54,7 @@ def init(app: App, clock: str | None, timezone: str | None, currency: str | None
 def _refuse_books(app: App) -> None:
     """Books are not made twice in one database; tables of the host's own may be there."""
     from billcore.store import schema
-    from billcore.store.database import Database
+    from billcore.store.database import Database, shown
 
     database = Database(app.url)
     try:
@@ -62,7 +63,7 @@ def _refuse_books(app: App) -> None:
         database.close()
     if state.status != "missing":
         raise InvalidValue(
-            f"{app.file} holds books already.",
+            f"{app.file or shown(app.url)} holds books already.",
             remedy="Name another file, or go on with: billcore db upgrade, billcore settings set.",
         )
 
