@@ -65,11 +65,16 @@ def apply_to_open(scope: Scope, customer_id: str, currency: str) -> None:
         invoice = written(scope, stored)
         if invoice.status != "open" or invoice.reserved_by is not None or invoice.due_at is None:
             continue
-        mine = usable(credits, scope.settings, due=invoice.due_at <= scope.now)
-        after = apply_credits(invoice, mine, scope.now, scope.writes, scope.new_id)
-        if after.credited > invoice.credited:
-            settle(scope, invoice, "pay", credited=after.credited - invoice.credited)
+        if pay_from(scope, invoice, credits, due=invoice.due_at <= scope.now) != invoice:
             credits = held_credits(scope, customer_id, currency)
+
+
+def pay_from(scope: Scope, invoice: Invoice, credits: Sequence[Credit], *, due: bool) -> Invoice:
+    """Pay an open invoice from its customer's credits, as the settings allow; `due` says if it is due by now."""
+    mine = usable([one for one in credits if one.currency == invoice.currency], scope.settings, due=due)
+    after = apply_credits(invoice, mine, scope.now, scope.writes, scope.new_id)
+    drawn = after.credited - invoice.credited
+    return settle(scope, invoice, "pay", credited=drawn) if drawn else invoice
 
 
 def held_credits(scope: Scope, customer_id: str, currency: str) -> list[Credit]:

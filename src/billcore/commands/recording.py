@@ -59,24 +59,20 @@ def receive(
     scope.writes.add(payment)
     for invoice, part in shares:
         _pay(scope, payment, invoice, part)
-    rest = amount - payment.applied
-    if rest:
-        scope.writes.add(
-            Credit(
-                scope.new_id("crd"),
-                customer.id,
-                "prepayments",
-                currency,
-                rest,
-                rest,
-                scope.now,
-                source_id=payment_id,
-            )
-        )
-        _post(scope, payment, [(ledger.cash(BY_HAND), ledger.PREPAYMENTS, rest)], None)
-        apply_to_open(scope, customer.id, currency)
+    if amount > payment.applied:
+        _keep(scope, payment, amount - payment.applied)
     record(scope.writes, scope.new_id, customer.id, scope.now, "payment.succeeded", payment_id, amount=amount)
     return payment
+
+
+def _keep(scope: Scope, payment: Payment, rest: int) -> None:
+    """What pays no invoice is the customer's prepayment."""
+    owner, currency = payment.customer_id, payment.currency
+    scope.writes.add(
+        Credit(scope.new_id("crd"), owner, "prepayments", currency, rest, rest, scope.now, source_id=payment.id)
+    )
+    _post(scope, payment, [(ledger.cash(BY_HAND), ledger.PREPAYMENTS, rest)], None)
+    apply_to_open(scope, owner, currency)
 
 
 def oldest_first(scope: Scope, customer: Customer, currency: str, amount: int) -> Shares:

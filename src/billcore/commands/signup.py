@@ -4,7 +4,7 @@ from billcore.commands.attempts import attempt, usable_method
 from billcore.commands.bill import bill_steps, net_terms, number, number_notes
 from billcore.commands.scope import Scope
 from billcore.domain.bill import Bill, make_bill, put_subscription, record, record_change, use_coupons
-from billcore.domain.credit import draw
+from billcore.domain.credit import draw, usable
 from billcore.domain.customer import Customer, PaymentMethod
 from billcore.domain.event import StateChange
 from billcore.domain.receivable import first_renewal, signup_state
@@ -49,9 +49,7 @@ def to_pay_now(scope: Scope, bill: Bill, sub: Subscription, customer: Customer) 
     if bill.invoice is None or sub.collection != "automatic" or net_terms(sub, scope) > 0:
         return 0
     credits = payments.open_credits(scope.tx, [customer.id]).get(customer.id, [])
-    if scope.settings.apply_credits != "auto":
-        credits = []
-    mine = [credit for credit in credits if credit.currency == sub.currency]
+    mine = [credit for credit in usable(credits, scope.settings, due=True) if credit.currency == sub.currency]
     drawn = sum(drawing.amount for drawing in draw(bill.invoice.total, mine, scope.now))
     due = bill.invoice.total - drawn
     if due and scope.settings.signup_decline == "past_due" and _method(scope, customer, sub) is None:

@@ -46,20 +46,7 @@ def bill_again(
     `bases` are those of its lines in their order, `taxed` is by line id. Credit lines keep the tax of what they give
     back (behaviour 3.4).
     """
-    charges = [line for line in void.lines if line.credits_line_id is None]
-    computed = tax_lines(
-        [
-            TaxableLine(line.amount - line.discount, one.code, one.inclusive, one.taxable)
-            for line in charges
-            for one in [taxed[line.id]]
-        ],
-        tax.table,
-        tax.place,
-        tax.on,
-        exempt=tax.exempt,
-        rounding=rounding,
-    )
-    taxes = {line.id: one for line, one in zip(charges, computed, strict=True)}
+    taxes = _taxes(void, taxed, tax, rounding)
     invoice_id = new_id("inv")
     lines = tuple(
         _line(line, basis, taxes.get(line.id), rounding, invoice_id, new_id)
@@ -83,6 +70,20 @@ def bill_again(
         subtotal - discount + all_tax - included,
         lines=lines,
     )
+
+
+def _taxes(void: Invoice, taxed: Mapping[str, Taxed], tax: TaxFacts, rounding: TaxRounding) -> dict[str, LineTax]:
+    """The tax of each charge line as of now, by its id."""
+    charges = [(line, taxed[line.id]) for line in void.lines if line.credits_line_id is None]
+    computed = tax_lines(
+        [TaxableLine(line.amount - line.discount, how.code, how.inclusive, how.taxable) for line, how in charges],
+        tax.table,
+        tax.place,
+        tax.on,
+        exempt=tax.exempt,
+        rounding=rounding,
+    )
+    return {line.id: one for (line, _), one in zip(charges, computed, strict=True)}
 
 
 def _line(

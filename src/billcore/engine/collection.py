@@ -10,7 +10,7 @@ from attrs import frozen
 from billcore.commands.attempts import attempt, usable_method
 from billcore.commands.bill import number_issued
 from billcore.commands.cancellation import cancel_now
-from billcore.commands.receivables import receivables, with_lines_where_shared
+from billcore.commands.receivables import pay_from, receivables, with_lines_where_shared
 from billcore.commands.scope import Scope
 from billcore.domain.invoice import Invoice
 from billcore.domain.money import Money
@@ -113,18 +113,24 @@ def plan_attempts(place: Workplace, scope: Scope, due: Sequence[Due]) -> list[Pa
     own = subscriptions.own_methods(
         scope.tx, [invoice.subscription_id for invoice in found.values() if invoice.subscription_id]
     )
+    credits = payments.open_credits(scope.tx, owners)
     sends = []
     without: list[Invoice] = []
     busy: set[str] = set()
-    for invoice in sorted(found.values(), key=lambda one: one.id):
-        if invoice.collect_at != wanted[invoice.id] or invoice.customer_id in busy:
+    for stored in sorted(found.values(), key=lambda one: one.id):
+        if stored.collect_at != wanted[stored.id] or stored.customer_id in busy:
             continue
         # One charge at a time for a customer, oldest first: a decline may stop the others (behaviour 9.5).
-        busy.add(invoice.customer_id)
-        scope.now = place.moment(wanted[invoice.id])
+        busy.add(stored.customer_id)
+        scope.now = place.moment(wanted[stored.id])
         # Read again under the lock: paid, void or in doubt means no call (behaviour 9.4).
-        if invoice.status != "open" or invoice.due <= 0 or invoice.reserved_by is not None:
-            scope.writes.put(evolve(invoice, collect_at=None))
+        if stored.status != "open" or stored.due <= 0 or stored.reserved_by is not None:
+            scope.writes.put(evolve(stored, collect_at=None))
+            continue
+        customer = owners[stored.customer_id]
+        # Prepayments wait for the due date, and credit may have come while an attempt was under way (8.7).
+        invoice = pay_from(scope, stored, credits.get(customer.id, ()), due=True)
+        if invoice.due == 0:
             continue
         customer = owners[invoice.customer_id]
         preferred = own.get(invoice.subscription_id or "")
