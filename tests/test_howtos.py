@@ -6,7 +6,11 @@ import sys
 import tomllib
 from pathlib import Path
 
+import psycopg
+import pytest
+
 from billcore import Billing
+from tests.databases import Stores
 from tests.project import ROOT
 
 BILLCORE = str(Path(sys.executable).with_name("billcore"))
@@ -56,3 +60,25 @@ def test_the_commands_of_the_production_page_run_and_a_backup_is_whole(tmp_path:
     for block in blocks("howto/run-in-production.md", "python"):
         subprocess.run([sys.executable, "-c", block], cwd=tmp_path, check=True)
     assert "verify: ok" in shell(tmp_path, "verify", "-d", "backup.db")
+
+
+@pytest.mark.postgresql_only("the page's part about PostgreSQL")
+def test_the_commands_join_the_hosts_transaction_as_the_page_on_embedding_shows(stores: Stores) -> None:
+    url = stores.fresh()
+    catalog = tomllib.loads((ROOT / "examples/catalog.toml").read_text(encoding="utf-8"))
+    with Billing(url, settings={"require_customer_name": False, "require_customer_email": False}) as billing:
+        billing.catalog.apply(catalog)
+        billing.customers.create("acme")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE orders (id TEXT)")
+        (block,) = [text for text in blocks("howto/embed.md", "python") if "psycopg" in text]
+        bare = url.removeprefix("postgresql://")
+        names: dict[str, object] = {}
+        exec(re.sub(r"shop@localhost/shop", bare, block), names)  # the page's own program
+        assert connection.execute("SELECT count(*) FROM orders").fetchone() == (2,)
+        connection.execute("DROP TABLE orders")
+    billing = names["billing"]
+    assert isinstance(billing, Billing)
+    assert [one.reference for one in billing.subscriptions.list()] == ["s1", "s2"]
+    billing.close()
+    names["engine"].dispose()
