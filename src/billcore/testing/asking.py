@@ -43,7 +43,17 @@ from billcore.plugins.gateway import (
     Vaulted,
     Verify,
 )
-from billcore.testing.rules import ANSWER_TYPES, THREE_ERRORS, VAULTED, Rule, broken
+from billcore.testing.rules import (
+    ANSWER_TYPES,
+    APPROVED,
+    HOSTED,
+    PROVIDER_TOOK,
+    THREE_ERRORS,
+    VAULTED,
+    Rule,
+    broken,
+    check,
+)
 
 T = TypeVar("T")
 Trouble: TypeAlias = GatewayNotSent | GatewayUnknown | GatewayMisconfigured
@@ -52,8 +62,13 @@ MethodAnswer: TypeAlias = Vaulted | MethodNotFound | Page | None
 _THREE = (GatewayNotSent, GatewayUnknown, GatewayMisconfigured)
 
 
-def asked(gateway: Gateway, request: Request, rule: Rule = THREE_ERRORS) -> Answer | Trouble:
-    """The checked answer to one request, or one of the three errors; anything else breaks `rule`."""
+def asked(
+    gateway: Gateway, request: Request, rule: Rule = THREE_ERRORS, nonsense: Rule = ANSWER_TYPES
+) -> Answer | Trouble:
+    """The checked answer to one request, or one of the three errors.
+
+    Another exception breaks `rule`, an answer that the contract does not have `nonsense`.
+    """
     __tracebackhide__ = True
     answer = _called(gateway, request, rule)
     if isinstance(answer, _THREE):
@@ -63,7 +78,8 @@ def asked(gateway: Gateway, request: Request, rule: Rule = THREE_ERRORS) -> Answ
             return checked_answer(request, answer)
         return checked_outcome(request, answer)
     except GatewayUnknown as error:
-        return broken(ANSWER_TYPES, f"{error.message} ({answer!r:.200})")
+        problem = f"{error.message} ({answer!r:.200})"
+    return broken(nonsense, problem)
 
 
 def asked_method(gateway: Gateway, request: MethodRequest, rule: Rule = THREE_ERRORS) -> MethodAnswer | Trouble:
@@ -79,7 +95,8 @@ def asked_method(gateway: Gateway, request: MethodRequest, rule: Rule = THREE_ER
             return checked_described(request, answer)
         return checked_page(answer) if isinstance(request, HostedPage) else None
     except (GatewayUnknown, MethodRefused) as error:
-        return broken(VAULTED, f"{error.message} ({answer!r:.200})")
+        problem = f"{error.message} ({answer!r:.200})"
+    return broken(HOSTED if isinstance(request, HostedPage) else VAULTED, problem)
 
 
 def told(result: object) -> str:
@@ -196,6 +213,23 @@ class Kit:
         """The present second."""
         return self._clock.now()
 
+    def paid(self, payer: Payer, amount: Money | None = None, rule: Rule = APPROVED) -> tuple[Charge, Approved]:
+        """A charge that was approved in full, for what is to be done with it."""
+        __tracebackhide__ = True
+        charge = self.charge_of(payer, amount)
+        approved = self.approved(charge, rule)
+        check_approved(charge, approved)
+        return charge, approved
+
+    def check_one(self, charge: Charge, rule: Rule) -> None:
+        """Check that the provider took the amount once, where it can be asked."""
+        __tracebackhide__ = True
+        taken = self.taken(charge)
+        if taken is not None:
+            seen = f"for {charge.amount} {shown(taken)}"
+            check(len(taken) == 1, rule, seen)
+            check(taken == [charge.amount], PROVIDER_TOOK, seen)
+
     def lookup_of(self, charge: Charge, gateway_id: str = "") -> Lookup:
         """What billcore asks about a charge: our id, and what it knows beside."""
         return Lookup(
@@ -222,6 +256,19 @@ class Kit:
     def taken(self, charge: Charge) -> list[Money] | None:
         """What the provider itself says it took for an attempt; None where nobody can ask it."""
         return None if self.provider_charges is None else list(self.provider_charges(charge.attempt_id))
+
+
+def check_approved(charge: Charge, approved: Approved, rule: Rule = APPROVED) -> None:
+    """Check that a full approval reports what was asked for."""
+    __tracebackhide__ = True
+    wanted = (charge.amount.minor, charge.amount.currency)
+    got = (approved.amount_minor, approved.currency)
+    check(got == wanted, rule, f"{wanted[0]} {wanted[1]} was asked for, {got[0]} {got[1]} is reported")
+
+
+def shown(taken: Sequence[Money]) -> str:
+    """What a provider took, for people."""
+    return f"the provider took {', '.join(map(str, taken)) or 'nothing'}"
 
 
 def with_amount(charge: Charge, minor: int) -> Charge:

@@ -15,7 +15,6 @@ from billcore.plugins.gateway import (
 )
 from billcore.testing import rules
 from billcore.testing.asking import Kit, Payer, asked, told
-from billcore.testing.charging import check_one
 from billcore.testing.faults import Fault
 from billcore.testing.fixtures import Break, GatewayFixtures, Open
 from billcore.testing.rules import check
@@ -27,8 +26,7 @@ class Looking(GatewayFixtures):
     @pytest.mark.parametrize("hints", ["with all hints", "with the id alone"])
     def test_a_lookup_agrees_with_the_charge(self, kit: Kit, payer: Payer, hints: str) -> None:
         """After a lost answer billcore knows our id, the provider's customer and the instant; no more."""
-        charge = kit.charge_of(payer)
-        approved = kit.approved(charge, rules.APPROVED)
+        charge, approved = kit.paid(payer)
         lookup = kit.lookup_of(charge, approved.gateway_id if hints == "with all hints" else "")
         rule = rules.LOOKUP_AGREES if hints == "with all hints" else rules.LOOKUP_BY_OUR_ID
         found = kit.found(lookup, rule)
@@ -36,7 +34,7 @@ class Looking(GatewayFixtures):
 
     def test_an_attempt_that_never_arrived_is_not_found(self, kit: Kit, payer: Payer) -> None:
         """Nothing is guessed from other charges of the same customer."""
-        kit.approved(kit.charge_of(payer), rules.APPROVED)
+        kit.paid(payer)
         lookup = kit.lookup_of(kit.charge_of(payer))
         answer = asked(kit.gateway, lookup, rules.LOOKUP_FINDS_NOTHING)
         nothing = answer == AttemptNotFound(lookup.attempt_id)
@@ -46,31 +44,28 @@ class Looking(GatewayFixtures):
     def test_a_lookup_tells_attempts_apart(self, kit: Kit, payer: Payer) -> None:
         """Two charges of one customer, asked for in both orders."""
         small = Money(kit.amount.minor - 1, kit.amount.currency)
-        charges = [kit.charge_of(payer), kit.charge_of(payer, small)]
-        approved = [kit.approved(charge, rules.APPROVED) for charge in charges]
-        for charge, wanted in zip(charges, approved, strict=True):
+        for charge, wanted in [kit.paid(payer), kit.paid(payer, small)]:
             found = kit.found(kit.lookup_of(charge), rules.LOOKUP_TELLS_APART)
             check(found == wanted, rules.LOOKUP_TELLS_APART, f"{told(wanted)}, and the lookup: {told(found)}")
 
     def test_a_lookup_changes_nothing(self, kit: Kit, payer: Payer) -> None:
         """Neither for an attempt that is there, nor for one that is not."""
-        charge, never = kit.charge_of(payer), kit.charge_of(payer)
-        approved = kit.approved(charge, rules.APPROVED)
+        charge, approved = kit.paid(payer)
+        never = kit.charge_of(payer)
         answers = [asked(kit.gateway, kit.lookup_of(never), rules.LOOKUP_CHANGES_NOTHING) for _ in range(3)]
         nothing = answers == [AttemptNotFound(never.attempt_id)] * 3
         check(nothing, rules.LOOKUP_CHANGES_NOTHING, f"never sent: {', '.join(map(told, answers))}")
         for _ in range(3):
             found = kit.found(kit.lookup_of(charge), rules.LOOKUP_CHANGES_NOTHING)
             check(found == approved, rules.LOOKUP_CHANGES_NOTHING, f"{told(approved)}, and then {told(found)}")
-        check_one(kit, charge, rules.LOOKUP_CHANGES_NOTHING)
+        kit.check_one(charge, rules.LOOKUP_CHANGES_NOTHING)
         check(not kit.taken(never), rules.LOOKUP_CHANGES_NOTHING, "asking for it charged it")
 
     def test_another_object_finds_the_attempt(
         self, kit: Kit, payer: Payer, open_gateway: Open, config: Mapping[str, object]
     ) -> None:
         """The process that charged may be gone."""
-        charge = kit.charge_of(payer)
-        approved = kit.approved(charge, rules.APPROVED)
+        charge, approved = kit.paid(payer)
         found = kit.found(kit.lookup_of(charge), rules.LOOKUP_ACROSS_PROCESSES, open_gateway(config))
         check(found == approved, rules.LOOKUP_ACROSS_PROCESSES, f"{told(approved)}, and elsewhere {told(found)}")
 
@@ -90,8 +85,7 @@ class Looking(GatewayFixtures):
         self, kit: Kit, payer: Payer, broken_network: Break, fault: Fault
     ) -> None:
         """A charge that is there, called "not found", is the first half of a double charge."""
-        charge = kit.charge_of(payer)
-        kit.approved(charge, rules.APPROVED)
+        charge, _ = kit.paid(payer)
         lookup = evolve(kit.lookup_of(charge), gateway_id="")
         with broken_network(fault):
             answer = asked(kit.gateway, lookup, rules.LOOKUP_FAILS_ALOUD)

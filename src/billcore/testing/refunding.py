@@ -30,7 +30,7 @@ class Refunding(GatewayFixtures):
     @pytest.mark.parametrize("part", ["all", "half and half"])
     def test_a_refund_gives_back_what_was_asked(self, kit: Kit, payer: Payer, part: str) -> None:
         """In full, or in parts that add up. A refund may be pending: banks take days."""
-        paid = kit.approved(kit.charge_of(payer), rules.APPROVED)
+        _, paid = kit.paid(payer)
         half = kit.half()
         amounts = [kit.amount] if part == "all" else [half, kit.amount - half]
         for amount in amounts:
@@ -44,7 +44,7 @@ class Refunding(GatewayFixtures):
     @requires(Capability.REFUND)
     def test_more_than_is_left_is_declined(self, kit: Kit, payer: Payer) -> None:
         """More than the charge, and a cent more after half of it went back."""
-        paid = kit.approved(kit.charge_of(payer), rules.APPROVED)
+        _, paid = kit.paid(payer)
         cent = Money(1, kit.amount.currency)
         half = kit.half()
         check_refused(kit, kit.refund_of(paid, kit.amount + cent))
@@ -54,7 +54,7 @@ class Refunding(GatewayFixtures):
     @requires(Capability.REFUND, Capability.IDEMPOTENCY_KEYS)
     def test_the_same_key_is_the_same_refund(self, kit: Kit, payer: Payer) -> None:
         """Half refunded twice with one key leaves the other half."""
-        paid = kit.approved(kit.charge_of(payer), rules.APPROVED)
+        _, paid = kit.paid(payer)
         half = kit.half()
         refund = kit.refund_of(paid, half)
         first, second = (kit.outcome(refund, rules.REFUND_ONCE) for _ in range(2))
@@ -65,8 +65,7 @@ class Refunding(GatewayFixtures):
     @requires(Capability.REFUND)
     def test_a_refund_is_found_and_its_charge_stays(self, kit: Kit, payer: Payer) -> None:
         """By the refund's own id; the charge was approved and remains so."""
-        charge = kit.charge_of(payer)
-        paid = kit.approved(charge, rules.APPROVED)
+        charge, paid = kit.paid(payer)
         refund = kit.refund_of(paid, kit.amount)
         outcome = kit.outcome(refund, rules.REFUND_AMOUNT)
         lookup = Lookup(
@@ -85,7 +84,7 @@ class Refunding(GatewayFixtures):
     @requires(Capability.VOID)
     def test_a_void_gives_all_back_or_is_declined(self, kit: Kit, payer: Payer) -> None:
         """A charge that has settled is refunded, not voided."""
-        paid = kit.approved(kit.charge_of(payer), rules.APPROVED)
+        _, paid = kit.paid(payer)
         attempt_id = kit.new_id("voi")
         void = Void(attempt_id, f"kit:{attempt_id}", kit.amount, paid.gateway_id)
         outcome = kit.outcome(void, rules.VOID)
@@ -127,8 +126,7 @@ class Refunding(GatewayFixtures):
     @requires(Capability.CANCEL)
     def test_cancelling_too_late_or_what_never_was_tells_the_truth(self, kit: Kit, payer: Payer) -> None:
         """Money that was taken stays taken."""
-        charge = kit.charge_of(payer)
-        paid = kit.approved(charge, rules.APPROVED)
+        charge, paid = kit.paid(payer)
         late = asked(kit.gateway, kit.cancel_of(charge, paid.gateway_id), rules.CANCEL)
         check(late == paid, rules.CANCEL, f"{told(paid)}, canceled: {told(late)}")
         never = kit.charge_of(payer)

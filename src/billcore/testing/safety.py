@@ -21,7 +21,6 @@ from billcore.plugins.gateway import (
 )
 from billcore.testing import rules
 from billcore.testing.asking import Kit, Payer, asked, asked_method, told
-from billcore.testing.charging import check_one
 from billcore.testing.deliveries import WebhookSender
 from billcore.testing.faults import Fault
 from billcore.testing.fixtures import Break, GatewayFixtures, Open, requires
@@ -77,8 +76,7 @@ class Safety(GatewayFixtures):
         if not secrets:
             pytest.skip("the configuration has no Secret")
         with everything_logged() as logged:
-            charge = kit.charge_of(payer)
-            kit.approved(charge, rules.APPROVED)
+            charge, _ = kit.paid(payer)
             kit.found(kit.lookup_of(charge), rules.LOOKUP_AGREES)
         _check_quiet(secrets, "a log line", logged)
         _check_quiet(secrets, "what was printed", list(capfd.readouterr()))
@@ -99,14 +97,14 @@ class Safety(GatewayFixtures):
         charges = [kit.charge_of(payer, Money(kit.amount.minor - number, currency)) for number in range(THREADS)]
 
         def charged(charge: Charge) -> tuple[object, object]:
-            outcome = asked(kit.gateway, charge, rules.THREADS)
-            return outcome, asked(kit.gateway, kit.lookup_of(charge), rules.THREADS)
+            outcome = asked(kit.gateway, charge, rules.THREADS, rules.THREADS)
+            return outcome, asked(kit.gateway, kit.lookup_of(charge), rules.THREADS, rules.THREADS)
 
         for charge, (outcome, found) in zip(charges, at_once(charged, charges), strict=True):
             own = isinstance(outcome, Approved) and outcome.amount_minor == charge.amount.minor
             check(own, rules.THREADS, f"{charge.amount} was asked for: {told(outcome)}")
             check(found == outcome, rules.THREADS, f"{told(outcome)}, and the lookup: {told(found)}")
-            check_one(kit, charge, rules.THREADS)
+            kit.check_one(charge, rules.THREADS)
 
     @requires(Capability.IDEMPOTENCY_KEYS)
     def test_one_key_from_many_threads_is_one_charge(self, kit: Kit, payer: Payer) -> None:
@@ -122,7 +120,7 @@ class Safety(GatewayFixtures):
         check(not strange, rules.SAME_KEY, "; ".join(strange))
         ids = {one.gateway_id for one in results if isinstance(one, Approved)}
         check(len(ids) == 1, rules.SAME_KEY, f"one key, sent {THREADS} times at once, became {', '.join(sorted(ids))}")
-        check_one(kit, charge, rules.SAME_KEY)
+        kit.check_one(charge, rules.SAME_KEY)
 
     def test_objects_share_nothing(
         self,
@@ -136,17 +134,15 @@ class Safety(GatewayFixtures):
         if other_config is None:
             pytest.skip("no other_config was given")
         other = open_gateway(other_config)
-        charge = kit.charge_of(payer)
-        kit.approved(charge, rules.OWN_STATE)
+        charge, _ = kit.paid(payer)
         theirs = asked(other, kit.lookup_of(charge), rules.OWN_STATE)
         check(not isinstance(theirs, Approved), rules.OWN_STATE, f"the other account's object knows it: {told(theirs)}")
         elsewhere = kit.charge_of(kit.payer(approved_method, gateway=other))
         asked(other, elsewhere, rules.OWN_STATE)
         ours = asked(kit.gateway, kit.lookup_of(elsewhere), rules.OWN_STATE)
         check(not isinstance(ours, Approved), rules.OWN_STATE, f"it knows the other account's charge: {told(ours)}")
-        again = kit.charge_of(payer)
-        kit.approved(again, rules.OWN_STATE)
-        check_one(kit, again, rules.OWN_STATE)
+        again, _ = kit.paid(payer, kit.half(), rules.OWN_STATE)
+        kit.check_one(again, rules.OWN_STATE)
 
 
 def at_once(call: Callable[[Charge], T], charges: list[Charge]) -> list[T]:

@@ -31,14 +31,12 @@ class Webhooks(GatewayFixtures):
     @pytest.fixture
     def body(self, kit: Kit, payer: Payer, webhook_sender: WebhookSender) -> bytes:
         """The body of an event about a charge."""
-        charge = kit.charge_of(payer)
-        return webhook_sender.charge_body(charge, kit.approved(charge, rules.APPROVED))
+        return webhook_sender.charge_body(*kit.paid(payer))
 
     @requires(Capability.WEBHOOKS)
     def test_a_signed_delivery_names_its_attempt(self, kit: Kit, payer: Payer, webhook_sender: WebhookSender) -> None:
         """By our id, or by the provider's; what it says beside that is asked for again."""
-        charge = kit.charge_of(payer)
-        approved = kit.approved(charge, rules.APPROVED)
+        charge, approved = kit.paid(payer)
         body = webhook_sender.charge_body(charge, approved)
         events = believed(kit, webhook_sender.deliver(body, kit.now()), rules.WEBHOOK_READ)
         named = any(
@@ -94,8 +92,7 @@ class Webhooks(GatewayFixtures):
     @requires(Capability.WEBHOOKS)
     def test_an_event_keeps_its_key(self, kit: Kit, payer: Payer, webhook_sender: WebhookSender, body: bytes) -> None:
         """Doubled deliveries are told by it, and two events are not taken for one."""
-        charge = kit.charge_of(payer)
-        other = webhook_sender.charge_body(charge, kit.approved(charge, rules.APPROVED))
+        other = webhook_sender.charge_body(*kit.paid(payer))
         keys = [
             [event.key for event in believed(kit, delivery, rules.WEBHOOK_KEY)]
             for delivery in webhook_sender.doubled([body, other], kit.now())
@@ -129,8 +126,7 @@ def believed(kit: Kit, delivery: WebhookRequest, rule: Rule) -> Sequence[Webhook
     try:
         return receive(kit.gateway, delivery)
     except PluginError as error:
-        cause = f" ({error.__cause__!r:.200})" if error.__cause__ else ""
-        return broken(rule, f"{error.message}{cause}")
+        return broken(_blamed(error, rule), f"{error.message}{_cause(error)}")
 
 
 def rejected(kit: Kit, delivery: WebhookRequest, rule: Rule, what: str) -> None:
@@ -141,5 +137,14 @@ def rejected(kit: Kit, delivery: WebhookRequest, rule: Rule, what: str) -> None:
     except WebhookRejected:
         return
     except PluginError as error:
-        broken(rule, f"{what}: {error.message}")
+        broken(_blamed(error, rule), f"{what}: {error.message}{_cause(error)}")
     broken(rule, f"{what}: it was believed, {list(events)}")
+
+
+def _blamed(error: PluginError, rule: Rule) -> Rule:
+    """Events that are none break their own rule, whatever was to be shown with them."""
+    return rules.WEBHOOK_LIST if error.code == "plugin_failed" and error.__cause__ is None else rule
+
+
+def _cause(error: PluginError) -> str:
+    return f" ({error.__cause__!r:.200})" if error.__cause__ else ""

@@ -1,4 +1,4 @@
-"""The test gateway keeps the contract: with everything configured, and with nothing."""
+"""The test gateway keeps the contract: with a vault and without one."""
 
 import json
 from contextlib import contextmanager
@@ -16,10 +16,9 @@ OWN_NAMES = {Fault.UNAUTHORIZED: "misconfigured", Fault.SLOW: "slow:1", Fault.UN
 class Sender(WebhookSender):
     """Sends what the gateway itself has told."""
 
-    previous_secret = "whsec_before"
-
-    def __init__(self, gateway):
+    def __init__(self, gateway, previous_secret=None):
         self._gateway = gateway
+        self.previous_secret = previous_secret
 
     def sign(self, body, at, secret=None):
         return sign(Secret(secret or "whsec_now"), body, at)
@@ -98,20 +97,24 @@ class TestWithEverything(Given):
 
     @pytest.fixture
     def webhook_sender(self, gateway):
-        return Sender(gateway)
+        return Sender(gateway, "whsec_before")
 
     @pytest.fixture
     def change_method(self, gateway):
         return lambda token: gateway.change(token, datetime.now(UTC), status="disabled")
 
 
-class TestWithNothing(Given):
-    """As it is without configuration, but for the file that a second object finds the book in."""
+class TestWithoutVault(Given):
+    """Tokens are charged as they are, as in nearly all tests of billcore's own."""
 
     @pytest.fixture
     def config(self, tmp_path):
-        return {"book": str(tmp_path / "book.jsonl")}
+        return {"book": str(tmp_path / "book.jsonl"), "webhook_secret": "whsec_now"}
 
     @pytest.fixture
     def amount(self):
         return Money(100, "EUR")
+
+    @pytest.fixture
+    def webhook_sender(self, gateway):
+        return Sender(gateway)
