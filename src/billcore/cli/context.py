@@ -1,6 +1,7 @@
 """What one run of the command line knows: which store, who acts, how to show things; and the options that say so."""
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,9 @@ from billcore.errors import StoreError
 if TYPE_CHECKING:
     from billcore.billing import Billing
     from billcore.clock import Clock
+    from billcore.plugins.registry import Registry
 
+CONFIGURATION = "billcore.toml"
 DEFAULT_DATABASE = "sqlite:///billcore.db"
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -49,9 +52,14 @@ class App:
         create: bool = False,
         clock: "Clock | None" = None,
         settings: Mapping[str, object] | None = None,
+        pays: bool = True,
     ) -> "Billing":
-        """The store. Raises StoreError schema_missing when it has to be there and is not."""
+        """The store, with the gateways that are configured; a command that never `pays` does without those.
+
+        Raises StoreError schema_missing when it has to be there and is not, and what `gateways` raises.
+        """
         from billcore.billing import Billing
+        from billcore.plugins.registry import Registry
 
         if not create and not self.exists():
             raise StoreError(
@@ -59,24 +67,56 @@ class App:
                 f"There is no store at {self.file}.",
                 remedy="Make one: billcore init. Or name another: billcore -d FILE, or BILLCORE_DATABASE.",
             )
-        return Billing(
+        registry = Registry()
+        billing = Billing(
             self.url,
             clock=clock,
             settings=settings,
-            gateways=self.gateways(),
+            gateways=self.gateways(registry) if pays else None,
+            plugins=registry,
             actor=self.actor or f"cli:{_user()}",
             # A database in memory is made on the way; a server's gets its tables by `init` or `db upgrade`.
             create=create or (self.file is None and self.url.startswith("sqlite")),
         )
+        if self.test_book is not None:
+            billing.configure("test", {"book": self.test_book})
+        return billing
 
-    def gateways(self) -> dict[str, dict[str, object]]:
+    @property
+    def test_book(self) -> str | None:
         """The test gateway keeps its book beside the store, so that a charge is known after a crash (9.3)."""
-        return {} if self.file is None else {"test": {"book": f"{self.file}.test-gateway.jsonl"}}
+        return None if self.file is None else f"{self.file}.test-gateway.jsonl"
+
+    @property
+    def folder(self) -> Path:
+        """Where the store's file stands; the current folder for one that has none."""
+        return Path() if self.file is None else Path(self.file).parent
+
+    @property
+    def configuration(self) -> Path | None:
+        """The file that configures gateways: the one that is named, or billcore.toml beside the store."""
+        named = os.environ.get("BILLCORE_CONFIG")
+        if named:
+            return Path(named)
+        beside = self.folder / CONFIGURATION
+        return beside if beside.exists() else None
+
+    def gateways(self, registry: "Registry") -> dict[str, dict[str, object]]:
+        """What the configuration's file and variables say of gateways. Raises FileInvalid and PluginError."""
+        from billcore.plugins.configuration import PREFIX, read_gateways
+
+        file = self.configuration
+        if file is None and not any(name.startswith(PREFIX) for name in os.environ):
+            return {}
+        found = read_gateways(registry, file)
+        if "test" in found and self.test_book is not None:
+            found["test"].setdefault("book", self.test_book)
+        return found
 
     @contextmanager
-    def billing(self) -> Iterator["Billing"]:
+    def billing(self, *, pays: bool = True) -> Iterator["Billing"]:
         """The store, closed at the end."""
-        opened = self.open()
+        opened = self.open(pays=pays)
         try:
             yield opened
         finally:

@@ -3,11 +3,14 @@
 from typing import TYPE_CHECKING
 
 import click
+from attrs import evolve
 
 from billcore.cli import trouble
 from billcore.cli.context import App, json_option, pass_app, print_json, store_options
+from billcore.errors import BillcoreError
 
 if TYPE_CHECKING:
+    from billcore.billing import Billing
     from billcore.engine.doctor import Checkup
 
 
@@ -24,7 +27,7 @@ def doctor(app: App, retry: str | None, actor: str | None) -> None:
     payment without an outcome; the next run tries it.
     """
     app.actor = actor or app.actor
-    with app.billing() as billing:
+    with app.billing(pays=False) as billing:
         if retry is not None:
             freed = billing.unpark(retry)
             if app.json:
@@ -32,7 +35,7 @@ def doctor(app: App, retry: str | None, actor: str | None) -> None:
             else:
                 click.echo(f"{getattr(freed, 'reference', freed.id)} is tried again by the next billcore run.")
             return
-        found = billing.doctor()
+        found = _with_configuration(app, billing)
         zone = str(billing.settings.list()["timezone"])
     if app.json:
         print_json({"ok": found.ok, "troubles": found.troubles})
@@ -40,6 +43,19 @@ def doctor(app: App, retry: str | None, actor: str | None) -> None:
         _print(found, zone)
     if not found.ok:
         raise SystemExit(trouble.REFUSED)
+
+
+def _with_configuration(app: App, billing: "Billing") -> "Checkup":
+    """The checkup, and what is wrong with the configuration of gateways: nothing can be charged until then."""
+    from billcore.engine.doctor import Trouble
+
+    found = billing.doctor()
+    try:
+        app.gateways(billing.registry)
+    except BillcoreError as error:
+        trouble_ = Trouble("gateway", str(app.configuration or "variables"), None, error.message, error.remedy)
+        return evolve(found, troubles=(*found.troubles, trouble_))
+    return found
 
 
 def _print(found: "Checkup", zone: str) -> None:

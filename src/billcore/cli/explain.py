@@ -18,7 +18,7 @@ def explain(app: App, invoice: str, line: str | None) -> None:
     INVOICE is an id, a number, or CUSTOMER/N for the customer's n-th one; LINE is its place from 1, its id or its
     code. Exit code 1 when an amount is not the one that was billed.
     """
-    with app.billing() as billing:
+    with app.billing(pays=False) as billing:
         explained = billing.explain(invoice, line)
     if app.json:
         print_json(explained)

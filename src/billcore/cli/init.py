@@ -2,7 +2,7 @@
 
 import click
 
-from billcore.cli.context import App, json_option, pass_app, print_json, store_options
+from billcore.cli.context import CONFIGURATION, App, json_option, pass_app, print_json, store_options
 from billcore.errors import InvalidValue
 
 
@@ -32,13 +32,14 @@ def init(app: App, clock: str | None, timezone: str | None, currency: str | None
     given = {"timezone": timezone, "currency": currency}
     settings = {name: value for name, value in given.items() if value is not None}
     simulated = SimulatedClock(instant(clock, timezone or "UTC")) if clock is not None else None
-    billing = app.open(create=True, clock=simulated, settings=_checked(settings))
+    billing = app.open(create=True, clock=simulated, settings=_checked(settings), pays=False)
     try:
         shown = billing.settings.list()
         now = billing.clock.now()
     finally:
         billing.close()
     where = app.file or without_password(app.url)
+    sample = _write_sample(app)
     if app.json:
         print_json(
             {"database": where, "timezone": shown["timezone"], "currency": shown["currency"], "now": now.isoformat()}
@@ -48,7 +49,33 @@ def init(app: App, clock: str | None, timezone: str | None, currency: str | None
     if simulated is not None:
         at = local_text(now, str(shown["timezone"]))
         click.echo(f"Its clock is simulated and stands at {at}; billcore run --until DATE moves it.")
+    if sample is not None:
+        click.echo(f"Gateways are configured in {sample}.")
     click.echo("Next: billcore catalog apply FILE")
+
+
+_SAMPLE = """\
+# Gateways of this store, one table for each; `billcore gateways -v` lists their keys.
+# Secrets do not stand here but where this points to: "env:NAME" is a variable, "file:PATH" the text in a file.
+
+# [gateways.stripe]
+# api_key = "env:STRIPE_API_KEY"
+# webhook_secrets = ["env:STRIPE_WEBHOOK_SECRET"]
+
+# [gateways.test]
+# vault = true
+"""
+
+
+def _write_sample(app: App) -> str | None:
+    """A file of comments beside the store, unless there is one; who cannot write there does without."""
+    path = app.folder / CONFIGURATION
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(_SAMPLE)
+    except OSError:
+        return None
+    return str(path)
 
 
 def _refuse_books(app: App) -> None:

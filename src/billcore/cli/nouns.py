@@ -54,7 +54,7 @@ def _call(definition: Definition, context: click.Context, /, **options: object) 
     arguments = given_values(definition, options, context)
     if not definition.reads:
         arguments.update({name: value for name, value in own.items() if value})
-    with app.billing() as billing:
+    with app.billing(pays=not definition.reads) as billing:
         verb = getattr(getattr(billing, definition.noun), definition.name)
         try:
             result = verb(**arguments)

@@ -30,6 +30,7 @@ NOUNS: Mapping[str, Entry] = {
     "refunds": Entry("Money given back, and what is still owed.", "billcore.commands.refunds:Refunds"),
     "credits": Entry("Gifts that pay invoices, and what is left of them.", "billcore.commands.credits:Credits"),
     "prepayments": Entry("Money that customers paid in advance.", "billcore.commands.prepayments:Prepayments"),
+    "webhooks": Entry("What gateways told by themselves.", "billcore.commands.webhooks:Webhooks"),
     "settings": Entry("Site settings, stored with the books.", "billcore.commands.settings:SiteSettings"),
 }
 
@@ -43,6 +44,7 @@ COMMANDS: Mapping[str, Entry] = {
     "doctor": Entry("List what is stuck, and try it again.", "billcore.cli.doctor:doctor"),
     "scenario": Entry("Check or run scenario files.", "billcore.cli.scenario:scenario"),
     "states": Entry("What can become of a subscription or payment.", "billcore.cli.states:states"),
+    "gateways": Entry("Which are configured, and what they can do.", "billcore.cli.gateways:gateways"),
     "plugins": Entry("What is installed, and what is wrong with it.", "billcore.cli.plugins:plugins"),
     "x": Entry("Commands of plugins.", "billcore.cli.extra:extra"),
     "db": Entry("Upgrade or check the tables.", "billcore.cli.db:db"),

@@ -48,6 +48,7 @@ TroubleKind = Literal[
     "undelivered events",
     "database",
     "plugin",
+    "gateway",
 ]
 
 

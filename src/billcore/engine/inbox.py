@@ -237,7 +237,7 @@ def _opened(place: Workplace, name: str) -> Gateway | str:
 
 
 def _hear_of_refunds(scope: Scope, back: Iterable[tuple[Told, Refund]]) -> list[InboxEvent]:
-    """Let the refunds be asked for now, those that have ended too: a refund may still come back (behaviour 9.6)."""
+    """Let the refunds be asked about at once, ended ones too: they may still come back (behaviour 9.6)."""
     back = list(back)
     scope.tx.lock_customers({refund.customer_id for _, refund in back})
     for one, refund in back:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
-from attrs import asdict, frozen
+from attrs import asdict, evolve, frozen
 
 from billcore.commands.scope import Scope
 from billcore.commands.webhooks import Headers, Receipt
@@ -12,14 +12,17 @@ from billcore.domain.compact import compact
 from billcore.domain.inbox import InboxEvent
 from billcore.engine.agenda import Due
 from billcore.engine.inbox import hear
-from billcore.engine.run import run
+from billcore.engine.refunding import check_refunds
+from billcore.engine.run import deliver_sends
 from billcore.engine.work import Workplace
 from billcore.errors import InvalidValue, Refused
 from billcore.plugins.gateway import WebhookEvent, WebhookRejected, WebhookRequest, receive
 from billcore.store import inbox as store
 from billcore.store import payment as payments
 from billcore.store import refund as refunds
+from billcore.store.database import Transaction
 from billcore.store.due import Among
+from billcore.store.mapping import Row
 from billcore.store.types import text_to_instant
 
 
@@ -50,25 +53,21 @@ class Door:
         return place.unit(partial(_take_in, gateway=gateway, events=events, body=shown))
 
     def process(self) -> int:
-        """Work on what is due in the inbox, and on what becomes due by it; returns how many events there were."""
+        """Work on what is due in the inbox, and collect and ask what is due by that; returns how many events."""
         self._refuse_joined()
-        place = self.place()
+        place = evolve(self.place(), waits=True)
         now = place.clock.now()
         count = 0
         touched: set[str] = set()
-        while True:
+        while due := _due(place, partial(store.due, until=now, limit=place.batch)):
+            hear(place, due)
             with place.database.transaction(reads=True) as tx:
-                rows = [
-                    Due(text_to_instant(at), owner, row_id) for at, owner, row_id in store.due(tx, now, place.batch)
-                ]
-            if not rows:
-                break
-            hear(place, rows)
-            with place.database.transaction(reads=True) as tx:
-                touched |= {one.customer_id for one in store.by_ids(tx, [row.id for row in rows]) if one.customer_id}
-            count += len(rows)
-        if touched:
-            run(place, now, among=Among(touched))
+                touched |= {one.customer_id for one in store.by_ids(tx, [row.id for row in due]) if one.customer_id}
+            count += len(due)
+        deliver_sends(place, (), touched)
+        due = _due(place, partial(refunds.due_checks, until=now, limit=place.batch, among=Among(touched)))
+        if due:
+            check_refunds(place, due)
         return count
 
     def _refuse_joined(self) -> None:
@@ -78,6 +77,11 @@ class Door:
                 "Webhooks are not taken in inside the host's transaction.",
                 remedy="Call webhooks.receive on the billing object itself: it commits before it answers.",
             )
+
+
+def _due(place: Workplace, read: Callable[[Transaction], Sequence[Row]]) -> list[Due]:
+    with place.database.transaction(reads=True) as tx:
+        return [Due(text_to_instant(at), owner, row_id) for at, owner, row_id in read(tx)]
 
 
 def _take_in(scope: Scope, gateway: str, events: Sequence[WebhookEvent], body: str) -> Receipt:

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from attrs import AttrsInstance, fields, frozen
 
-from billcore.errors import FileInvalid
+from billcore.errors import FileInvalid, PluginError
 from billcore.files import read_table_file
 from billcore.plugins.config import Secret, read_config
 from billcore.plugins.registry import Registry
@@ -45,7 +45,10 @@ def read_gateways(
         path = Path(file)
         for name, table in _tables(path).items():
             place = _Place(f"{path}: gateways.{name}", path.parent)
-            kinds = kinds_of(registry.gateway_config(name))
+            try:
+                kinds = kinds_of(registry.gateway_config(name))
+            except PluginError as unknown:
+                _refuse(f"{place.name}: {unknown.message}", unknown.remedy, name)
             found[name] = {
                 key: _from_file(place, key, kinds.get(key), value, variables) for key, value in table.items()
             }
@@ -147,9 +150,14 @@ def _from_variables(registry: Registry, wanted: Mapping[str, str]) -> Iterator[t
     }
     for name, text in sorted(wanted.items()):
         if name not in known:
-            near = get_close_matches(name, known, n=1)
+            # All begin alike: what follows tells them apart.
+            near = get_close_matches(name.removeprefix(PREFIX), [one.removeprefix(PREFIX) for one in known], n=1)
             installed = ", ".join(registry.gateways()) or "none"
-            hint = f"Did you mean {near[0]}?" if near else f"Write {PREFIX}NAME_KEY; installed gateways: {installed}."
+            hint = (
+                f"Did you mean {PREFIX}{near[0]}?"
+                if near
+                else f"Write {PREFIX}NAME_KEY. Installed gateways: {installed}."
+            )
             _refuse(f"The variable {name} configures nothing.", hint, name)
         gateway, key, kind = known[name]
         yield gateway, key, _from_text(_Place(f"The variable {name}", Path()), key, kind, text)

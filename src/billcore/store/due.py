@@ -25,24 +25,34 @@ EVERYBODY = Among()
 
 
 def due_rows(
-    tx: Transaction, table: str, column: str, until: datetime, limit: int, among: Among, condition: str = ""
+    tx: Transaction,
+    table: str,
+    column: str,
+    until: datetime,
+    limit: int,
+    among: Among,
+    condition: str = "",
+    customer: str = "customer_id",
 ) -> list[Row]:
-    """(instant, customer id, id) of rows whose `column` has come by `until`, earliest first, by its index."""
+    """(instant, customer id, id) of rows whose `column` has come by `until`, earliest first, by its index.
+
+    `customer` is SQL for whose a row is.
+    """
     where = [f"{column} IS NOT NULL", f"{column} <= ?"]
     parameters: list[object] = [until]
     if condition:
         where.append(condition)
     if among.customers is not None:
-        where.append("customer_id IN ??")
+        where.append(f"{customer} IN ??")
         parameters.append(among.customers)
     if among.without:
-        where.append("customer_id NOT IN ??")
+        where.append(f"{customer} NOT IN ??")
         parameters.append(among.without)
     if among.slice is not None:
         k, n = among.slice
-        where.append(f"mod(hashtextextended(customer_id, 0) & 65535, {n:d}) = {k:d}")
+        where.append(f"mod(hashtextextended({customer}, 0) & 65535, {n:d}) = {k:d}")
     return tx.rows(
-        f"SELECT {column}, customer_id, id FROM {table} WHERE {' AND '.join(where)} "
-        f"ORDER BY {column}, customer_id, id LIMIT ?",
+        f"SELECT {column}, {customer}, id FROM {table} WHERE {' AND '.join(where)} "
+        f"ORDER BY {column}, {customer}, id LIMIT ?",
         [*parameters, limit],
     )

@@ -7,7 +7,7 @@ from billcore.domain.inbox import InboxEvent
 from billcore.domain.payment import Payment
 from billcore.domain.refund import Refund
 from billcore.store.database import Transaction
-from billcore.store.due import EVERYBODY, Among
+from billcore.store.due import EVERYBODY, Among, due_rows
 from billcore.store.mapping import Row
 from billcore.store.records import BY_CLASS
 from billcore.store.types import instant_to_text
@@ -65,19 +65,8 @@ def page(
 
 def due(tx: Transaction, until: datetime, limit: int, among: Among = EVERYBODY) -> list[Row]:
     """(next_try_at, customer id, id) of events to work on up to `until`; an event of nobody is its own customer."""
-    where, parameters = ["next_try_at IS NOT NULL AND next_try_at <= ?"], [until]
-    more: list[object] = []
-    if among.customers is not None:
-        where.append("customer_id IN ??")
-        more.append(among.customers)
-    if among.without:
-        where.append("coalesce(customer_id, id) NOT IN ??")
-        more.append(among.without)
-    return tx.rows(
-        f"SELECT next_try_at, coalesce(customer_id, id), id FROM billcore_inbox WHERE {' AND '.join(where)} "
-        "ORDER BY next_try_at, id LIMIT ?",
-        [*parameters, *more, limit],
-    )
+    whose = "coalesce(customer_id, id)"
+    return due_rows(tx, "billcore_inbox", "next_try_at", until, limit, among, customer=whose)
 
 
 def claim(tx: Transaction, ids: Sequence[str], by: datetime, until: datetime) -> list[InboxEvent]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
+from rich.text import Text
 
 from billcore.cli.output.screen import fields, state, table
 from billcore.cli.output.view import View
@@ -53,7 +54,7 @@ def method_list(view: View, methods: Sequence[PaymentMethod]) -> RenderableType:
             (
                 one.reference or one.id,
                 one.gateway,
-                " ".join(part for part in (one.kind, one.brand, one.last4) if part),
+                " ".join(part for part in (one.kind, one.brand, one.last4, one.expires_on) if part),
                 one.token,
                 state(one.status),
                 "yes" if one.id in defaults else "",
@@ -61,6 +62,16 @@ def method_list(view: View, methods: Sequence[PaymentMethod]) -> RenderableType:
             )
             for one in methods
         ],
+    )
+
+
+def method_line(view: View, method: PaymentMethod, done: str) -> Text:
+    """What a command has done with a method; one that cannot be charged says so."""
+    status = "" if method.status == "active" else f"; it is {method.status}"
+    if done in ("verify", "refresh"):
+        done, status = f"is {method.status}", ""
+    return Text(
+        f"Payment method {method.reference or method.id} of {view.customer(method.customer_id)} {done}{status}."
     )
 
 
@@ -74,4 +85,5 @@ def _place(one: Customer) -> str:
 
 def _method(method: PaymentMethod, one: Customer) -> str:
     marks = " (default)" if method.id == one.default_method_id else ""
+    marks += f" ({method.status})" if method.status != "active" else ""
     return f"{method.reference or method.id}: {method.gateway} {method.kind} {method.token}{marks}"

@@ -7,13 +7,16 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from billcore.billing import Billing
-from billcore.cli.output import catalog, customers, invoices, payments, refunds, subscriptions
+from billcore.cli.output import catalog, customers, invoices, payments, refunds, subscriptions, webhooks
 from billcore.cli.output.screen import money, screen
 from billcore.cli.output.view import View
 from billcore.commands.catalog import CatalogChange, Quote
 from billcore.commands.invoices import InvoicePreview
+from billcore.commands.vault import HostedLink
 from billcore.commands.verb import Definition
+from billcore.commands.webhooks import Replayed
 from billcore.domain.customer import Customer, PaymentMethod
+from billcore.domain.inbox import InboxEvent
 from billcore.domain.invoice import CreditNote, Invoice
 from billcore.domain.money import decimal_text
 from billcore.domain.payment import Payment
@@ -62,8 +65,13 @@ def confirmation(view: View, definition: Definition, result: object, given: Mapp
         case Customer():
             return Text(f"Customer {result.reference} {done}.")
         case PaymentMethod():
-            owner = view.customer(result.customer_id)
-            return Text(f"Payment method {result.reference or result.id} of {owner} {done}.")
+            return customers.method_line(view, result, done)
+        case HostedLink():
+            return Text(f"Send {result.customer} to {result.url or 'a page of the gateway'}")
+        case InboxEvent():
+            return webhooks.event_line(result)
+        case Replayed():
+            return Text(f"{counted(result.count, 'webhook')} to be worked on once more by the next billcore run.")
         case Subscription():
             return Text(_subscription_line(view, result, done, definition.name))
         case Refund():
@@ -110,6 +118,8 @@ def _page(view: View, definition: Definition, result: object) -> RenderableType:
             return payments.payment_page(view, result)
         case Refund():
             return refunds.refund_page(view, result)
+        case InboxEvent():
+            return webhooks.event_page(view, result)
         case Quote():
             return catalog.quote_page(result)
         case dict():
@@ -135,6 +145,8 @@ def _table(view: View, result: Sequence[object]) -> RenderableType:
     match result[0]:
         case Customer():
             return customers.customer_list(view, [one for one in result if isinstance(one, Customer)])
+        case InboxEvent():
+            return webhooks.event_list(view, [one for one in result if isinstance(one, InboxEvent)])
         case PaymentMethod():
             return customers.method_list(view, [one for one in result if isinstance(one, PaymentMethod)])
         case Subscription():

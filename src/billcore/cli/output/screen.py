@@ -18,11 +18,11 @@ PIPE_WIDTH = 400
 WIDE = 120
 
 _STYLES = {
-    "green": "active paid succeeded approved current",
-    "cyan": "trialing awaiting_signup pending open draft",
-    "yellow": "soft_failure past_due on_hold paused requires_action unknown partially_refunded refunded",
-    "red": "unpaid suspended failed failed_to_create uncollectible disputed",
-    "dim": "canceled expired trial_ended void disabled",
+    "green": "active paid succeeded approved current done",
+    "cyan": "trialing awaiting_signup pending open draft waiting",
+    "yellow": "soft_failure past_due on_hold paused requires_action unknown partially_refunded refunded unverified",
+    "red": "unpaid suspended failed failed_to_create uncollectible disputed parked",
+    "dim": "canceled expired trial_ended void disabled ignored discarded",
 }
 STYLE_OF = {state: style for style, states in _STYLES.items() for state in states.split()}
 
