@@ -8,7 +8,7 @@ from attrs import evolve, fields_dict
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from billcore.domain.customer import Customer
+from billcore.domain.customer import Customer, PaymentMethod
 from billcore.domain.ledger import Entry
 from billcore.domain.writes import Writes
 from billcore.errors import StoreError
@@ -119,20 +119,61 @@ def test_a_constraint_holds_for_rows_that_are_copied(database):
     assert count(database, "billcore_ledger_entries") == 100
 
 
-def test_round_trips_do_not_grow_with_the_rows(database, monkeypatch):
+@pytest.fixture
+def waits(monkeypatch):
+    """Every time the driver waits for the server."""
+    waits = []
+    wait = psycopg.Connection.wait
+
+    def waiting(connection, *given, **named):
+        waits.append(given)
+        return wait(connection, *given, **named)
+
+    monkeypatch.setattr(psycopg.Connection, "wait", waiting)
+    return waits
+
+
+def test_round_trips_do_not_grow_with_the_rows(database, waits):
     """A thousand rows are one COPY in a few packets, and one UPDATE."""
     made = customers(1000)
     save(database, *made[:10])
-    waits = []
-    wait = psycopg.Connection.wait
-    monkeypatch.setattr(
-        psycopg.Connection, "wait", lambda *given, **named: (waits.append(given), wait(*given, **named))[1]
-    )
+    waits.clear()
     save(database, *made[10:])
     assert len(waits) < 25
     waits.clear()
     save(database, changed=[evolve(one, name="n") for one in made])
     assert len(waits) < 10
+
+
+def test_what_a_command_writes_to_many_tables_is_one_round_trip(database, waits):
+    """The driver sends all of it in a pipeline, and waits once at its end."""
+    one, two, three = customers(3)
+    entries = [Entry(f"ent_{number}", "cus_00000", NOW, "USD", "receivable", "revenue", 1) for number in range(3)]
+    save(database, one)
+    waits.clear()
+    save(database, two, three, *entries, changed=[evolve(one, name="n")])
+    names = [given[0].__name__ for given in waits]
+    assert names.count("_exit_gen") == 1
+    begin, number = 1, 1
+    assert names.count("_execute_gen") == begin + 6 + number
+
+
+def test_single_rows_go_before_the_many_that_refer_to_them(database):
+    """What is put off for one round trip is sent before a COPY that needs it."""
+    methods = [PaymentMethod(f"pm_{n}", "cus_00000", "test", "card", "approve", NOW) for n in range(AT_ONCE)]
+    save(database, *customers(1), *methods)
+    assert count(database, "billcore_payment_methods") == AT_ONCE
+
+
+def test_a_stale_row_among_single_ones_is_noticed(database):
+    one, two = customers(2)
+    save(database, one, two)
+    save(database, changed=[evolve(one, name="first")])
+    with pytest.raises(StoreError, match="1 of 2 rows of billcore_customers") as error:
+        save(database, changed=[evolve(one, name="second"), evolve(two, name="second")])
+    assert error.value.code == "version_conflict"
+    with database.transaction(reads=True) as tx:
+        assert tx.rows("SELECT name FROM billcore_customers ORDER BY id") == [("first",), (None,)]
 
 
 # What an observer sees

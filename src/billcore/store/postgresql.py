@@ -178,11 +178,13 @@ class PostgresqlStore:
         if current is not None:
             yield current
             return
+        self._leave_to_parent()
         with self.engine.connect() as connection:
             yield connection
 
     def close(self) -> None:
         """Close all connections; those at work when their transaction ends. They open again when needed."""
+        self._leave_to_parent()
         self._generation += 1
         self.engine.dispose()
 
@@ -190,12 +192,15 @@ class PostgresqlStore:
         """What an error says about the state of the database."""
         return meaning_of(error)
 
-    def _begin(self, patience: Patience, *, reads: bool, observe: Observer | None) -> _Open:
-        """A transaction on a live connection. A server that was there before is waited for when it is gone."""
+    def _leave_to_parent(self) -> None:
+        """After a fork the pool's connections are the parent's: they are forgotten, not closed."""
         if self._process != os.getpid():
-            # After a fork the connections are the parent's.
             self._process = os.getpid()
             self.engine.dispose(close=False)
+
+    def _begin(self, patience: Patience, *, reads: bool, observe: Observer | None) -> _Open:
+        """A transaction on a live connection. A server that was there before is waited for when it is gone."""
+        self._leave_to_parent()
         stale = POOL + OVERFLOW
         while True:
             connection: Connection | None = None

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 
 import psycopg
 from psycopg.pq import TransactionStatus
 
+from billcore.domain.writes import Writes
 from billcore.store.mapping import Mapper, Row
-from billcore.store.transaction import Observer, Transaction
+from billcore.store.transaction import Observer, Transaction, conflict
 from billcore.store.wire import (
     Driver,
     StoreCursor,
@@ -23,6 +25,9 @@ from billcore.store.wire import (
 AT_ONCE = 5
 """From so many rows on COPY and arrays are quicker than a statement for each."""
 
+# Names of server-side cursors: transactions joined to one of the host's share its names.
+_STREAMS = count(1)
+
 
 class PostgresqlTransaction(Transaction):
     """A transaction on a psycopg connection. `failure` is the first error that the database gave in it.
@@ -37,7 +42,7 @@ class PostgresqlTransaction(Transaction):
         self.observe = observe
         self.failure: Exception | None = None
         self.witness: tuple[str, list[object]] | None = None
-        self._streams = 0
+        self._singles: list[tuple[Mapper, str, Sequence[Row]]] = []
 
     def rows(self, sql: str, values: Sequence[object] = ()) -> list[Row]:
         """Run a query and return its rows."""
@@ -46,9 +51,8 @@ class PostgresqlTransaction(Transaction):
 
     def stream(self, sql: str, values: Sequence[object] = ()) -> Iterator[Row]:
         """Run a query and yield its rows one by one, fetched by the page."""
-        self._streams += 1
         with self._noting():
-            yield from streamed(self.driver, sql, values, f"billcore_{self._streams}")
+            yield from streamed(self.driver, sql, values, f"billcore_{next(_STREAMS)}")
 
     def one(self, sql: str, values: Sequence[object] = ()) -> Row | None:
         """The first row of a query, or None."""
@@ -69,7 +73,13 @@ class PostgresqlTransaction(Transaction):
         if self.observe is not None:
             self.observe(sql, rows)
         with self._noting():
-            return write_each(self.driver, sql, rows)
+            return write_each(self.driver, [(sql, rows)])[0]
+
+    def save(self, writes: Writes) -> None:
+        """Insert and update everything collected; single rows, of whatever tables, in one round trip."""
+        self._singles.clear()
+        super().save(writes)
+        self._send_singles()
 
     def script(self, statements: Sequence[str]) -> None:
         """Run statements without parameters, in one round trip."""
@@ -107,8 +117,9 @@ class PostgresqlTransaction(Transaction):
         rows = mapper.rows(records)
         self.witness = (f"SELECT 1 FROM {mapper.table.name} WHERE id = ?", [rows[0][mapper.columns.index("id")]])
         if len(rows) < AT_ONCE:
-            self.execute_many(mapper.insert, rows)
+            self._singles.append((mapper, mapper.insert, rows))
             return
+        self._send_singles()
         statement = hot_statements(mapper).insert
         if self.observe is not None:
             self.observe(statement, rows)
@@ -121,12 +132,29 @@ class PostgresqlTransaction(Transaction):
             sql = f"SELECT 1 FROM {mapper.table.name} WHERE id = ? AND version > ?"
             self.witness = (sql, list(rows[0][-2:]))
         if len(rows) < AT_ONCE:
-            return self.execute_many(mapper.update, rows)
+            # Counted when they are sent.
+            self._singles.append((mapper, mapper.update, rows))
+            return len(rows)
+        self._send_singles()
         statement = hot_statements(mapper).update
         if self.observe is not None:
             self.observe(statement, rows)
         with self._noting():
             return write_set(self.driver, statement, rows)
+
+    def _send_singles(self) -> None:
+        """Write the single rows that were put off so far: what comes next may refer to them."""
+        singles, self._singles = self._singles, []
+        if not singles:
+            return
+        if self.observe is not None:
+            for _, sql, rows in singles:
+                self.observe(sql, rows)
+        with self._noting():
+            touched = write_each(self.driver, [(sql, rows) for _, sql, rows in singles])
+        for (mapper, _, rows), found in zip(singles, touched, strict=True):
+            if found != len(rows):
+                raise conflict(mapper, len(rows) - found, len(rows))
 
     def _cursor(self, sql: str, values: Sequence[object]) -> StoreCursor:
         cursor = StoreCursor(self.driver)

@@ -106,8 +106,13 @@ class Transaction(ABC):
             if changed:
                 touched = self._update(mapper, changed)
                 if touched != len(changed):
-                    raise StoreError(
-                        "version_conflict",
-                        f"{len(changed) - touched} of {len(changed)} rows of {mapper.table.name} changed meanwhile.",
-                        remedy="Read them again and repeat the command.",
-                    )
+                    raise conflict(mapper, len(changed) - touched, len(changed))
+
+
+def conflict(mapper: Mapper, missing: int, total: int) -> StoreError:
+    """What rows that are not as they were read end in."""
+    return StoreError(
+        "version_conflict",
+        f"{missing} of {total} rows of {mapper.table.name} changed meanwhile.",
+        remedy="Read them again and repeat the command.",
+    )

@@ -207,16 +207,18 @@ def write_set(driver: Driver, statement: str, rows: Sequence[Row]) -> int:
         return cursor.execute(translated(statement), arrays, prepare=False).rowcount
 
 
-def write_each(driver: Driver, statement: str, rows: Sequence[Row]) -> int:
-    """Run a statement for each row without waiting in between; returns how many rows they touched."""
-    sql = translated(statement)
-    cursors: list[StoreCursor] = []
+def write_each(driver: Driver, statements: Sequence[tuple[str, Sequence[Row]]]) -> list[int]:
+    """Run each statement for each of its rows, all in one round trip; returns how many rows each one touched."""
+    made: list[list[StoreCursor]] = []
     with driver.pipeline():
-        for row in rows:
-            cursor = StoreCursor(driver)
-            cursors.append(cursor)
-            cursor.execute(sql, parameters(row), prepare=False)
-    return sum(max(cursor.rowcount, 0) for cursor in cursors)
+        for statement, rows in statements:
+            sql = translated(statement)
+            made.append([])
+            for row in rows:
+                cursor = StoreCursor(driver)
+                made[-1].append(cursor)
+                cursor.execute(sql, parameters(row), prepare=False)
+    return [sum(max(cursor.rowcount, 0) for cursor in cursors) for cursors in made]
 
 
 def streamed(driver: Driver, sql: str, values: Sequence[object], name: str) -> Iterator[Row]:
