@@ -383,12 +383,14 @@ def books(
     method="approve",
     customers=("acme",),
     gateways=None,
+    plugins=None,
     **changed,
 ):
     """Books of their own with the catalog above and customers who have one payment method (None: none)."""
     free = {"require_customer_name": False, "require_customer_email": False}
     url = url or databases.fresh()
-    billing = Billing(url, clock=clock or SimulatedClock(start), settings=free | changed, gateways=gateways, seed=1)
+    own = {"gateways": gateways, "plugins": plugins}
+    billing = Billing(url, clock=clock or SimulatedClock(start), settings=free | changed, seed=1, **own)
     OPENED.append(billing)
     billing.catalog.apply(catalog)
     for reference in customers:

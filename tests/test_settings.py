@@ -26,6 +26,7 @@ TABLE = {
     "activation_decline",
     "change_decline",
     "async_signup",
+    "method_fallback",
     "signup_expires_after",
     "dunning",
     "upgrade",

@@ -49,6 +49,7 @@ from billcore.store import schema
 from billcore.store.database import Database, JoinedDatabase, Transaction
 
 if TYPE_CHECKING:
+    import psycopg
     from sqlalchemy import Connection
 
 T = TypeVar("T")
@@ -141,7 +142,7 @@ class Billing:
             if end is not None and not report.stopped and end > self.clock.now():
                 self.clock.advance(end)
             keep_clock(self.database, self.clock)
-        return evolve(report, problems=deliver_events(self._workplace(), self.registry))
+        return evolve(report, problems=(*report.problems, *deliver_events(self._workplace(), self.registry)))
 
     def _slice(self, wanted: tuple[int, int] | None) -> tuple[int, int] | None:
         """A slice that can be worked on; raises InvalidValue, and not_supported where one process writes."""
@@ -289,8 +290,8 @@ class Billing:
     # -- embedding ------------------------------------------------------------------------------------------
 
     @contextmanager
-    def joined(self, connection: "Connection") -> Iterator["Billing"]:
-        """The same books inside the host's own transaction on `connection`.
+    def joined(self, connection: "Connection | psycopg.Connection[Any]") -> Iterator["Billing"]:
+        """The same books inside the host's own transaction on `connection`, SQLAlchemy's or psycopg's own.
 
         Commands commit and roll back with the host; nothing is collected before the commit is seen by the next
         `run`. Raises join_refused when no real transaction is open.
@@ -344,4 +345,5 @@ class Billing:
 
     def _workplace(self) -> Workplace:
         waits = self.clock.simulated
-        return Workplace(self.database, self.clock, self._scope, self.gateway, self._batch, waits=waits)
+        own = (self.database, self.clock, self._scope, self.gateway, self._batch)
+        return Workplace(*own, waits=waits, registry=self.registry)

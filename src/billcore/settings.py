@@ -82,6 +82,7 @@ class Settings:
     activation_decline: Literal["revert", "past_due"] = "revert"
     change_decline: Literal["keep", "refuse"] = "keep"
     async_signup: Literal["trust", "wait"] = "trust"
+    method_fallback: Literal["none", "order"] = "none"
     signup_expires_after: str = "23 hours"
     dunning: DunningPolicy | None = field(factory=DunningPolicy)
     upgrade: ChangeMode = "prorated"

@@ -6,16 +6,25 @@ from typing import Any, Literal, Unpack
 from attrs import evolve
 
 from billcore.commands import vault
-from billcore.commands.attempts import usable_method
 from billcore.commands.desk import Desk
-from billcore.commands.parameters import CustomerRef, Decimals, Flag, MethodRef, Options, Reference, Text
+from billcore.commands.methods import next_method
+from billcore.commands.parameters import (
+    CustomerRef,
+    Decimals,
+    Flag,
+    MethodRef,
+    MethodRefs,
+    Options,
+    Reference,
+    Text,
+)
 from billcore.commands.scope import Scope
 from billcore.commands.vault import HostedLink
 from billcore.commands.verb import Definition, Noun, verb
 from billcore.domain.bill import record
 from billcore.domain.customer import Customer, PaymentMethod
 from billcore.domain.invoice import Invoice
-from billcore.errors import Refused
+from billcore.errors import InvalidValue, Refused
 from billcore.plugins.gateway import Capability, MethodNotFound, Page, Vaulted
 from billcore.store import customer as store
 from billcore.store import invoice as invoices
@@ -142,16 +151,33 @@ class PaymentMethods(Noun):
         """Charge this method from now on; it is tried at once on what is overdue (behaviour 9.5)."""
         owner = scope.customer(customer)
         method = scope.payment_method(owner, payment_method)
-        if method.status != "active":
-            unverified = method.status == "unverified"
-            raise Refused(
-                "transition_not_allowed",
-                f"Payment method {payment_method} is {method.status}.",
-                remedy="Verify it first." if unverified else "Disabled methods can only be removed.",
-                state=method.status,
-            )
+        _require_usable(method, payment_method)
+        if method.refused_at is not None:  # Whoever chooses it believes that it is good again.
+            method = evolve(method, refused_at=None)
+            scope.writes.put(method)
         _make_default(scope, owner, method)
         return method
+
+    @verb(collects=True)
+    def set_order(
+        self, scope: Scope, customer: CustomerRef, payment_methods: MethodRefs, **options: Unpack[Options]
+    ) -> list[PaymentMethod]:
+        """The order in which methods are tried: the first one becomes the default, those not named follow by age.
+
+        Declined, the next one is tried at once where the setting method_fallback is "order" (behaviour 9.5).
+        """
+        owner = scope.customer(customer)
+        named = [scope.payment_method(owner, ref) for ref in dict.fromkeys(payment_methods)]
+        if not named:
+            raise InvalidValue("An order names methods.", remedy="Name one at least.", parameter="payment_methods")
+        _require_usable(named[0], str(payment_methods[0]))
+        # Those that are not named, now and later, stay behind: their place is 0.
+        places = {method.id: place - len(named) for place, method in enumerate(named)}
+        ordered = [evolve(one, position=places.get(one.id, 0)) for one in _methods(scope, owner)]
+        ordered.sort(key=lambda one: (one.position, one.id))
+        scope.writes.put(*ordered)
+        _make_default(scope, owner, ordered[0])
+        return ordered
 
     @verb(asks=True)
     def remove(
@@ -165,7 +191,7 @@ class PaymentMethods(Noun):
     ) -> PaymentMethod:
         """Remove a payment method here; the gateway keeps its own unless `at_gateway` is given.
 
-        The default falls to the oldest other one that can be charged. With `at_gateway` it is removed nowhere unless
+        The default falls to the next one that can be charged. With `at_gateway` it is removed nowhere unless
         the gateway answers that it is gone there; doing it again does no harm.
         """
         owner = scope.customer(customer)
@@ -181,7 +207,7 @@ class PaymentMethods(Noun):
 
     @verb(reads=True)
     def list(self, scope: Scope, customer: CustomerRef) -> list[PaymentMethod]:
-        """The customer's payment methods, oldest first."""
+        """The customer's payment methods, in the order in which they are tried behind the default."""
         return _methods(scope, scope.customer(customer))
 
     def _asked_about(self, scope: Scope, customer: str, ref: str, what: str) -> PaymentMethod:
@@ -194,6 +220,18 @@ class PaymentMethods(Noun):
         raise _unasked(what, "after the transaction")
 
 
+def _require_usable(method: PaymentMethod, ref: str) -> None:
+    if method.status == "active":
+        return
+    unverified = method.status == "unverified"
+    raise Refused(
+        "transition_not_allowed",
+        f"Payment method {ref} is {method.status}.",
+        remedy="Verify it first." if unverified else "Disabled methods can only be removed.",
+        state=method.status,
+    )
+
+
 def keep(scope: Scope, owner: Customer, method: PaymentMethod) -> PaymentMethod:
     """Store a method that a vault keeps, once: adding it again, or its webhook first, is the same method."""
     for known in _methods(scope, owner):
@@ -204,9 +242,18 @@ def keep(scope: Scope, owner: Customer, method: PaymentMethod) -> PaymentMethod:
                     f"This payment method is {known.reference!r} already.",
                     remedy="Leave the reference out, or give that one.",
                 )
-            same = evolve(method, id=known.id, created_at=known.created_at)
-            changed = evolve(same, reference=method.reference or known.reference)
-            return _restated(scope, owner, known, changed)
+            same = evolve(
+                known,
+                reference=method.reference or known.reference,
+                kind=method.kind,
+                gateway_customer=method.gateway_customer,
+                brand=method.brand,
+                last4=method.last4,
+                expires_on=method.expires_on,
+                fingerprint=method.fingerprint,
+                status=method.status,
+            )
+            return _restated(scope, owner, known, same)
     others = store.by_token(scope.tx, method.gateway, method.token)
     if any(one.status != "removed" for one in others):
         raise Refused(
@@ -315,5 +362,7 @@ def retry_overdue(
 def _has_usable(scope: Scope, invoice: Invoice, usable: Callable[[PaymentMethod], bool]) -> bool:
     own = subscriptions.own_methods(scope.tx, [invoice.subscription_id or ""])
     methods = store.methods(scope.tx, [invoice.customer_id]).get(invoice.customer_id, [])
-    method = usable_method(methods, scope.customer(invoice.customer_id), own.get(invoice.subscription_id or ""))
+    due = evolve(invoice, collect_for="dunning")
+    owner = scope.customer(invoice.customer_id)
+    method = next_method(scope, due, owner, methods, own.get(invoice.subscription_id or ""))
     return method is not None and usable(method)

@@ -159,7 +159,7 @@ def described(method: PaymentMethod, answer: Vaulted | MethodNotFound) -> Paymen
     """Our method as the gateway describes it; one that it does not keep any more is disabled."""
     if isinstance(answer, MethodNotFound):
         return evolve(method, status="disabled")
-    return evolve(
+    now = evolve(
         method,
         kind=answer.kind,
         token=answer.token,
@@ -170,6 +170,8 @@ def described(method: PaymentMethod, answer: Vaulted | MethodNotFound) -> Paymen
         fingerprint=answer.fingerprint or method.fingerprint,
         status=answer.status,
     )
+    # Another card under the same token: what was refused was the one before.
+    return now if now == method else evolve(now, refused_at=None)
 
 
 def _method(desk: Desk, given: Mapping[str, Any]) -> PaymentMethod:

@@ -15,7 +15,8 @@ class PaymentMethod:
 
     `gateway_customer` is the provider's customer that it is kept for, where the gateway has a vault. An `unverified`
     bank account cannot be charged yet; a `disabled` method was lost at the gateway and can only be removed. One that
-    is `removed` is only remembered, so that news of it from its gateway does not bring it back.
+    is `removed` is only remembered, so that news of it from its gateway does not bring it back. `position` is its
+    place among a customer's methods, those of equal place by age; at `refused_at` its provider refused it for good.
     """
 
     id: str
@@ -31,6 +32,8 @@ class PaymentMethod:
     expires_on: str | None = None
     fingerprint: str | None = None
     status: MethodStatus = "active"
+    position: int = 0
+    refused_at: datetime | None = None
 
 
 @frozen

@@ -1,6 +1,6 @@
 """Payments: one row per attempt to collect, and what its outcomes make of it (behaviour 9.1-9.3)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Literal, get_args
 
@@ -27,7 +27,8 @@ OUTCOME_KINDS: tuple[OutcomeKind, ...] = get_args(OutcomeKind)
 IN_DOUBT: frozenset[PaymentStatus] = frozenset({"pending", "requires_action", "unknown"})
 """Statuses in which money may have moved or may still move: the invoice is reserved."""
 
-Cause = Literal["signup", "collection", "dunning", "retry", "new_method", "recorded"]
+Cause = Literal["signup", "collection", "dunning", "retry", "new_method", "fallback", "recorded"]
+"""Why an attempt was made; `fallback` follows at once on one that was declined, with the customer's next method."""
 
 BY_HAND = "external"
 """The gateway of payments that were recorded by hand: their money came and goes outside billcore."""
@@ -99,6 +100,24 @@ class Payment:
         """The id of the invoice that this attempt is to collect; a payment recorded by hand has none."""
         assert self.invoice_id is not None
         return self.invoice_id
+
+
+@frozen
+class Chain:
+    """Attempts that follow each other at once: why the first was made, and the methods that were tried by then."""
+
+    cause: Cause
+    tried: frozenset[str]
+
+
+def chain_of(attempts: Sequence[Payment]) -> Chain:
+    """The chain that the newest of an invoice's attempts belongs to; they are in order."""
+    tried = []
+    for payment in reversed(attempts):
+        tried.append(payment.payment_method_id or "")
+        if payment.cause != "fallback":
+            return Chain(payment.cause, frozenset(tried))
+    return Chain("collection", frozenset(tried))
 
 
 # (status, outcome) -> status. A settled payment keeps its status: a late or repeated answer changes nothing, but a

@@ -10,7 +10,7 @@ from billcore.domain.dunning import DunningCase, first_step, is_over
 from billcore.domain.event import StateChange
 from billcore.domain.facts import NewId
 from billcore.domain.invoice import Invoice, InvoiceEvent, Renewal
-from billcore.domain.payment import Cause
+from billcore.domain.payment import Cause, Chain
 from billcore.domain.states import Event, State, move
 from billcore.domain.step import Step, planned
 from billcore.domain.subscription import Subscription
@@ -24,7 +24,8 @@ class Account:
 
     `subscriptions` are the payer's that stand on the invoice or are past due, unpaid or in soft failure;
     `overdue` are the ids of all overdue invoices; `activation` is the step that a draft's payment brings about for
-    a subscription that is there already.
+    a subscription that is there already; `chain` are the attempts that have led to this one, where another method may
+    follow at once on a decline, and `more` says that one is left.
     """
 
     zone: str
@@ -33,6 +34,8 @@ class Account:
     overdue: frozenset[str] = frozenset()
     credits: tuple[Credit, ...] = ()
     activation: Step | None = None
+    chain: Chain | None = None
+    more: bool = False
 
 
 class Receivable:

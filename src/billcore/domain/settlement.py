@@ -86,7 +86,7 @@ class _Settlement:
         paid = evolve(invoice, paid=invoice.paid + amount, reserved_by=None, collect_at=None)
         if paid.due:
             self.receivable.put(paid)
-            self.receivable.fail(self.failed_at, self.payment.cause, None)
+            self._not_collected(None)
             return
         self.receivable.put(evolve(paid, status=invoice.after("pay", "paid"), overdue=False))
         self.receivable.paid_up()
@@ -113,7 +113,16 @@ class _Settlement:
                 self.receivable.discard()
                 return
             self.receivable.begin(left_unpaid=True)
-        self.receivable.fail(self.failed_at, self.payment.cause, hard)
+        self._not_collected(hard)
+
+    def _not_collected(self, hard: str | None) -> None:
+        """The next method is tried at once; dunning begins when none is left (setting method_fallback)."""
+        account = self.receivable.account
+        if account.more and self.receivable.invoice.status == "open":
+            again = evolve(self.receivable.invoice, reserved_by=None, collect_at=self.at, collect_for="fallback")
+            self.receivable.put(again)
+            return
+        self.receivable.fail(self.failed_at, account.chain.cause if account.chain else self.payment.cause, hard)
 
     def _draft_is_refused(self) -> bool:
         settings = self.receivable.site.settings

@@ -11,13 +11,17 @@ from billcore.engine.work import Workplace
 
 @frozen
 class Worked:
-    """What came of some due work: how many rows were looked after, and customers that another worker keeps."""
+    """What came of some due work: how many rows were looked after, and customers that another worker keeps.
+
+    `problems` are plugins that were asked in vain.
+    """
 
     done: int = 0
     left: frozenset[str] = frozenset()
+    problems: tuple[str, ...] = ()
 
     def __add__(self, other: "Worked") -> "Worked":
-        return Worked(self.done + other.done, self.left | other.left)
+        return Worked(self.done + other.done, self.left | other.left, self.problems + other.problems)
 
 
 @frozen

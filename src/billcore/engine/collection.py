@@ -7,9 +7,10 @@ from functools import partial
 
 from attrs import frozen
 
-from billcore.commands.attempts import attempt, usable_method
+from billcore.commands.attempts import attempt
 from billcore.commands.bill import number_issued
 from billcore.commands.cancellation import cancel_now
+from billcore.commands.methods import BY_HAND, chain, ends_retries, next_method, with_chain
 from billcore.commands.receivables import pay_from, receivables, with_lines_where_shared
 from billcore.commands.scope import Scope
 from billcore.domain.invoice import Invoice
@@ -22,6 +23,7 @@ from billcore.engine.agenda import Due
 from billcore.engine.claims import Worked, claim
 from billcore.engine.leases import held
 from billcore.engine.outcomes import outcome_of
+from billcore.engine.routing import Routes, ask_for_routes
 from billcore.engine.work import Workplace
 from billcore.plugins.gateway import Charge
 from billcore.store import customer as customers
@@ -54,14 +56,15 @@ class Settled:
 
 def collect(place: Workplace, due: Sequence[Due]) -> Worked:
     """Collect the due invoices, one attempt each."""
-    sends, worked = place.unit(lambda scope: _planned(place, scope, due))
+    routed = ask_for_routes(place, due)
+    sends, worked = place.unit(lambda scope: _planned(place, scope, due, routed.routes))
     send(place, sends)
-    return worked
+    return evolve(worked, problems=routed.problems)
 
 
-def _planned(place: Workplace, scope: Scope, due: Sequence[Due]) -> tuple[list[Payment], Worked]:
+def _planned(place: Workplace, scope: Scope, due: Sequence[Due], routes: Routes) -> tuple[list[Payment], Worked]:
     claimed = claim(place, scope, due)
-    return plan_attempts(place, scope, claimed.rows), claimed.worked
+    return plan_attempts(place, scope, claimed.rows, routes), claimed.worked
 
 
 def send(place: Workplace, sends: Sequence[Payment]) -> None:
@@ -104,8 +107,11 @@ def charge_of(payment: Payment) -> Charge:
     )
 
 
-def plan_attempts(place: Workplace, scope: Scope, due: Sequence[Due]) -> list[Payment]:
-    """Store an attempt for every due invoice that still wants one; those that cannot be charged go past due."""
+def plan_attempts(place: Workplace, scope: Scope, due: Sequence[Due], routes: Routes) -> list[Payment]:
+    """Store an attempt for every due invoice that still wants one; those that cannot be charged go past due.
+
+    `routes` are the methods that plugins chose, by invoice id.
+    """
     wanted = {row.id: row.at for row in due}
     found = with_lines_where_shared(scope, wanted)
     owners = customers.by_ids(scope.tx, {invoice.customer_id for invoice in found.values()})
@@ -132,9 +138,10 @@ def plan_attempts(place: Workplace, scope: Scope, due: Sequence[Due]) -> list[Pa
         invoice = pay_from(scope, stored, credits.get(customer.id, ()), due=True)
         if invoice.due == 0:
             continue
-        customer = owners[invoice.customer_id]
         preferred = own.get(invoice.subscription_id or "")
-        method = usable_method(methods.get(customer.id, []), customer, preferred)
+        method = next_method(
+            scope, invoice, customer, methods.get(customer.id, []), preferred, routes.get(invoice.id, ())
+        )
         if invoice.collect_for == "collection" and _is_unpaid(scope, invoice):
             scope.writes.put(evolve(invoice, overdue=True, collect_at=None))
             continue
@@ -148,7 +155,8 @@ def plan_attempts(place: Workplace, scope: Scope, due: Sequence[Due]) -> list[Pa
     zones = {owner.id: owner.timezone for owner in owners.values() if owner.timezone}
     for invoice in without:
         at = place.moment(wanted[invoice.id])
-        receivables(scope, [(invoice, at)], zones)[invoice.id].fail(at, invoice.collect_for, None)
+        cause = chain(scope, invoice).cause if invoice.collect_for == "fallback" else invoice.collect_for
+        receivables(scope, [(invoice, at)], zones)[invoice.id].fail(at, cause, None)
     return sends
 
 
@@ -190,13 +198,13 @@ def record(scope: Scope, settled: Sequence[Settled]) -> list[Settled]:
     affected = receivables(scope, [(billed[payment.billed], row.at) for payment, row in mine], zones, quiet)
     for payment, row in mine:
         scope.now = row.at
-        settled_payment = settle(payment, row.outcome, affected[payment.billed])
-        if (
-            settled_payment.status in ("failed", "canceled")
-            and payment.status in IN_DOUBT
-            and payment.cause in ("dunning", "retry", "new_method")
-        ):
-            invoices.stop_retries(scope.tx, payment.customer_id, payment.currency, payment.billed)
+        affair = affected[payment.billed]
+        affair.account = with_chain(scope, payment, affair, row.outcome)
+        settled_payment = settle(payment, row.outcome, affair)
+        if payment.status in IN_DOUBT:
+            _note_on_method(scope, settled_payment, row)
+            if settled_payment.status in ("failed", "canceled") and ends_retries(payment, affair.account):
+                invoices.stop_retries(scope.tx, payment.customer_id, payment.currency, payment.billed)
     for invoice in scope.writes.changed(Invoice):
         assert isinstance(invoice, Invoice)
         if invoice.number is None and invoice.status != "draft":
@@ -206,6 +214,14 @@ def record(scope: Scope, settled: Sequence[Settled]) -> list[Settled]:
         if sub.state == "canceled":
             end_addons(scope, [sub])
     return later
+
+
+def _note_on_method(scope: Scope, payment: Payment, row: Settled) -> None:
+    """A method that was refused for good is left out until it is replaced, or charged by hand after all."""
+    if payment.status == "failed" and row.outcome.decline_kind == "hard":
+        customers.refuse_method(scope.tx, payment.payment_method_id, row.at)
+    elif payment.status == "succeeded" and payment.cause in BY_HAND:
+        customers.refuse_method(scope.tx, payment.payment_method_id, None)
 
 
 def end_addons(scope: Scope, bases: Sequence[Subscription]) -> None:

@@ -26,6 +26,10 @@ PATIENCE = 12
 """How often customers that others keep are looked at again before they are left to them: about four seconds."""
 
 
+KINDS = ("webhooks", "actions", "collections", "checks", "refunds", "steps")
+"""The kinds of due work, in the order in which one instant has them."""
+
+
 @frozen
 class RunReport:
     """What a run did, kind by kind, and up to when; `actions` are of subscriptions, `steps` of dunning cases.
@@ -49,7 +53,17 @@ class RunReport:
     @property
     def total(self) -> int:
         """All pieces of work."""
-        return self.webhooks + self.actions + self.collections + self.checks + self.refunds + self.steps
+        return sum(getattr(self, kind) for kind in KINDS)
+
+    def plus(self, other: "RunReport") -> "RunReport":
+        """This and what another run did, of another slice or later: what was left counts as the later one says."""
+        return evolve(
+            other,
+            until=max(self.until, other.until),
+            stopped=self.stopped or other.stopped,
+            problems=(*self.problems, *other.problems),
+            **{kind: getattr(self, kind) + getattr(other, kind) for kind in KINDS},
+        )
 
 
 @frozen
@@ -180,5 +194,6 @@ def _do(place: Workplace, agenda: Agenda, report: RunReport, others: _Others) ->
         if due:
             worked = work(place, due)
             others.note(worked)
-            report = evolve(report, **{kind: getattr(report, kind) + worked.done})
+            problems = tuple(dict.fromkeys((*report.problems, *worked.problems)))
+            report = evolve(report, problems=problems, **{kind: getattr(report, kind) + worked.done})
     return report

@@ -11,6 +11,7 @@ from attrs import define
 from billcore.clock import Clock
 from billcore.commands.scope import Scope
 from billcore.plugins.gateway import Gateway
+from billcore.plugins.registry import Registry
 from billcore.store.database import Database, Transaction
 
 T = TypeVar("T")
@@ -45,7 +46,7 @@ class Workplace:
     """The engine's surroundings: the store, the clock, the gateways, and how a unit of work begins.
 
     `waits` says what happens about a customer whom another worker keeps: he is waited for, by commands and in
-    simulated time, which has one order; otherwise he is left to the other one.
+    simulated time, which has one order; otherwise he is left to the other one. Plugins are asked through `registry`.
     """
 
     database: Database
@@ -56,6 +57,7 @@ class Workplace:
     deadline_s: int = 30
     threads: int = 4
     waits: bool = False
+    registry: Registry | None = None
 
     def unit(self, work: Callable[[Scope], T]) -> T:
         """What `work` returns, done in one transaction; what its scope collected is saved at the end.

@@ -9,8 +9,8 @@
 Implementations are called one by one in the order of the plugins' names. One that raises, hangs or answers
 nonsense is left out and named; the others count.
 
-This version calls `register_gateways`, `register_commands` and `on_events`. The other registrations are kept and
-listed, and nothing is done with them yet; the questions (`invoice_lines`, `payment_routing`, `allow`,
+This version calls `register_gateways`, `register_commands` and `on_events`, and asks `payment_routing`. The other
+registrations are kept and listed, and nothing is done with them yet; the other questions (`invoice_lines`, `allow`,
 `dunning_policy`) are settled as contracts, but not asked.
 """
 
@@ -111,9 +111,10 @@ def invoice_lines(drafts: Sequence[Draft]) -> Iterable[ExtraLine]:
 def payment_routing(payments: Sequence[Collection]) -> Mapping[str, Sequence[str]]:
     """Choose and order the methods that collections are tried with.
 
-    When: before the attempts are stored, once for a batch.
-    payments: what is to be collected, and the methods it may be taken from.
-    Return: by invoice id the payment method ids to use, first choice first; what is left out stays as it was.
+    When: before the attempts are stored, once for a batch; again for each method that follows on a decline.
+    payments: what is to be collected, and the methods it may be taken from, the preferred one first.
+    Return: by invoice id the payment method ids to use, first choice first; the others only where the setting
+    method_fallback is "order". What is left out stays as it was.
     """
     return {}
 

@@ -1,6 +1,7 @@
 """Stored customers and payment methods."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from string import ascii_lowercase, ascii_uppercase
 
 from billcore.domain.customer import Customer, PaymentMethod
@@ -74,13 +75,18 @@ def method(tx: Transaction, ref: str) -> PaymentMethod | None:
 
 
 def methods(tx: Transaction, customer_ids: Iterable[str]) -> dict[str, list[PaymentMethod]]:
-    """Payment methods by customer id, oldest first."""
+    """Payment methods by customer id, in the order in which they are tried behind the default."""
     found: dict[str, list[PaymentMethod]] = {}
-    sql = f"{_METHOD.select} WHERE customer_id IN ?? AND status <> 'removed' ORDER BY id"
+    sql = f"{_METHOD.select} WHERE customer_id IN ?? AND status <> 'removed' ORDER BY position, id"
     for row in tx.rows(sql, [list(customer_ids)]):
         loaded: PaymentMethod = _METHOD.load(row)
         found.setdefault(loaded.customer_id, []).append(loaded)
     return found
+
+
+def refuse_method(tx: Transaction, method_id: str | None, at: datetime | None) -> None:
+    """Note that a provider refused a method for good; None takes it back: it was charged all the same."""
+    tx.execute("UPDATE billcore_payment_methods SET refused_at = ? WHERE id = ?", [at, method_id])
 
 
 def by_token(tx: Transaction, gateway: str, token: str) -> list[PaymentMethod]:

@@ -33,6 +33,12 @@ def nth(tx: Transaction, customer_id: str, place: int) -> Payment | None:
     return _PAYMENT.load(row) if row else None
 
 
+def of_invoice(tx: Transaction, invoice_id: str) -> list[Payment]:
+    """The attempts to collect an invoice, in order."""
+    rows = tx.rows(f"{_PAYMENT.select} WHERE invoice_id = ? ORDER BY attempt", [invoice_id])
+    return [_PAYMENT.load(row) for row in rows]
+
+
 def page(
     tx: Transaction,
     *,
@@ -114,12 +120,6 @@ def open_credits(tx: Transaction, customer_ids: Iterable[str]) -> dict[str, list
         credit: Credit = _CREDIT.load(row)
         found.setdefault(credit.customer_id, []).append(credit)
     return found
-
-
-def parked(tx: Transaction, limit: int) -> list[Payment]:
-    """Payments that wait for a person."""
-    rows = tx.rows(f"{_PAYMENT.select} WHERE parked_reason IS NOT NULL ORDER BY id LIMIT ?", [limit])
-    return [_PAYMENT.load(row) for row in rows]
 
 
 def in_doubt(tx: Transaction, limit: int) -> list[Payment]:

@@ -113,6 +113,8 @@ payment_methods = Table(
     string("expires_on"),
     string("fingerprint"),
     string("status", nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("refused_at", Instant),
     Index("billcore_payment_methods_customer", "customer_id"),
     Index("billcore_payment_methods_token", "gateway", "token"),
 )

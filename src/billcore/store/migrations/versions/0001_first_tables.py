@@ -98,6 +98,8 @@ def _customers() -> None:
         *required(Instant(), "created_at"),
         *optional(PlainText(), "reference", "gateway_customer", "brand", "last4", "expires_on", "fingerprint"),
         *required(PlainText(), "status"),
+        *required(sa.Integer(), "position"),
+        *optional(Instant(), "refused_at"),
         reference("payment_methods", "customer_id", "customers"),
         sa.UniqueConstraint("reference", name="billcore_payment_methods_reference_key"),
     )
