@@ -1,23 +1,25 @@
 """The benchmark measures what it says: the same rows, all of them, and books that add up."""
 
 import json
+import os
 
 import pytest
 from click.testing import CliRunner
 
 from billcore.bench.book import SETTINGS, START, make_book
-from billcore.bench.floor import Floor, connection
+from billcore.bench.floor import Floor, postgresql_connection, sqlite_connection
 from billcore.bench.recorder import Recorder
 from billcore.bench.renewals import measure_renewals, uncounted
 from billcore.billing import Billing
 from billcore.cli.bench import bench
 from billcore.clock import SimulatedClock
 from billcore.errors import InvalidValue, StoreError
+from tests import databases
 
 
 def test_two_hundred_subscriptions_are_renewed_settled_and_written_again(tmp_path):
     """At least a dozen rows each: invoice, lines, coverage, payment, ledger, events, and what they change."""
-    measured = measure_renewals(200, database=tmp_path / "kept.db")
+    measured = measure_renewals(200, database=str(tmp_path / "kept.db"))
     assert measured.problems == ()
     assert measured.books.startswith("verify: ok")
     assert measured.subscriptions == 200
@@ -25,7 +27,7 @@ def test_two_hundred_subscriptions_are_renewed_settled_and_written_again(tmp_pat
     assert measured.rows["billcore_renewals", "inserted"] == 200
     assert measured.rows["billcore_lines", "inserted"] == 400
     assert measured.rows["billcore_payments", "updated"] == 200
-    assert measured.pragmas["journal_mode"] == "wal" and measured.pragmas["synchronous"] == 2
+    assert measured.settings["journal_mode"] == "wal" and measured.settings["synchronous"] == 2
     assert 0 < measured.floor_ns < measured.engine_ns
     assert (tmp_path / "kept.db").exists() and len(list(tmp_path.iterdir())) == 1
 
@@ -37,12 +39,12 @@ def test_the_floor_writes_exactly_what_the_engine_wrote(tmp_path):
         make_book(billing, 20, lambda _made: None)
     floor.write_bytes(engine.read_bytes())
     with (
-        Floor(floor) as bare,
+        Floor(f"sqlite:///{floor}") as bare,
         Billing(f"sqlite:///{engine}", clock=SimulatedClock(START), settings=SETTINGS, seed=1) as billing,
     ):
-        billing.database.observe = Recorder(bare)
+        billing.database.observe = Recorder(bare.write)
         billing.run(START.replace(day=29))
-    one, two = connection(engine), connection(floor)
+    one, two = sqlite_connection(str(engine)), sqlite_connection(str(floor))
     try:
         names = [row[0] for row in one.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         assert "billcore_ledger_entries" in names
@@ -54,15 +56,44 @@ def test_the_floor_writes_exactly_what_the_engine_wrote(tmp_path):
         two.close()
 
 
+@pytest.fixture
+def server(database_kind):
+    return databases.server_url()
+
+
+@pytest.mark.postgresql_only
+def test_on_postgresql_workers_renew_together_and_the_floor_writes_every_row(server):
+    """Both floors have the same checks and the same guards: a row that is missing or doubled would fail there."""
+    measured = measure_renewals(120, database=server, workers=2)
+    assert measured.problems == ()
+    assert measured.books.count("verify: ok") == 2
+    assert measured.rows_per_renewal >= 12
+    assert measured.rows["billcore_renewals", "inserted"] == 120
+    assert 0 < measured.floor_ns < measured.engine_ns
+    assert measured.crowd is not None and measured.crowd.workers == 2
+    assert 0 < measured.crowd.floor_ns < measured.crowd.engine_ns
+    assert "synchronous_commit" in measured.settings
+    with postgresql_connection(server) as connection:
+        left = connection.execute(
+            "SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [f"billcore_temporary_{os.getpid()}_"]
+        )
+        assert left.fetchall() == []
+
+
+def test_sqlite_has_one_worker(tmp_path):
+    with pytest.raises(InvalidValue, match="one writer"):
+        measure_renewals(10, workers=2)
+
+
 def test_a_floor_that_cannot_write_says_so(tmp_path, capfd):
-    with Floor(tmp_path / "empty.db") as bare, pytest.raises(StoreError, match="ended early"):
+    with Floor(f"sqlite:///{tmp_path}/empty.db") as bare, pytest.raises(StoreError, match="ended early"):
         bare.write([("INSERT INTO nowhere VALUES (?)", [(1,)])])
     assert "no such table" in capfd.readouterr().err
 
 
 def test_what_was_not_renewed_is_told(tmp_path):
     """A book of five is short of one where six were wanted."""
-    measure_renewals(5, database=tmp_path / "kept.db")
+    measure_renewals(5, database=str(tmp_path / "kept.db"))
     with Billing(f"sqlite:///{tmp_path}/kept.db") as billing:
         assert uncounted(billing, 5) == []
         assert uncounted(billing, 6)[0] == "5 second renewals instead of 6"
@@ -71,7 +102,7 @@ def test_what_was_not_renewed_is_told(tmp_path):
 def test_a_store_that_exists_is_never_touched(tmp_path):
     (tmp_path / "books.db").write_bytes(b"dear")
     with pytest.raises(InvalidValue, match="exists already"):
-        measure_renewals(1, database=tmp_path / "books.db")
+        measure_renewals(1, database=str(tmp_path / "books.db"))
     assert (tmp_path / "books.db").read_bytes() == b"dear"
 
 
@@ -90,7 +121,8 @@ def test_programs_get_json():
         "rows",
         "batch",
         "memory_mib",
-        "pragmas",
+        "settings",
+        "crowd",
         "versions",
         "books",
         "problems",

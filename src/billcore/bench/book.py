@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from billcore.billing import Billing
+from billcore.clock import SimulatedClock
 from billcore.commands.scope import Scope
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -30,8 +31,24 @@ CATALOG: Mapping[str, object] = {
 }
 
 _BATCH = 1000
+_REMEMBER = 10_000
 _SPREAD_S = 27 * 86_400
 _STRIDE = 7919  # A prime, so that neighbours by age do not fall due side by side.
+
+
+def opened(url: str, *, seed: int = 1) -> Billing:
+    """A store of the benchmark, with a test gateway in this process that remembers what is not over yet.
+
+    Workers on one store need a `seed` each: it makes their ids.
+    """
+    return Billing(
+        url,
+        clock=SimulatedClock(START),
+        settings=SETTINGS,
+        gateways={"test": {"remember": _REMEMBER}},
+        seed=seed,
+        actor="bench",
+    )
 
 
 def make_book(billing: Billing, subscriptions: int, watch: Callable[[int], None]) -> None:

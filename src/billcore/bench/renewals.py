@@ -2,27 +2,23 @@
 
 import os
 import platform
-import shutil
-import sqlite3
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import perf_counter_ns
 
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 
 from billcore import __version__
-from billcore.bench.book import SETTINGS, START, UNTIL, make_book
+from billcore.bench.book import UNTIL, make_book, opened
+from billcore.bench.crowd import Crowd, measure_crowd
 from billcore.bench.floor import Floor
+from billcore.bench.places import Place, place
 from billcore.bench.recorder import Recorder
 from billcore.billing import Billing
-from billcore.clock import SimulatedClock
 from billcore.engine.run import Progress, Watcher
 from billcore.errors import InvalidValue
 
-_REMEMBER = 10_000
-_PRAGMAS = ("journal_mode", "synchronous", "foreign_keys", "cache_size", "page_size", "wal_autocheckpoint")
 _SECOND = 1_000_000_000
 
 
@@ -30,9 +26,10 @@ _SECOND = 1_000_000_000
 class Measured:
     """What came out. Times are nanoseconds, memory is bytes (None where the system does not tell).
 
-    The engine took `engine_ns` for all renewals and their settlement, the bare database `floor_ns` for the same
-    `rows`, which are counted by (table, inserted or updated). `books` is what their
-    proof said, `problems` what is wrong with them: nothing.
+    One process took `engine_ns` for all renewals and their settlement, the bare database `floor_ns` for the same
+    `rows`, which are counted by (table, inserted or updated). `crowd` is what several workers took, where they were
+    asked for. `settings` are the database's; `books` is what their proof said, `problems` what is wrong with them:
+    nothing.
     """
 
     subscriptions: int
@@ -42,9 +39,11 @@ class Measured:
     transactions: int
     memory_10: int | None
     memory_100: int | None
-    pragmas: Mapping[str, object]
+    settings: Mapping[str, object]
+    versions: Mapping[str, str]
     books: str
     problems: tuple[str, ...]
+    crowd: Crowd | None = None
 
     @property
     def rows_per_renewal(self) -> int:
@@ -67,14 +66,11 @@ class Measured:
         return self.floor_ns * 1000 // self.engine_ns
 
     @property
-    def versions(self) -> Mapping[str, str]:
-        """What it ran on."""
-        return {
-            "billcore": __version__,
-            "python": platform.python_version(),
-            "sqlite": sqlite3.sqlite_version,
-            "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        }
+    def speedup_permille(self) -> tuple[int, int] | None:
+        """How much quicker the crowd was than one, in thousandths: engine and floor; None without a crowd."""
+        if self.crowd is None:
+            return None
+        return self.engine_ns * 1000 // self.crowd.engine_ns, self.floor_ns * 1000 // self.crowd.floor_ns
 
 
 Say = Callable[[str], None]
@@ -83,49 +79,59 @@ Say = Callable[[str], None]
 def measure_renewals(
     subscriptions: int,
     *,
-    database: Path | None = None,
+    database: str | None = None,
+    workers: int = 1,
     say: Say = lambda _text: None,
     watch: Watcher = lambda _progress: None,
 ) -> Measured:
     """Make `subscriptions`, renew and settle them all, and let the bare database write the same rows.
 
-    `database` is where the file is made and stays; without it a temporary one is used. `say` hears what happens,
-    `watch` follows the engine. Raises InvalidValue when the file exists already.
+    `database` is a new SQLite file, which stays, or the URL of a PostgreSQL database, beside which temporary ones are
+    made; without it a temporary file is used. With more than one of the `workers` the same book is also renewed by
+    that many processes at once. `say` hears what happens, `watch` follows the engine. Raises InvalidValue when the
+    file exists already, or for several workers on SQLite, which has one writer.
     """
-    if database is not None and database.exists():
-        raise InvalidValue(
-            f"{database} exists already; a benchmark makes a store of its own.",
-            remedy="Name a file that does not exist, or leave --database out.",
-        )
-    with tempfile.TemporaryDirectory(prefix="billcore-bench-", dir=database.parent if database else None) as folder:
-        made = database or Path(folder) / "bench.db"
-        return _Bench(subscriptions, made, Path(folder), say, watch).run()
+    with place(database) as where:
+        if workers > 1 and where.dialect == "sqlite":
+            raise InvalidValue(
+                "SQLite has one writer: several workers would only wait for each other.",
+                remedy="Name a PostgreSQL database, or leave --workers out.",
+            )
+        return _Bench(subscriptions, workers, where, say, watch).run()
 
 
 @define
 class _Bench:
     subscriptions: int
-    database: Path
-    folder: Path
+    workers: int
+    place: Place
     say: Say
     watch: Watcher
     memory_10: int | None = None
 
     def run(self) -> Measured:
-        with self._open() as billing:
+        book = self.place.book()
+        with opened(book) as billing:
             make_book(billing, self.subscriptions, lambda made: self.say(f"{made:,} subscriptions made"))
-        # Closed, the store has no log any more: its file is the whole book as it was before.
-        copy = self.folder / "floor.db"
-        shutil.copyfile(self.database, copy)
-        with Floor(copy) as floor, self._open() as billing:
-            recorder = Recorder(floor)
+        spare = self.place.copy(book) if self.workers > 1 else None
+        measured = self._alone(book)
+        if spare is None:
+            return measured
+        self.say(f"renewing with {self.workers} workers, then writing the same rows with as many")
+        crowd = measure_crowd(spare, self.place.copy(spare), self.workers)
+        with opened(spare) as billing:
+            proof, problems = self._proved(billing)
+        return evolve(measured, crowd=crowd, books=f"{measured.books}; {proof}", problems=measured.problems + problems)
+
+    def _alone(self, book: str) -> Measured:
+        """One process."""
+        with Floor(self.place.copy(book)) as floor, opened(book) as billing:
+            recorder = Recorder(floor.write)
             self.say("renewing, and writing the same rows with the bare database after each batch")
             engine_ns = self._renew(billing, recorder)
             memory_100 = resident()
-            pragmas = read_pragmas(billing)
             self.say("proving the books")
-            proof = billing.verify()
-            problems = (*uncounted(billing, self.subscriptions), *(str(finding) for finding in proof.findings))
+            proof, problems = self._proved(billing)
         return Measured(
             self.subscriptions,
             engine_ns,
@@ -134,20 +140,24 @@ class _Bench:
             recorder.transactions,
             self.memory_10,
             memory_100,
-            pragmas,
-            str(proof),
+            self.place.settings(book),
+            self._versions(),
+            proof,
             problems,
         )
 
-    def _open(self) -> Billing:
-        return Billing(
-            f"sqlite:///{self.database}",
-            clock=SimulatedClock(START),
-            settings=SETTINGS,
-            gateways={"test": {"remember": _REMEMBER}},
-            seed=1,
-            actor="bench",
-        )
+    def _proved(self, billing: Billing) -> tuple[str, tuple[str, ...]]:
+        proof = billing.verify()
+        findings = (str(finding) for finding in proof.findings)
+        return str(proof), (*uncounted(billing, self.subscriptions), *findings)
+
+    def _versions(self) -> dict[str, str]:
+        return {
+            "billcore": __version__,
+            "python": platform.python_version(),
+            self.place.dialect: self.place.version(),
+            "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        }
 
     def _renew(self, billing: Billing, recorder: Recorder) -> int:
         """Renew and settle all; the nanoseconds it took, what the floor needed aside."""
@@ -176,12 +186,6 @@ def uncounted(billing: Billing, subscriptions: int) -> list[str]:
     with billing.database.transaction(reads=True) as tx:
         found = {name: tx.rows(query)[0][0] for name, query in checks}
     return [f"{count} {name} instead of {subscriptions}" for name, count in found.items() if count != subscriptions]
-
-
-def read_pragmas(billing: Billing) -> dict[str, object]:
-    """The settings that the engine's own connection runs with."""
-    with billing.database.transaction(reads=True) as tx:
-        return {name: tx.rows(f"PRAGMA {name}")[0][0] for name in _PRAGMAS}
 
 
 def resident() -> int | None:

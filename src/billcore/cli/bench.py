@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -31,23 +30,24 @@ def bench() -> None:
 )
 @click.option(
     "--database",
-    "file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Keep the store in this new file.  [default: a temporary one]",
+    "database",
+    metavar="URL",
+    help="Keep the store in this new file, or use databases beside this PostgreSQL one.  [default: a temporary file]",
 )
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Also so many at once.")
 @json_option
 @pass_app
-def renewals(app: App, subscriptions: int, file: Path | None) -> None:
+def renewals(app: App, subscriptions: int, database: str | None, workers: int) -> None:
     """Renew and settle subscriptions, and write the same rows with nothing but the database.
 
     Each has a product, a component, a discount and a tax, and is charged at the test gateway in this process.
-    The floor is what Python's sqlite3 needs for the same rows in the same transactions, tables, indexes,
-    constraints and PRAGMAs. Exit code 1 when the books do not add up.
+    The floor is what the bare driver needs for the same rows in the same transactions, tables, indexes,
+    constraints and settings: executemany on SQLite, COPY on PostgreSQL. Exit code 1 when the books do not add up.
     """
     from billcore.bench.renewals import measure_renewals
 
     with _watched() as (say, watch):
-        measured = measure_renewals(subscriptions, database=file, say=say, watch=watch)
+        measured = measure_renewals(subscriptions, database=database, workers=workers, say=say, watch=watch)
     if app.json:
         click.echo(json.dumps(as_data(measured), indent=2))
     else:
@@ -71,7 +71,8 @@ def as_data(measured: "Measured") -> dict[str, object]:
         "batch": BATCH,
         "transactions": measured.transactions,
         "memory_mib": {"at_10_percent": _mib(measured.memory_10), "at_100_percent": _mib(measured.memory_100)},
-        "pragmas": dict(measured.pragmas),
+        "settings": dict(measured.settings),
+        "crowd": _crowd(measured),
         "versions": dict(measured.versions),
         "books": measured.books,
         "problems": list(measured.problems),
@@ -111,16 +112,42 @@ def _print(measured: "Measured") -> None:
             (
                 ("rows per renewal", str(measured.rows_per_renewal)),
                 ("renewals per second", f"{measured.per_second:,}  ({measured.subscriptions:,} renewed and settled)"),
-                ("raw floor per second", f"{measured.floor_per_second:,}  (the same rows, by sqlite3 alone)"),
+                ("raw floor per second", f"{measured.floor_per_second:,}  (the same rows, by the driver alone)"),
                 ("ratio", f"{measured.ratio_permille / 1000:.2f}"),
+                ("together", _together(measured)),
                 ("batch", f"{BATCH:,} renewals, {measured.transactions:,} transactions"),
                 ("memory at 10 %", _shown(measured.memory_10)),
                 ("memory at 100 %", _shown(measured.memory_100)),
-                ("pragmas", ", ".join(f"{name} {value}" for name, value in measured.pragmas.items())),
+                ("settings", ", ".join(f"{name} {value}" for name, value in measured.settings.items())),
                 ("on", ", ".join(f"{name} {version}" for name, version in measured.versions.items())),
                 ("books", "\n".join((measured.books, *measured.problems))),
             )
         ),
+    )
+
+
+def _crowd(measured: "Measured") -> dict[str, object] | None:
+    """What several workers came to, for programs."""
+    crowd, speedup = measured.crowd, measured.speedup_permille
+    if crowd is None or speedup is None:
+        return None
+    return {
+        "workers": crowd.workers,
+        "renewals_per_second": measured.subscriptions * 1_000_000_000 // crowd.engine_ns,
+        "floor_per_second": measured.subscriptions * 1_000_000_000 // crowd.floor_ns,
+        "speedup": speedup[0] / 1000,
+        "floor_speedup": speedup[1] / 1000,
+    }
+
+
+def _together(measured: "Measured") -> str | None:
+    """What several workers came to, for people."""
+    crowd = _crowd(measured)
+    if crowd is None:
+        return None
+    return (
+        f"{crowd['workers']} workers: {crowd['renewals_per_second']:,} per second ({crowd['speedup']} times as many); "
+        f"the floor {crowd['floor_per_second']:,} ({crowd['floor_speedup']} times)"
     )
 
 
