@@ -84,6 +84,12 @@ def test_pauses(text, seconds):
     assert _seconds(text) == seconds
 
 
+def test_sqlite_refuses_a_second_worker_and_says_why(shell):
+    shell.with_catalog()
+    said = shell("run", "--workers", "2")
+    assert said.code == 1 and "one writer" in said.err and "PostgreSQL" in said.err
+
+
 def test_a_person_who_watches_sees_time_pass(shell):
     """The bar and colours are for terminals only."""
     shell.with_customer()
