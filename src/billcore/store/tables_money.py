@@ -174,6 +174,7 @@ payments = Table(
     CheckConstraint("captured <= amount AND refunded <= captured", name="billcore_payments_captured"),
     CheckConstraint("applied >= 0 AND applied <= captured", name="billcore_payments_applied"),
     Index("billcore_payments_customer", "customer_id"),
+    partial_index("billcore_payments_gateway", "gateway_id", where="gateway_id IS NOT NULL"),
     partial_index("billcore_payments_open", "next_check_at", "customer_id", "id", where="next_check_at IS NOT NULL"),
 )
 
@@ -214,6 +215,7 @@ refunds = Table(
     CheckConstraint("amount > 0", name="billcore_refunds_amount"),
     Index("billcore_refunds_customer", "customer_id"),
     partial_index("billcore_refunds_parked", "id", where="parked_reason IS NOT NULL"),
+    partial_index("billcore_refunds_gateway", "gateway_id", where="gateway_id IS NOT NULL"),
     partial_index("billcore_refunds_open", "next_check_at", "customer_id", "id", where="next_check_at IS NOT NULL"),
 )
 

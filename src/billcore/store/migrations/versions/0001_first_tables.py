@@ -335,6 +335,7 @@ def _payments() -> None:
         sa.UniqueConstraint("idempotency_key", name="billcore_payments_idempotency_key_key"),
     )
     index("payments", "customer", "customer_id")
+    index("payments", "gateway", "gateway_id", where="gateway_id IS NOT NULL")
     index("payments", "open", "next_check_at", "customer_id", "id", where="next_check_at IS NOT NULL")
 
 
@@ -368,6 +369,7 @@ def _refunds() -> None:
         reference("refunds", "credit_note_id", "credit_notes"),
     )
     index("refunds", "customer", "customer_id")
+    index("refunds", "gateway", "gateway_id", where="gateway_id IS NOT NULL")
     index("refunds", "open", "next_check_at", "customer_id", "id", where="next_check_at IS NOT NULL")
     index("refunds", "parked", "id", where="parked_reason IS NOT NULL")
 
