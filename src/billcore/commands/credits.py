@@ -5,7 +5,7 @@ from typing import Unpack
 
 from billcore.commands.amounts import currency_of, minor_of
 from billcore.commands.parameters import Amount, CustomerRef, Instant, Options, SubscriptionRef, Text
-from billcore.commands.receivables import apply_to_open, held_credits
+from billcore.commands.receivables import apply_to_open, held_credits, written
 from billcore.commands.scope import Scope
 from billcore.commands.verb import Noun, verb
 from billcore.domain import ledger
@@ -53,7 +53,7 @@ class Credits(Noun):
         _post(scope, credit, (ledger.GIFTS, ledger.SERVICE_CREDITS), minor)
         _event(scope, credit, "credit.added", minor, reason)
         apply_to_open(scope, owner.id, currency)
-        return credit
+        return written(scope, credit)
 
     @verb()
     def deduct(

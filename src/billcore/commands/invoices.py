@@ -14,6 +14,7 @@ from billcore.commands.parameters import (
     Amount,
     Codes,
     Count,
+    CreditNoteRef,
     CustomerRef,
     Flag,
     Instant,
@@ -86,11 +87,25 @@ class Invoices(Noun):
 
     @verb(reads=True)
     def credit_notes(
-        self, scope: Scope, *, customer: CustomerRef | None = None, limit: Count = 50
+        self,
+        scope: Scope,
+        *,
+        customer: CustomerRef | None = None,
+        invoice: InvoiceRef | None = None,
+        limit: Count = 50,
     ) -> Sequence[CreditNote]:
-        """Credit notes in order of creation."""
+        """Credit notes in order of creation: of a customer, of one invoice, or all."""
         owner = scope.customer(customer).id if customer is not None else None
-        return store.notes(scope.tx, customer_id=owner, limit=limit)
+        billed = find_invoice(scope, invoice).id if invoice is not None else None
+        return store.notes(scope.tx, customer_id=owner, invoice_id=billed, limit=limit)
+
+    @verb(reads=True)
+    def credit_note(self, scope: Scope, credit_note: CreditNoteRef) -> CreditNote:
+        """One credit note by id or number."""
+        found = store.note(scope.tx, credit_note)
+        if found is None:
+            raise not_found("credit_note", credit_note, [])
+        return found
 
     @verb(reads=True)
     def preview(self, scope: Scope, subscription: SubscriptionRef) -> InvoicePreview:

@@ -11,6 +11,7 @@ from billcore.domain.invoice import CreditNote, Invoice, Line
 from billcore.engine.derivations.credit import credit_of
 from billcore.engine.derivations.discount import discount_of
 from billcore.engine.derivations.price import amount_of
+from billcore.engine.derivations.settled import settled_of
 from billcore.engine.derivations.step import TIMES, Basis, Document, Figures, Step, exact_text, figures_of
 from billcore.engine.derivations.tax import tax_of
 from billcore.errors import NotFound
@@ -93,6 +94,10 @@ def explain(scope: Scope, ref: str, line: str | None = None) -> DocumentExplanat
         )
     steps, agrees = _totals(found, document.currency)
     agrees = agrees and all(one.agrees for one in explained)
+    if isinstance(found, Invoice):
+        settled, right = settled_of(scope, found)
+        steps += [*settled, Step("void: nothing is due" if found.status == "void" else "due", _due(found))]
+        agrees = agrees and right
     return DocumentExplanation(document.name, document.currency, tuple(explained), tuple(steps), agrees)
 
 
@@ -150,7 +155,7 @@ def _name(found: Invoice | CreditNote) -> str:
 
 
 def _totals(found: Invoice | CreditNote, currency: str) -> tuple[list[Step], bool]:
-    """How the lines make the document, and an invoice what is due."""
+    """How the lines make the document."""
     sign = 1 if isinstance(found, Invoice) else -1
     summed = Figures(
         sum(line.amount for line in found.lines),
@@ -168,11 +173,8 @@ def _totals(found: Invoice | CreditNote, currency: str) -> tuple[list[Step], boo
     agrees = summed == billed and sign * summed.total == found.total
     verb = "=" if agrees else "≠"
     steps.append(Step(f"total {verb} {exact_text(found.total, currency)} as billed"))
-    if isinstance(found, Invoice):
-        steps += [
-            Step(word, exact_text(-value, currency))
-            for word, value in (("credited", found.credited), ("paid", found.paid))
-            if value
-        ]
-        steps.append(Step("due", exact_text(found.due, currency)))
     return steps, agrees
+
+
+def _due(invoice: Invoice) -> str:
+    return "" if invoice.status == "void" else exact_text(invoice.due, invoice.currency)

@@ -50,6 +50,17 @@ def allocations(tx: Transaction, invoice_ids: Iterable[str]) -> list[Allocation]
     return [_ALLOCATION.load(row) for row in rows]
 
 
+def allocated(tx: Transaction, payment_id: str) -> list[tuple[str, int]]:
+    """(number of the invoice, amount) of what a payment by hand pays, in the order of the invoices."""
+    rows = tx.rows(
+        "SELECT i.number_text, CAST(sum(a.amount) AS BIGINT) FROM billcore_payments p "
+        "JOIN billcore_allocations a ON a.customer_id = p.customer_id AND a.source_id = p.id "
+        "JOIN billcore_invoices i ON i.id = a.invoice_id WHERE p.id = ? GROUP BY i.id, i.number_text ORDER BY i.id",
+        [payment_id],
+    )
+    return [(row[0], row[1]) for row in rows if row[1]]
+
+
 def returned_by(tx: Transaction, document_id: str) -> list[Allocation]:
     """What a document gives back of what had settled other invoices."""
     rows = tx.rows(f"{_ALLOCATION.select} WHERE document_id = ? ORDER BY id", [document_id])

@@ -215,12 +215,14 @@ def billed_since(tx: Transaction, periods: Mapping[tuple[str, str], datetime]) -
     return found
 
 
-def notes(tx: Transaction, *, customer_id: str | None, limit: int) -> list[CreditNote]:
+def notes(
+    tx: Transaction, *, customer_id: str | None = None, invoice_id: str | None = None, limit: int
+) -> list[CreditNote]:
     """Credit notes in order of creation."""
-    where, parameters = ("", [])
-    if customer_id is not None:
-        where, parameters = "WHERE customer_id = ?", [customer_id]
-    rows = tx.rows(f"{_NOTE.select} {where} ORDER BY id LIMIT ?", [*parameters, limit])
+    wanted = {"customer_id": customer_id, "invoice_id": invoice_id}
+    given = {column: value for column, value in wanted.items() if value is not None}
+    where = f"WHERE {' AND '.join(f'{column} = ?' for column in given)} " if given else ""
+    rows = tx.rows(f"{_NOTE.select} {where}ORDER BY id LIMIT ?", [*given.values(), limit])
     lines = _lines(tx, "credit_note_id", [row[0] for row in rows])
     return [_NOTE.load(row, tuple(lines.get(row[0], ()))) for row in rows]
 

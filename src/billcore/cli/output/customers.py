@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from billcore.cli.output.balances import balance_text
 from billcore.cli.output.screen import fields, state, table
 from billcore.cli.output.view import View
 from billcore.domain.customer import Customer, PaymentMethod
@@ -38,6 +39,7 @@ def customer_page(view: View, one: Customer) -> RenderableType:
             ("billing day", str(one.billing_day) if one.billing_day else None),
             ("custom fields", ", ".join(f"{name}={text}" for name, text in one.custom_fields.items())),
             ("since", view.day(one.created_at)),
+            ("balance", balance_text(view.billing.customers.balances(one.id))),
             ("pays with", "\n".join(_method(method, one) for method in methods)),
             ("subscriptions", Group(*(state(sub.state, f"  {sub.reference}") for sub in subs)) if subs else None),
             ("id", one.id),

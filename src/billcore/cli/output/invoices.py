@@ -54,6 +54,9 @@ def invoice_page(view: View, one: Invoice, *, stored: bool = True) -> Renderable
         made = view.billing.payments.list(invoice=one.id)
         if made:
             parts += [Text(), attempts(view, made)]
+        notes = view.billing.invoices.credit_notes(invoice=one.id)
+        if notes:
+            parts += [Text(), note_list(view, notes)]
     return Group(*parts)
 
 

@@ -7,14 +7,15 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from billcore.billing import Billing
-from billcore.cli.output import catalog, customers, invoices, payments, refunds, subscriptions, webhooks
+from billcore.cli.output import balances, catalog, customers, invoices, payments, refunds, subscriptions, webhooks
 from billcore.cli.output.screen import money, screen
 from billcore.cli.output.view import View
 from billcore.commands.catalog import CatalogChange, Quote
-from billcore.commands.invoices import InvoicePreview
+from billcore.commands.invoices import GivenBack, InvoicePreview
 from billcore.commands.vault import HostedLink
 from billcore.commands.verb import Definition
 from billcore.commands.webhooks import Replayed
+from billcore.domain.credit import Credit
 from billcore.domain.customer import Customer, PaymentMethod
 from billcore.domain.inbox import InboxEvent
 from billcore.domain.invoice import CreditNote, Invoice
@@ -26,6 +27,7 @@ from billcore.domain.usage import UsageEvent
 from billcore.domain.words import counted
 from billcore.files import toml_text
 from billcore.preview import Preview
+from billcore.store.balance import Balance
 
 _DONE = {
     "create": "created",
@@ -74,6 +76,16 @@ def confirmation(view: View, definition: Definition, result: object, given: Mapp
             return Text(f"{counted(result.count, 'webhook')} to be worked on once more by the next billcore run.")
         case Subscription():
             return Text(_subscription_line(view, result, done, definition.name))
+        case GivenBack():
+            return balances.given_back(result)
+        case Invoice():
+            return balances.invoice_line(result)
+        case Payment():
+            return balances.payment_line(view, result)
+        case Credit():
+            return balances.credit_line(view, result)
+        case list() if definition.full_name == "credits.deduct":
+            return Text(f"Service credit of {given['amount']} taken back.")
         case Refund():
             return Text(refunds.refund_line(result))
         case list() if result and all(isinstance(one, Refund) for one in result):
@@ -112,6 +124,8 @@ def _page(view: View, definition: Definition, result: object) -> RenderableType:
             return subscriptions.subscription_page(view, result)
         case Invoice():
             return invoices.invoice_page(view, result)
+        case CreditNote():
+            return invoices.note_page(view, result)
         case InvoicePreview():
             return invoices.preview_page(view, result)
         case Payment():
@@ -157,6 +171,10 @@ def _table(view: View, result: Sequence[object]) -> RenderableType:
             return invoices.note_list(view, [one for one in result if isinstance(one, CreditNote)])
         case Payment():
             return payments.payment_list(view, [one for one in result if isinstance(one, Payment)])
+        case Balance():
+            return balances.balance_list([one for one in result if isinstance(one, Balance)])
+        case Credit():
+            return balances.credit_list(view, [one for one in result if isinstance(one, Credit)])
         case Refund():
             return refunds.refund_list(view, [one for one in result if isinstance(one, Refund)])
     return Group(*(Text(str(one)) for one in result))

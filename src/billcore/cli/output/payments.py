@@ -43,7 +43,7 @@ def attempts(view: View, payments: Sequence[Payment]) -> RenderableType:
         ("attempt", "at", "status", ">amount", "~answer"),
         [
             (
-                f"{one.attempt} ({one.cause})",
+                f"{one.attempt} ({one.cause})" if one.attempt else f"by hand{f' ({one.method})' if one.method else ''}",
                 view.day(one.created_at),
                 state(one.status),
                 money(one.amount, one.currency),
@@ -57,6 +57,7 @@ def attempts(view: View, payments: Sequence[Payment]) -> RenderableType:
 def payment_page(view: View, one: Payment) -> RenderableType:
     """Everything about one attempt."""
     invoice = view.billing.invoices.get(one.invoice_id) if one.invoice_id is not None else None
+    pays = "\n".join(f"{money(amount, one.currency)} of invoice {number}" for number, amount in view.paid_by(one.id))
     page = fields(
         [
             ("payment", one.id),
@@ -68,6 +69,7 @@ def payment_page(view: View, one: Payment) -> RenderableType:
             ("refunded", money(one.refunded, one.currency) if one.refunded else None),
             ("attempt", f"{one.attempt} ({one.cause}), sent {counted(one.sends, 'time')}" if one.attempt else None),
             ("recorded as", one.method),
+            ("pays", pays),
             ("gateway", one.gateway),
             ("its id there", one.gateway_id),
             ("answer", answer(one)),

@@ -7,7 +7,7 @@ from functools import cached_property
 from billcore.billing import Billing
 from billcore.cli.output.screen import date, day, span
 from billcore.domain.subscription import Subscription
-from billcore.store import catalog
+from billcore.store import catalog, crediting
 from billcore.store import customer as customers
 from billcore.store import subscription as subscriptions
 
@@ -67,6 +67,11 @@ class View:
         for id_, price in found.items():
             names[id_] = f"{price.code} (custom)" if price.custom_of else price.code
         return names
+
+    def paid_by(self, payment_id: str) -> list[tuple[str, int]]:
+        """(number of the invoice, amount) of what a payment by hand pays."""
+        with self.billing.database.transaction(reads=True) as tx:
+            return crediting.allocated(tx, payment_id)
 
     def ending(self, sub: Subscription) -> str:
         """How a subscription ends as things stand, "" while it goes on."""
