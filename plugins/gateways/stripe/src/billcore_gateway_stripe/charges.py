@@ -14,7 +14,7 @@ from billcore.plugins.gateway import (
     declined,
 )
 from billcore_gateway_stripe.config import Config
-from billcore_gateway_stripe.declines import decline_code, decline_of
+from billcore_gateway_stripe.declines import decline_code, decline_of, is_decline
 from billcore_gateway_stripe.finder import Finder
 from billcore_gateway_stripe.outcomes import intent_outcome, refund_outcome
 from billcore_gateway_stripe.plain import Plain, number, part, text
@@ -61,7 +61,7 @@ class Charges:
         )
         if not isinstance(reply, Refused):
             return intent_outcome(self._present(question, reply))
-        if reply.kind == "declined":
+        if reply.kind == "declined" or (reply.kind == "invalid" and is_decline(reply.error)):
             return self._declined(request, reply, question)
         if reply.kind == "key_reused" or (reply.kind == "broken" and reply.replayed):
             return self._made_before(request, reply, question)

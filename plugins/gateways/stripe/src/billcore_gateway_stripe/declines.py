@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from billcore.plugins.gateway import Advice, DeclineCode, Declined, declined
-from billcore_gateway_stripe.plain import Plain, text
+from billcore_gateway_stripe.plain import Plain, part, text
 
 # A decline_code: what the card's issuer, or a bank, said.
 _BY_DECLINE_CODE: Mapping[str, DeclineCode] = MappingProxyType(
@@ -128,6 +128,12 @@ _ADVICE: Mapping[str, Advice] = MappingProxyType({advice.value: advice for advic
 def decline_code(code: str, issuer: str) -> DeclineCode:
     """The standard code for an error's `code` and the `issuer`'s decline_code, which says more where there is one."""
     return _BY_DECLINE_CODE.get(issuer) or _BY_CODE.get(code) or _BY_CODE.get(issuer) or DeclineCode.GENERIC_DECLINE
+
+
+def is_decline(error: Plain) -> bool:
+    """Whether an error of a wrong request is a decline all the same, as it is for some banks and methods."""
+    tried = part(part(error, "payment_intent"), "last_payment_error")
+    return bool(tried) or text(error, "code") in _BY_CODE
 
 
 def decline_of(error: Plain, gateway_id: str) -> Declined:
