@@ -82,3 +82,26 @@ def test_the_commands_join_the_hosts_transaction_as_the_page_on_embedding_shows(
     assert [one.reference for one in billing.subscriptions.list()] == ["s1", "s2"]
     billing.close()
     names["engine"].dispose()
+
+
+def test_the_page_about_webhooks_shows_the_examples_and_its_program_prints_what_it_says() -> None:
+    fastapi, flask, program = blocks("howto/receive-webhooks.md", "python")
+    assert fastapi == (ROOT / "examples/webhooks_fastapi.py").read_text(encoding="utf-8")
+    assert flask == (ROOT / "examples/webhooks_flask.py").read_text(encoding="utf-8")
+    text = (ROOT / "docs/howto/receive-webhooks.md").read_text(encoding="utf-8")
+    printed = re.search(r"It prints\n\n```\n(.*?)```", text, re.DOTALL)
+    assert printed is not None
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == printed[1]
+
+
+def test_the_commands_about_webhooks_are_there(tmp_path: Path) -> None:
+    shell(tmp_path, "init")
+    text = (ROOT / "docs/howto/receive-webhooks.md").read_text(encoding="utf-8")
+    commands = [line.split()[1:] for line in text.splitlines() if line.startswith("billcore ")]
+    assert len(commands) == 8
+    for words in commands:
+        if "WEBHOOK" in words or "link" in words:
+            shell(tmp_path, *words[:2], "--help")
+        else:
+            shell(tmp_path, *words)
