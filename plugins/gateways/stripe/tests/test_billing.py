@@ -1,6 +1,8 @@
 """Billcore and the Stripe gateway together, over HTTP: signup to refund, and the two books agree at the end."""
 
+import threading
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
@@ -204,3 +206,69 @@ def test_what_a_forger_delivers_is_kept_out(billing, fake, hear):
     with pytest.raises(Exception, match="webhook_rejected"):
         hear(forged=True)
     assert billing.webhooks.list() == []
+
+
+def test_a_network_that_loses_a_third_of_all_answers_costs_no_second_charge(billing, fake, hear):
+    """Thirty customers over three months; the seed says which calls are lost, before or after they are carried out."""
+    for number in range(30):
+        billing.customers.create(f"c{number}", f"Customer {number}", f"c{number}@example.com")
+        billing.payment_methods.add(f"c{number}", fake.new_method(), gateway="stripe")
+    fake.call("chaos", seed=11, before=10, after=20)
+    for number in range(30):
+        billing.subscriptions.create(f"s{number}", f"c{number}", "gym-m")
+    after(billing, days=62)
+    fake.call("calm")
+    after(billing, days=1)
+    hear()
+    taken = fake.charges()
+    assert len(taken) == 30 * 3
+    assert len({row["invoice_id"] for row in taken}) == len(taken)
+    ours = {
+        one.id: one.captured for number in range(30) for one in billing.payments.list(customer=f"c{number}", limit=500)
+    }
+    assert {one: amount for one, amount in ours.items() if amount} == {row["attempt_id"]: 4900 for row in taken}
+    assert billing.verify().ok
+
+
+class Door:
+    """The host's route for webhooks, on a real port."""
+
+    def __init__(self, billing):
+        self.answers = answers = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                answers.append(billing.webhooks.receive("stripe", self.headers.items(), body))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/webhooks"
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_webhook_that_comes_before_the_answer_changes_nothing(billing, fake, lost):
+    """It is taken in while the charge is still under way; whether the answer comes as well makes no difference."""
+    with Door(billing) as door:
+        fake.webhooks(door.url, SECRET, mode="early", times=2)
+        if lost:
+            fake.fault("reset", "after", path="/v1/payment_intents")
+        sign_up(billing, fake)
+        assert any(answer.accepted for answer in door.answers)
+        billing.webhooks.process()
+        assert [one.status for one in payments(billing)] == ["succeeded"]
+    the_books_agree(billing, fake)
