@@ -34,7 +34,7 @@ CUSTOMER = (
     "currency",
     "billing_day",
 )
-METHOD = ("kind", "reference", "brand", "last4", "expires_on")
+METHOD = ("kind", "reference", "gateway_customer", "brand", "last4", "expires_on")
 SUBSCRIPTION = ("reference", "quantity", "billing_day", "collection", "net_terms")
 ORDERS = ("YMD", "DMY", "MDY")
 LONGEST_SPREAD = 28
