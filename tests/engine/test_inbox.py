@@ -1,5 +1,6 @@
 """What gateways tell by webhook: asked for again, recorded once, late, early, doubled or never (behaviour 9.3, 9.7)."""
 
+import threading
 from datetime import timedelta
 from itertools import pairwise
 
@@ -18,7 +19,7 @@ from billcore.plugins.gateway import (
     WebhookKind,
     declined,
 )
-from tests.builders import day, refusal
+from tests.builders import HandClock, day, refusal
 from tests.fakes import attempt_event, delivery, fake_books, method_event
 
 pytestmark = pytest.mark.usefixtures("books_are_proven")
@@ -485,3 +486,38 @@ def test_what_was_given_up_is_not_worked_on() -> None:
     billing.webhooks.discard("evt_1")
     billing.run()
     assert inbox(billing) == [("evt_1", "discarded")] and fake.count("lookup") == 0
+
+
+# -- several workers -----------------------------------------------------------------------------------------
+
+
+def test_several_workers_share_the_inbox_and_do_everything_once(stores, tmp_path) -> None:
+    """Each event is claimed by one of them; each payment is asked for and recorded once."""
+    names = [f"c{number}" for number in range(8)]
+    billing, fake = fake_books(
+        stores.at(tmp_path / "shared.db"), clock=HandClock(), customers=names, async_signup="wait"
+    )
+    fake.outcome = Pending("ch_1")
+    for name in names:
+        billing.payment_methods.add(name, f"tok_{name}", gateway="fake")
+        billing.subscriptions.create(f"s-{name}", name, "pro-m")
+    payments = billing.payments.list()
+    events = [attempt_event(one.id, key=f"{one.id}-{number}") for one in payments for number in range(10)]
+    for payment in payments:
+        fake.answers[payment.id] = approved(payment)
+    receive(billing, *events)
+    together = threading.Barrier(4)
+    done: list[int] = []
+
+    def work() -> None:
+        together.wait()
+        done.append(billing.run().webhooks)
+
+    workers = [threading.Thread(target=work) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert len(done) == 4 and {status for _, status in inbox(billing)} == {"done"}
+    assert [one.status for one in billing.payments.list()] == ["succeeded"] * len(names)
+    assert [one.tries for one in billing.webhooks.list(limit=100)] == [1] * len(events)

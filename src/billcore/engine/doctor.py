@@ -263,9 +263,10 @@ def _parked_webhooks(scope: Scope) -> Iterator[Trouble]:
 
 
 def _waiting_work(scope: Scope) -> Iterator[Trouble]:
-    due = subscriptions.due(scope.tx, scope.now - LATE, 1)
+    late = scope.now - LATE
+    due = [*subscriptions.due(scope.tx, late, 1), *inbox.due(scope.tx, late, 1)]
     if due:
-        since = text_to_instant(due[0][0])
+        since = text_to_instant(min(row[0] for row in due))
         reason = f"Work has been due since {local_text(since, scope.settings.timezone)}"
         yield Trouble("waiting work", "the worker", since, reason, "Run it: billcore run, or for ever: billcore worker")
 

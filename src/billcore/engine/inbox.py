@@ -239,7 +239,7 @@ def _opened(place: Workplace, name: str) -> Gateway | str:
 def _hear_of_refunds(scope: Scope, back: Iterable[tuple[Told, Refund]]) -> list[InboxEvent]:
     """Let the refunds be asked about at once, ended ones too: they may still come back (behaviour 9.6)."""
     back = list(back)
-    scope.tx.lock_customers({refund.customer_id for _, refund in back})
+    scope.keep_all({refund.customer_id for _, refund in back})
     for one, refund in back:
         refunds.check_now(scope.tx, refund.id, one.at)
     return [ended(evolve(one.event, customer_id=refund.customer_id), "done", one.at) for one, refund in back]

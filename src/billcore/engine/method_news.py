@@ -52,7 +52,7 @@ def _heard(scope: Scope, one: Told, answer: Answer) -> InboxEvent:
     scope.now = one.at
     known = customers.by_token(scope.tx, one.event.gateway, one.said.token)
     if known:
-        scope.tx.lock_customers({method.customer_id for method in known})
+        scope.keep_all({method.customer_id for method in known})
         owner = scope.customer(known[0].customer_id)
         known = customers.by_token(scope.tx, one.event.gateway, one.said.token)
         return _changed(scope, evolve(one, event=evolve(one.event, customer_id=owner.id)), known, answer)
@@ -85,7 +85,7 @@ def _new(scope: Scope, one: Told, answer: Vaulted | MethodNotFound) -> InboxEven
             f"or other books use this account. Then: billcore webhooks discard {one.event.id}"
         )
         return ended(one.event, "parked", one.at, reason)
-    scope.tx.lock_customers([owner_id])
+    scope.keep_all([owner_id])
     owner = scope.customer(owner_id)
     blank = PaymentMethod(scope.new_id("pm"), owner.id, one.event.gateway, answer.kind, answer.token, one.at)
     keep(scope, owner, described(blank, answer))
