@@ -132,6 +132,8 @@ def find_refund(scope: Scope, ref: str) -> Refund:
         found = store.nth(scope.tx, scope.customer(owner).id, int(place))
     else:
         found = store.get(scope.tx, ref)
+        if found is not None and scope.keep(found.customer_id):
+            found = store.get(scope.tx, found.id)
     if found is None:
         raise not_found("refund", ref, [])
     return found

@@ -75,9 +75,17 @@ class Scope:
         """
         if self.reads or customer_id in self._kept:
             return False
-        self.tx.lock_customers([customer_id])
-        self._kept.add(customer_id)
+        self.keep_all([customer_id])
         return True
+
+    def keep_all(self, customer_ids: Iterable[str], *, skip: bool = False) -> set[str]:
+        """Keep these customers to the end of the unit; with `skip` without those that somebody else keeps.
+
+        Returns the ids of those that are kept; what is decided on is read after that.
+        """
+        kept = set(self.tx.lock_customers(customer_ids, skip=skip))
+        self._kept |= kept
+        return kept
 
     def customer(self, ref: str) -> Customer:
         """The customer with this reference or id; raises NotFound naming the nearest references.

@@ -43,7 +43,7 @@ def claim(place: Workplace, scope: Scope, due: Sequence[Due]) -> Claim:
     Where the place does not wait, customers that somebody else keeps are left to him.
     """
     wanted = {row.customer_id for row in due}
-    kept = set(scope.tx.lock_customers(wanted, skip=not place.waits))
+    kept = scope.keep_all(wanted, skip=not place.waits)
     if len(kept) == len(wanted):
         return Claim(tuple(due), frozenset())
     return Claim(tuple(row for row in due if row.customer_id in kept), frozenset(wanted - kept))

@@ -22,7 +22,7 @@ from billcore.domain.values import evolve
 from billcore.engine.agenda import Due
 from billcore.engine.claims import Worked, claim
 from billcore.engine.leases import held
-from billcore.engine.outcomes import outcome_of
+from billcore.engine.outcomes import outcome_of, reason_of
 from billcore.engine.routing import Routes, ask_for_routes
 from billcore.engine.work import Workplace
 from billcore.plugins.gateway import Charge
@@ -76,7 +76,7 @@ def send(place: Workplace, sends: Sequence[Payment]) -> None:
         try:
             gateway = place.gateway(name)
         except Exception as error:
-            nothing = Outcome("not_sent", message=str(error)[:500])
+            nothing = Outcome("not_sent", message=reason_of(error))
             record_outcomes(place, [_settled(place, payment, nothing) for payment in group])
             continue
         owned = {payment.id: payment for payment in group}
@@ -172,7 +172,7 @@ def record_outcomes(place: Workplace, settled: Sequence[Settled]) -> None:
 
 def record(scope: Scope, settled: Sequence[Settled]) -> list[Settled]:
     """Settle payments in the open unit of work; returns those that must wait for the next one."""
-    scope.tx.lock_customers({row.customer_id for row in settled})
+    scope.keep_all({row.customer_id for row in settled})
     found = payments.by_ids(scope.tx, [row.payment_id for row in settled])
     mine: list[tuple[Payment, Settled]] = []
     later: list[Settled] = []

@@ -15,7 +15,7 @@ from billcore.engine.agenda import Due
 from billcore.engine.claims import Worked, claim
 from billcore.engine.collection import FACTS, Settled, charge_of, record_outcomes, send
 from billcore.engine.leases import LEASE_S, held, is_being_made, wait_for
-from billcore.engine.outcomes import outcome_of
+from billcore.engine.outcomes import outcome_of, reason_of
 from billcore.engine.work import Workplace
 from billcore.plugins.calls import Delivered
 from billcore.plugins.gateway import Cancel, Capability, Gateway, Lookup, Request, key_window_s
@@ -92,7 +92,7 @@ def _ask(place: Workplace, name: str, group: Sequence[Asked]) -> None:
     try:
         gateway = place.gateway(name)
     except Exception as error:
-        reason = str(error)[:500]
+        reason = reason_of(error)
         place.unit(lambda scope: _release(scope, group, reason))
         return
     asked = {one.payment.id: one for one in group}
@@ -140,7 +140,7 @@ def _again(
     open_still = [one for one in group if answers[one.payment.id].kind not in FACTS]
     if not open_still:
         return [], []
-    scope.tx.lock_customers({one.payment.customer_id for one in open_still})
+    scope.keep_all({one.payment.customer_id for one in open_still})
     stored = payments.by_ids(scope.tx, [one.payment.id for one in open_still])
     waited_for = _waited_for(scope, stored.values())
     assert scope.lease is not None
@@ -238,7 +238,7 @@ def _is_news(payment: Payment, outcome: Outcome) -> bool:
 
 def _wait(scope: Scope, gateway: Gateway, open_still: Sequence[tuple[Asked, Outcome]]) -> list[Settled]:
     """Note when what is still open is asked for next; returns what was not found often and long enough."""
-    scope.tx.lock_customers({one.payment.customer_id for one, _ in open_still})
+    scope.keep_all({one.payment.customer_id for one, _ in open_still})
     stored = payments.by_ids(scope.tx, [one.payment.id for one, _ in open_still])
     failed: list[Settled] = []
     for one, outcome in open_still:
@@ -283,7 +283,7 @@ CANNOT_BE_SENT_AGAIN = "no outcome, and too late to send it again under its key"
 
 def _release(scope: Scope, group: Sequence[Asked], reason: str) -> None:
     """The gateway cannot be asked: say so on the payments and try later."""
-    scope.tx.lock_customers({one.payment.customer_id for one in group})
+    scope.keep_all({one.payment.customer_id for one in group})
     stored = payments.by_ids(scope.tx, [one.payment.id for one in group])
     for one in group:
         payment = stored[one.payment.id]
