@@ -42,6 +42,8 @@ class Wire:
         self._session = requests.Session()
         # Nothing is remembered from one call to the next, so that threads can share the connections.
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        # Without a word here a .netrc on the machine would put its own credentials in place of the key.
+        self._session.auth = _as_it_is
         adapter = _Adapter(self._timeouts)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
@@ -137,6 +139,10 @@ class _Adapter(HTTPAdapter):
     ) -> requests.Response:
         """As its base, with our timeouts in place of the session's."""
         return super().send(request, stream, self._timeouts(), verify, cert, proxies)
+
+
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
 
 
 def _is_replayed(found: stripe.StripeObject) -> bool:
