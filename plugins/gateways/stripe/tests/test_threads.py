@@ -2,12 +2,12 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
-import requests
+import pytest
 import stripe
-import urllib3
 
-from billcore.plugins.gateway import Approved, GatewayUnknown, Lookup, Money, Vault, perform, perform_method
+from billcore.plugins.gateway import Approved, Describe, GatewayUnknown, Lookup, Money, Vault, perform, perform_method
 from billcore_gateway_stripe.testing import FakeStripe
 
 USD = Money(4900, "USD")
@@ -74,11 +74,30 @@ def test_a_closed_gateway_leaves_no_connection_and_no_thread_behind(fake, build,
 
 def test_nothing_is_remembered_from_one_call_to_the_next(build):
     """A cookie of one thread's answer would be sent with another thread's call."""
-    session = build()._connected().wire._session
-    answer = requests.Response()
-    answer.raw = urllib3.HTTPResponse(headers={"Set-Cookie": "a=b"})
-    requests.cookies.extract_cookies_to_jar(session.cookies, requests.Request("GET", "http://x").prepare(), answer.raw)
-    assert len(session.cookies) == 0
+    cookies = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            cookies.append(self.headers.get("Cookie"))
+            self.send_response(500)
+            self.send_header("Set-Cookie", "who=somebody; Path=/")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    serving = threading.Thread(target=server.serve_forever, args=(0.02,))
+    serving.start()
+    gateway = build(base_url=f"http://127.0.0.1:{server.server_address[1]}")
+    for _ in range(2):
+        with pytest.raises(GatewayUnknown):
+            perform_method(gateway, Describe("pm_1"))
+    server.shutdown()
+    server.server_close()
+    serving.join()
+    assert cookies == [None, None]
 
 
 def test_credentials_that_lie_about_on_the_machine_are_not_sent(gateway, charge, monkeypatch, tmp_path):
