@@ -7,6 +7,7 @@ import pytest
 from attrs import evolve
 
 from billcore.errors import Refused
+from billcore.plugins.outcome import GatewayNotSent, GatewayUnknown
 from billcore_gateway_test.gateway import ScriptedGateway
 from tests.builders import HandClock, books, day
 
@@ -175,3 +176,21 @@ def test_an_action_that_nobody_takes_is_given_up_and_dunning_goes_on() -> None:
     billing.clock.time += timedelta(days=1)
     billing.run()
     assert (stands(billing, "renewal"), charges(billing, "renewal")) == (PAID, 1)
+
+
+@pytest.mark.parametrize("words", ["a\0b", "\ud800 and more", "two\nlines\x1b[31m"])
+@pytest.mark.parametrize("failure", [GatewayUnknown, GatewayNotSent])
+def test_a_gateways_words_are_kept_whatever_is_in_them(monkeypatch, failure, words) -> None:
+    """A character that a database cannot keep would take the outcomes of the whole batch with it."""
+
+    def charge(_gateway, _request):
+        raise failure(words)
+
+    billing = books()
+    billing.subscriptions.create("s1", "acme", "pro-m", starts_at="2026-01-15")
+    monkeypatch.setattr(ScriptedGateway, "charge", charge)
+    billing.run(day("01-15"))
+    (payment,) = billing.payments.list()
+    assert payment.message is not None
+    assert payment.message.isprintable()
+    assert payment.status in {"unknown", "failed"}

@@ -40,8 +40,14 @@ def outcome_of(result: Answer | Failure) -> Outcome:
         case AttemptNotFound():
             return Outcome("not_found")
         case GatewayNotSent() | GatewayMisconfigured() | Unsupported():
-            return Outcome("not_sent", message=str(result)[:500])
+            return Outcome("not_sent", message=reason_of(result))
         case GatewayUnknown():
-            return Outcome("unknown", message=str(result)[:500])
+            return Outcome("unknown", message=reason_of(result))
         case _:
             assert_never(result)
+
+
+def reason_of(error: Exception) -> str:
+    """What an error says, in one line that every database can keep: a gateway's words may hold anything."""
+    line = " ".join(str(error)[:500].split())
+    return line if line.isprintable() else "".join(char if char.isprintable() else "\ufffd" for char in line)

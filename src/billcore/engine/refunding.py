@@ -20,7 +20,7 @@ from billcore.engine.agenda import Due
 from billcore.engine.claims import Worked, claim
 from billcore.engine.collection import FACTS
 from billcore.engine.leases import held, is_being_made, wait_for
-from billcore.engine.outcomes import outcome_of
+from billcore.engine.outcomes import outcome_of, reason_of
 from billcore.engine.resolving import NOT_FOUND_TWICE, WHILE_ASKED, answers_of, key_holds
 from billcore.engine.work import Workplace
 from billcore.plugins import gateway as gateways
@@ -54,7 +54,7 @@ def send_refunds(place: Workplace, sends: Sequence[Refund]) -> None:
         try:
             gateway = place.gateway(name)
         except Exception as error:
-            nothing = Outcome("not_sent", message=str(error)[:500])
+            nothing = Outcome("not_sent", message=reason_of(error))
             _record(place, [evolve(one, outcome=nothing) for one in asked.values()])
             continue
         if Capability.REFUND not in gateway.capabilities:
@@ -200,7 +200,7 @@ def _ask(place: Workplace, name: str, group: Sequence[Told]) -> None:
     try:
         gateway = place.gateway(name)
     except Exception as error:
-        reason = str(error)[:500]
+        reason = reason_of(error)
         _record(place, [evolve(one, outcome=Outcome("unknown", message=reason)) for one in group])
         return
     asked = {one.refund.id: one for one in group}
