@@ -1,5 +1,6 @@
 """The how-to pages and the catalog reference show files and programs that run."""
 
+import os
 import re
 import subprocess
 import sys
@@ -41,14 +42,35 @@ def test_the_scenario_of_the_how_to_is_ok(tmp_path: Path) -> None:
     assert "57.60" in shell(tmp_path, "scenario", "run", "seats.toml")
 
 
-def test_the_gateway_of_the_how_to_charges() -> None:
-    names: dict[str, object] = {}
-    for block in blocks("howto/write-a-gateway.md", "python"):
-        exec(block, names)  # the page's own program
-    billing = names["billing"]
-    assert isinstance(billing, Billing)
-    assert [(one.status, one.gateway) for one in billing.payments.list()] == [("succeeded", "piggy")]
-    billing.close()
+def test_a_new_gateway_is_red_and_that_of_the_how_to_is_green(tmp_path: Path) -> None:
+    """Both are packages that are really installed and found by their entry point."""
+    package = tmp_path / "acme"
+    shell(tmp_path, "plugin", "new", "gateway", "acme", "--into", "acme")
+    red = suite(package, tmp_path / "red", "-k", "found_by_its_name or building or approved_charge")
+    assert red.returncode == 1
+    assert "1 failed, 2 passed" in red.stdout, red.stdout
+    assert "AssertionError: An approved charge says what was taken" in red.stdout
+    for block in [*blocks("howto/write-a-gateway.md", "toml"), *blocks("howto/write-a-gateway.md", "python")]:
+        name, _, text = block.partition("\n")
+        (package / name.removeprefix("# ")).write_text(text, encoding="utf-8")
+    green = suite(package, tmp_path / "green")
+    assert green.returncode == 0, green.stdout
+    tried = python(tmp_path / "green", package / "tests", str(package / "tests" / "try_it.py"))
+    assert tried.stdout == "succeeded 900 ch_0\n", tried.stderr
+
+
+def suite(package: Path, site: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    """Install a package into a folder of its own and run its tests."""
+    pip = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--target", str(site)]
+    subprocess.run([sys.executable, *pip, str(package)], check=True)
+    return python(site, package, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", *words)
+
+
+def python(site: Path, folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    return subprocess.run(
+        [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
 
 
 def test_the_commands_of_the_production_page_run_and_a_backup_is_whole(tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ COMMANDS: Mapping[str, Entry] = {
     "states": Entry("What can become of a subscription or payment.", "billcore.cli.states:states"),
     "gateways": Entry("Which are configured, and what they can do.", "billcore.cli.gateways:gateways"),
     "plugins": Entry("What is installed, and what is wrong with it.", "billcore.cli.plugins:plugins"),
+    "plugin": Entry("Begin a plugin of your own.", "billcore.cli.plugin:plugin"),
     "x": Entry("Commands of plugins.", "billcore.cli.extra:extra"),
     "db": Entry("Upgrade or check the tables.", "billcore.cli.db:db"),
     "demo": Entry("Bill a book of business for years and look at it.", "billcore.cli.demo:demo"),

@@ -37,6 +37,12 @@ class JsonReply:
         value = self.body.get(name)
         return value if type(value) is int else 0
 
+    def items(self, name: str) -> tuple["JsonReply", ...]:
+        """The objects of a list in the body, each read like the reply itself."""
+        value = self.body.get(name)
+        found = value if isinstance(value, list) else []
+        return tuple(JsonReply(self.status, one) for one in found if isinstance(one, dict))
+
 
 class JsonClient:
     """Speaks JSON with one provider, over a connection of its own for each call, so any thread may use it.

@@ -2,6 +2,7 @@
 
 import socket
 import struct
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -162,8 +163,10 @@ class _Server(ThreadingHTTPServer):
             pass
         self._thread.join(timeout=5)
 
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A client that went away is no news."""
+    def handle_error(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
+        """Say what is wrong with the provider's function; a client that went away is no news."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

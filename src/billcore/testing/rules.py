@@ -81,7 +81,8 @@ THREE_ERRORS = Rule(
 )
 APPROVED = Rule(
     "An approved charge says what was taken: the amount and currency asked for, and the provider's id.",
-    "Send request.amount.minor as it is where the provider counts minor units, and report what it says it took.",
+    "Return Approved with the provider's id and the amount it says it took; send request.amount.minor as it is where "
+    "it counts minor units.",
 )
 PROVIDER_TOOK = Rule(
     "The provider takes exactly the amount that was asked for, once.",
