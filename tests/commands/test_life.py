@@ -608,5 +608,5 @@ def test_a_base_and_its_add_on_do_not_spend_the_same_credit_twice() -> None:
     later = billing.invoices.list()[3:]
     assert sum(one.credited for one in later) == 700
     with billing.database.transaction(reads=True) as tx:
-        (row,) = tx.rows("SELECT sum(amount) FROM billcore_ledger_entries WHERE debit = 'credits'")
+        (row,) = tx.rows("SELECT CAST(sum(amount) AS BIGINT) FROM billcore_ledger_entries WHERE debit = 'credits'")
     assert row[0] == 700
