@@ -13,6 +13,7 @@ from billcore.commands.cancellation import cancel_now
 from billcore.commands.methods import BY_HAND, chain, ends_retries, next_method, with_chain
 from billcore.commands.receivables import pay_from, receivables, with_lines_where_shared
 from billcore.commands.scope import Scope
+from billcore.domain.customer import Customer
 from billcore.domain.invoice import Invoice
 from billcore.domain.money import Money
 from billcore.domain.payment import IN_DOUBT, Outcome, Payment
@@ -152,12 +153,16 @@ def plan_attempts(place: Workplace, scope: Scope, due: Sequence[Due], routes: Ro
         scope.writes.add(payment)
         scope.writes.put(reserved)
         sends.append(payment)
-    zones = {owner.id: owner.timezone for owner in owners.values() if owner.timezone}
     for invoice in without:
-        at = place.moment(wanted[invoice.id])
-        cause = chain(scope, invoice).cause if invoice.collect_for == "fallback" else invoice.collect_for
-        receivables(scope, [(invoice, at)], zones)[invoice.id].fail(at, cause, None)
+        _not_collected(scope, invoice, place.moment(wanted[invoice.id]), owners[invoice.customer_id])
     return sends
+
+
+def _not_collected(scope: Scope, invoice: Invoice, at: datetime, owner: Customer) -> None:
+    """An invoice that falls due and that nothing can be charged for goes past due."""
+    zones = {owner.id: owner.timezone} if owner.timezone else {}
+    cause = chain(scope, invoice).cause if invoice.collect_for == "fallback" else invoice.collect_for
+    receivables(scope, [(invoice, at)], zones)[invoice.id].fail(at, cause, None)
 
 
 def record_outcomes(place: Workplace, settled: Sequence[Settled]) -> None:

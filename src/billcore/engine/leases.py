@@ -160,7 +160,7 @@ class Held:
     def renew(self) -> None:
         """Prolong what is still held; what somebody else has taken over is dropped.
 
-        Attempts of a customer whom another worker keeps have their former end for now.
+        Attempts of a customer whom another worker keeps have their former end until the next time.
         """
         ids, until = list(self._until), after(self.place.clock, LEASE_S)
         still_ours = self.place.unit(lambda scope: self._renewed(scope, ids, until)) if ids else {}
