@@ -61,6 +61,7 @@ EXPECTED = {
         "test_a_lookup_changes_nothing": rules.LOOKUP_CHANGES_NOTHING,
         "test_a_refund_is_found_and_its_charge_stays": rules.REFUND_FOUND,
         "test_objects_share_nothing": rules.OWN_STATE,
+        "test_threads_get_their_own_answers": rules.THREADS,
     },
     wrong.LookupRemembers: {"test_another_object_finds_the_attempt": rules.LOOKUP_ACROSS_PROCESSES},
     wrong.LookupSwallowsErrors: {"test_a_lookup_that_could_not_ask_says_so": rules.LOOKUP_FAILS_ALOUD},

@@ -92,18 +92,21 @@ class Safety(GatewayFixtures):
         _check_quiet(secrets, "a log line", logged)
 
     def test_threads_get_their_own_answers(self, kit: Kit, payer: Payer) -> None:
-        """Charges of different amounts, all at once; each is looked up in its own thread too."""
+        """Charges of different amounts, all at once; then all are looked up at once."""
         currency = kit.amount.currency
         charges = [kit.charge_of(payer, Money(kit.amount.minor - number, currency)) for number in range(THREADS)]
 
-        def charged(charge: Charge) -> tuple[object, object]:
-            outcome = asked(kit.gateway, charge, rules.THREADS, rules.THREADS)
-            return outcome, asked(kit.gateway, kit.lookup_of(charge), rules.THREADS, rules.THREADS)
+        def charged(charge: Charge) -> object:
+            return asked(kit.gateway, charge, rules.THREADS, rules.THREADS)
 
-        for charge, (outcome, found) in zip(charges, at_once(charged, charges), strict=True):
+        def found(charge: Charge) -> object:
+            return asked(kit.gateway, kit.lookup_of(charge), rules.THREADS, rules.THREADS)
+
+        outcomes = at_once(charged, charges)
+        for charge, outcome, answer in zip(charges, outcomes, at_once(found, charges), strict=True):
             own = isinstance(outcome, Approved) and outcome.amount_minor == charge.amount.minor
             check(own, rules.THREADS, f"{charge.amount} was asked for: {told(outcome)}")
-            check(found == outcome, rules.THREADS, f"{told(outcome)}, and the lookup: {told(found)}")
+            check(answer == outcome, rules.THREADS, f"{told(outcome)}, and the lookup: {told(answer)}")
             kit.check_one(charge, rules.THREADS)
 
     @requires(Capability.IDEMPOTENCY_KEYS)
