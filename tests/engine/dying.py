@@ -24,14 +24,15 @@ from tests.builders import books
 
 DIED = 137
 END = datetime(2026, 2, 2, tzinfo=UTC)
+AFTERWARDS = datetime(2026, 2, 3, tzinfo=UTC)
 
 
 class Fault:
-    """Counts commits and charges, and ends the process before or after one of them."""
+    """Counts commits, charges and refunds, and ends the process before or after one of them."""
 
     def __init__(self, kind: str = "", number: int = 0, side: str = "") -> None:
         self.wanted = (kind, number, side)
-        self.counted = {"commit": 0, "charge": 0}
+        self.counted = {"commit": 0, "charge": 0, "refund": 0}
 
     def passes(self, kind: str, side: str) -> None:
         if side == "before":
@@ -40,7 +41,7 @@ class Fault:
             os._exit(DIED)
 
     def armed(self) -> None:
-        transaction, commit, charge = SqliteStore.transaction, PostgresqlStore._commit, ScriptedGateway.charge
+        transaction, commit = SqliteStore.transaction, PostgresqlStore._commit
         fault = self
 
         @contextmanager
@@ -60,14 +61,19 @@ class Fault:
                 fault.passes("commit", "after")
             return lost
 
-        def counted(self, request):
-            fault.passes("charge", "before")
-            try:
-                return charge(self, request)
-            finally:
-                fault.passes("charge", "after")
+        def counted(kind, call):
+            def calling(self, request):
+                fault.passes(kind, "before")
+                try:
+                    return call(self, request)
+                finally:
+                    fault.passes(kind, "after")
 
-        SqliteStore.transaction, PostgresqlStore._commit, ScriptedGateway.charge = watched, committing, counted
+            return calling
+
+        SqliteStore.transaction, PostgresqlStore._commit = watched, committing
+        ScriptedGateway.charge = counted("charge", ScriptedGateway.charge)
+        ScriptedGateway.refund = counted("refund", ScriptedGateway.refund)
 
 
 def opened(file: Path) -> Billing:
@@ -94,6 +100,11 @@ def work(file: Path) -> None:
             sign_up("s4", "crab", "pro-m", idempotency_key="k4")
         billing.subscriptions.activate("s2", idempotency_key="k5")
         billing.run(END)
+        refund = billing.payments.refund
+        refund("acme/pay/1", amount="20.00", reason="late", idempotency_key="k6")
+        refund("bolt/pay/1", idempotency_key="k7")
+        refund("dune/pay/2", amount="5.00", credit=False, idempotency_key="k8")
+        billing.run(AFTERWARDS)
 
 
 def told(file: Path) -> dict[str, object]:
@@ -102,7 +113,9 @@ def told(file: Path) -> dict[str, object]:
         proof = billing.verify()
         invoices = billing.invoices.list(limit=1000)
         payments = billing.payments.list(limit=1000)
-        charged = billing.gateway("test").book()
+        moved = billing.gateway("test").book()
+        charged = [one for one in moved if one.verb == "charge"]
+        refunds = billing.refunds.list(limit=1000)
         return {
             "findings": [str(one) for one in proof.findings],
             "subscriptions": sorted(
@@ -118,7 +131,10 @@ def told(file: Path) -> dict[str, object]:
             "payments": sorted(f"{one.cause} {one.status} {one.captured}" for one in payments),
             "charges per invoice": sorted(_per_invoice(charged, payments).values()),
             "charged": sum(one.amount.minor for one in charged),
-            "paid": sum(one.paid for one in invoices),
+            "captured": sum(one.captured for one in payments),
+            "given back": sorted(one.amount.minor for one in moved if one.verb == "refund"),
+            "refunds": sorted(f"{one.cause} {one.status} {one.amount}" for one in refunds),
+            "notes": sorted(f"{one.to} {one.total}" for one in billing.invoices.credit_notes(limit=1000)),
             "numbers": sorted(one.number for one in invoices if one.number is not None),
         }
 
@@ -163,7 +179,7 @@ def points(counted: dict[str, int]) -> Iterator[tuple[str, int, str]]:
     yield "commit", 1, "before"
     for kind, count in counted.items():
         for number in range(1, count + 1):
-            if kind == "charge":
+            if kind != "commit":
                 yield kind, number, "before"
             yield kind, number, "after"
 

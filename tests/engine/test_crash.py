@@ -16,7 +16,7 @@ def dying(*args):
     """What a program of these tests says, line by line; it runs in a process of its own because it forks."""
     quiet = {name: text for name, text in os.environ.items() if not name.startswith("COVERAGE")}
     done = subprocess.run(
-        [sys.executable, "-m", *args], capture_output=True, text=True, cwd=ROOT, env=quiet, timeout=120, check=False
+        [sys.executable, "-m", *args], capture_output=True, text=True, cwd=ROOT, env=quiet, timeout=400, check=False
     )
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
@@ -36,23 +36,27 @@ def test_the_undisturbed_host_is_paid_once_for_everything(deaths) -> None:
         "s3 active 2 03-01",
         "s4 failed_to_create 1 02-01",
     ]
-    assert whole["charged"] == whole["paid"] == 5000 + 3000 + 3000 + 4000 + 3000 + 3000
-    assert deaths[0]["counted"]["charge"] == 7
+    assert whole["charged"] == whole["captured"] == 5000 + 3000 + 3000 + 4000 + 3000 + 3000
+    assert whole["given back"] == [500, 2000, 3000]
+    assert whole["refunds"] == ["refund succeeded 2000", "refund succeeded 3000", "refund succeeded 500"]
+    assert whole["notes"] == ["refund 2000", "refund 3000"]
+    assert deaths[0]["counted"]["charge"] == 7 and deaths[0]["counted"]["refund"] == 3
 
 
-def test_whoever_died_at_a_commit_or_a_charge_ends_where_nobody_died(deaths) -> None:
-    """Every commit of signup, activation, renewal and collection, and every call, each just before and just after."""
-    assert len(deaths) > 35
+def test_whoever_died_at_a_commit_a_charge_or_a_refund_ends_where_nobody_died(deaths) -> None:
+    """Every commit of signup, activation, renewal, collection and refund, and every call, just before and after."""
+    assert len(deaths) > 45
     for death in deaths[1:]:
         assert death["died"] == 137, death["point"]
         assert death["stands"] == deaths[0]["whole"], death["point"]
 
 
-def test_the_gateways_own_book_has_one_charge_for_every_invoice(deaths) -> None:
+def test_the_gateways_own_book_has_one_charge_for_every_invoice_and_one_refund_for_each_asked_for(deaths) -> None:
     """The books of billcore alone could not see a double charge."""
     for death in deaths[1:]:
         assert set(death["stands"]["charges per invoice"]) == {1}, death["point"]
-        assert death["stands"]["charged"] == death["stands"]["paid"], death["point"]
+        assert death["stands"]["charged"] == death["stands"]["captured"], death["point"]
+        assert death["stands"]["given back"] == [500, 2000, 3000], death["point"]
 
 
 @pytest.mark.sqlite_only("the storm does it to PostgreSQL")
