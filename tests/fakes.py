@@ -39,7 +39,14 @@ class Fake:
     """Keeps `tok_x` as the method `pm_x`. `fails[verb]` is raised by that verb, `during` runs inside a charge."""
 
     capabilities = frozenset(
-        {Capability.VAULT, Capability.VERIFY, Capability.WEBHOOKS, Capability.HOSTED_PAGE, Capability.REFUND}
+        {
+            Capability.VAULT,
+            Capability.VERIFY,
+            Capability.WEBHOOKS,
+            Capability.HOSTED_PAGE,
+            Capability.UPDATER,
+            Capability.REFUND,
+        }
     )
 
     def __init__(self, config=None):
@@ -51,6 +58,7 @@ class Fake:
         self.during = lambda request: None
         self.outcome = None
         self.parsing = lambda request: None
+        self.changed = []
 
     def _ask(self, request):
         self.asked.append(request)
@@ -107,6 +115,10 @@ class Fake:
     def hosted_page(self, request):
         self._ask(request)
         return Page(f"https://fake.example/{request.customer_id}", request.gateway_customer)
+
+    def updates(self, since):
+        self.asked.append(since)
+        return [event for at, event in self.changed if at >= since]
 
     # -- webhooks --------------------------------------------------------------------------------------------
 

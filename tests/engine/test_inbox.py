@@ -413,6 +413,21 @@ def test_a_method_that_was_removed_here_stays_removed() -> None:
     assert billing.payment_methods.list("acme") == [] and inbox(billing) == [("evt_m", "ignored")]
 
 
+def test_after_an_outage_a_gateway_is_asked_what_changed_about_methods() -> None:
+    billing, fake = with_method()
+    fake.methods["pm_a"] = evolve(fake.methods["pm_a"], last4="1111")
+    fake.changed = [(day("01-02"), method_event("pm_a", key="upd_1")), (day("01-01"), method_event("pm_b", key="old"))]
+    since = day("01-02")
+    assert billing.webhooks.catch_up("fake", since, dry_run=True).value.accepted == 0 and fake.asked == []
+    assert billing.webhooks.catch_up("fake", since, idempotency_key="k").accepted == 1
+    assert billing.webhooks.catch_up("fake", since, idempotency_key="k").accepted == 1
+    assert fake.asked == [since]
+    assert billing.webhooks.catch_up("fake", since).duplicates == 1
+    billing.run()
+    assert [one.last4 for one in billing.payment_methods.list("acme")] == ["1111"]
+    assert inbox(billing) == [("upd_1", "done")]
+
+
 def test_a_method_of_nobody_here_is_left_alone() -> None:
     billing, fake = with_method()
     fake.methods["pm_x"] = Vaulted("pm_x", "gc_x")

@@ -1,16 +1,21 @@
 """Webhooks: what gateways told by themselves, kept in the inbox."""
 
-from collections.abc import Iterable, Mapping
-from typing import Literal, Protocol, TypeAlias, Unpack
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, Protocol, TypeAlias, Unpack
 
-from attrs import evolve, frozen
+from attrs import asdict, evolve, frozen
 
+from billcore.commands.desk import Desk
 from billcore.commands.parameters import Count, CustomerRef, Flag, Instant, Options, Text, WebhookRef, as_instant
 from billcore.commands.scope import Scope, not_found
-from billcore.commands.verb import Noun, Runner, verb
+from billcore.commands.verb import Definition, Noun, Runner, verb
+from billcore.domain.compact import compact
 from billcore.domain.inbox import InboxEvent, tried_again
 from billcore.errors import InvalidValue, Refused
+from billcore.plugins.gateway import WebhookEvent, updates_since
 from billcore.store import inbox as store
+from billcore.store import payment as payments
+from billcore.store import refund as refunds
 
 Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]
 
@@ -65,6 +70,10 @@ class Webhooks(Noun):
         """
         return self._door.process()
 
+    def ask(self, definition: Definition, arguments: Mapping[str, Any], desk: Desk) -> object:
+        """What a gateway has to tell of payment methods since an instant."""
+        return updates_since(desk.gateway(arguments["gateway"]), arguments["since"])
+
     @verb(reads=True)
     def get(self, scope: Scope, webhook: WebhookRef) -> InboxEvent:
         """One event with its body, by its id or by the gateway's own key of it."""
@@ -109,6 +118,22 @@ class Webhooks(Noun):
         given_up = evolve(event, status="discarded", next_try_at=None, done_at=scope.now, reason=reason)
         scope.writes.put(given_up)
         return given_up
+
+    @verb(asks=True)
+    def catch_up(self, scope: Scope, gateway: Text, since: Instant, **options: Unpack[Options]) -> Receipt:
+        """Ask a gateway what changed about payment methods since then, as if it had told it: after an outage.
+
+        Payments and refunds that are under way need no such question; they are asked for anyway.
+        """
+        if scope.dry:
+            return Receipt(0)
+        if not isinstance(scope.answer, tuple):
+            raise Refused(
+                "join_refused",
+                "What a gateway has to tell is asked for outside the host's transaction.",
+                remedy="Call it on the billing object itself.",
+            )
+        return take_in(scope, gateway, scope.answer, "")
 
     @verb()
     def replay(
@@ -168,3 +193,34 @@ def _open_event(scope: Scope, ref: str, what: str) -> InboxEvent:
             state=event.status,
         )
     return event
+
+
+def take_in(scope: Scope, gateway: str, events: Sequence[WebhookEvent], body: str) -> Receipt:
+    """Each event once; the body stands with the first one that is new."""
+    owners = _owners(scope, events)
+    accepted = 0
+    for event in sorted(events, key=lambda one: one.key):
+        taken = store.take_in(
+            scope.tx,
+            InboxEvent(
+                scope.new_id("evi"),
+                gateway,
+                event.key,
+                scope.now,
+                event.kind.value,
+                event.text,
+                compact(asdict(event)),
+                "" if accepted else body,
+                next_try_at=scope.now,
+                customer_id=owners.get(event.attempt_id),
+            ),
+        )
+        accepted += taken
+    return Receipt(accepted, len(events) - accepted)
+
+
+def _owners(scope: Scope, events: Sequence[WebhookEvent]) -> Mapping[str, str]:
+    """Whose attempts the events name, as far as that is known yet."""
+    ids = [event.attempt_id for event in events if event.attempt_id]
+    owners = {one.id: one.customer_id for one in payments.by_ids(scope.tx, ids).values()}
+    return owners | {one.id: one.customer_id for one in refunds.by_ids(scope.tx, ids).values()}

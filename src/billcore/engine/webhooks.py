@@ -3,22 +3,18 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
-from attrs import asdict, evolve, frozen
+from attrs import evolve, frozen
 
-from billcore.commands.scope import Scope
-from billcore.commands.webhooks import Headers, Receipt
+from billcore.commands.webhooks import Headers, Receipt, take_in
 from billcore.domain.card_number import without_card_numbers
-from billcore.domain.compact import compact
-from billcore.domain.inbox import InboxEvent
 from billcore.engine.agenda import Due
 from billcore.engine.inbox import hear
 from billcore.engine.refunding import check_refunds
 from billcore.engine.run import deliver_sends
 from billcore.engine.work import Workplace
 from billcore.errors import InvalidValue, Refused
-from billcore.plugins.gateway import WebhookEvent, WebhookRejected, WebhookRequest, receive
+from billcore.plugins.gateway import WebhookRejected, WebhookRequest, receive
 from billcore.store import inbox as store
-from billcore.store import payment as payments
 from billcore.store import refund as refunds
 from billcore.store.database import Transaction
 from billcore.store.due import Among
@@ -50,7 +46,7 @@ class Door:
             # Which of its checks failed is nothing that its sender should learn; the cause has it for our log.
             raise WebhookRejected from error
         shown = without_card_numbers(request.body.decode("utf-8", "backslashreplace").replace("\x00", "\\x00"))
-        return place.unit(partial(_take_in, gateway=gateway, events=events, body=shown))
+        return place.unit(partial(take_in, gateway=gateway, events=events, body=shown))
 
     def process(self) -> int:
         """Work on what is due in the inbox, and collect and ask what is due by that; returns how many events."""
@@ -82,37 +78,6 @@ class Door:
 def _due(place: Workplace, read: Callable[[Transaction], Sequence[Row]]) -> list[Due]:
     with place.database.transaction(reads=True) as tx:
         return [Due(text_to_instant(at), owner, row_id) for at, owner, row_id in read(tx)]
-
-
-def _take_in(scope: Scope, gateway: str, events: Sequence[WebhookEvent], body: str) -> Receipt:
-    """Each event once; the body stands with the first one that is new."""
-    owners = _owners(scope, events)
-    accepted = 0
-    for event in sorted(events, key=lambda one: one.key):
-        taken = store.take_in(
-            scope.tx,
-            InboxEvent(
-                scope.new_id("evi"),
-                gateway,
-                event.key,
-                scope.now,
-                event.kind.value,
-                event.text,
-                compact(asdict(event)),
-                "" if accepted else body,
-                next_try_at=scope.now,
-                customer_id=owners.get(event.attempt_id),
-            ),
-        )
-        accepted += taken
-    return Receipt(accepted, len(events) - accepted)
-
-
-def _owners(scope: Scope, events: Sequence[WebhookEvent]) -> Mapping[str, str]:
-    """Whose attempts the events name, as far as that is known yet."""
-    ids = [event.attempt_id for event in events if event.attempt_id]
-    owners = {one.id: one.customer_id for one in payments.by_ids(scope.tx, ids).values()}
-    return owners | {one.id: one.customer_id for one in refunds.by_ids(scope.tx, ids).values()}
 
 
 def _texts(headers: Headers) -> dict[str, str]:

@@ -14,7 +14,7 @@ from billcore.commands.catalog import CatalogChange, Quote
 from billcore.commands.invoices import GivenBack, InvoicePreview
 from billcore.commands.vault import HostedLink
 from billcore.commands.verb import Definition
-from billcore.commands.webhooks import Replayed
+from billcore.commands.webhooks import Receipt, Replayed
 from billcore.domain.credit import Credit
 from billcore.domain.customer import Customer, PaymentMethod
 from billcore.domain.inbox import InboxEvent
@@ -72,6 +72,9 @@ def confirmation(view: View, definition: Definition, result: object, given: Mapp
             return Text(f"Send {result.customer} to {result.url or 'a page of the gateway'}")
         case InboxEvent():
             return webhooks.event_line(result)
+        case Receipt():
+            news = counted(result.accepted, "event")
+            return Text(f"{news} to be worked on by the next billcore run; {result.duplicates} known already.")
         case Replayed():
             return Text(f"{counted(result.count, 'webhook')} to be worked on once more by the next billcore run.")
         case Subscription():
