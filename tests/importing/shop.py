@@ -8,7 +8,6 @@ from billcore.clock import SimulatedClock
 from billcore.files import parse_tables
 from billcore.importing.run import import_customers
 from tests import databases
-from tests.builders import OPENED
 
 CATALOG = {
     "products": [
@@ -48,8 +47,7 @@ CAS = "cas,Cas,cas@example.com,none,,,,"
 
 def shop(url=None, **settings):
     """A store on a simulated clock that stands at 2026-01-15."""
-    billing = Billing(url or databases.fresh(), clock=SimulatedClock(NOW), settings=settings, seed=1)
-    OPENED.append(billing)
+    billing = databases.opened(Billing(url or databases.fresh(), clock=SimulatedClock(NOW), settings=settings, seed=1))
     billing.catalog.apply(CATALOG)
     return billing
 

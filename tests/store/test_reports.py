@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from billcore.store import invoice, reports
+from tests import databases
 from tests.importing.shop import ADA, BOB, csv_file, run, shop
 
 pytestmark = pytest.mark.usefixtures("stores")
@@ -53,8 +54,8 @@ def test_an_invoice_is_found_as_its_number_is_printed(tmp_path):
     assert read(billing, invoice.get, "2") is None
     assert read(billing, invoice.get, "acme") is None
     with billing.database.transaction(reads=True) as tx:
-        plan = tx.rows(
-            "EXPLAIN QUERY PLAN SELECT id FROM billcore_invoices WHERE number_text = '2026-00002' "
-            "AND series IN (SELECT series FROM billcore_counters) AND number IN (2, 2026)"
-        )
-    assert "series=? AND number=?" in plan[0][3]
+        if tx.dialect == "postgresql":
+            # Two invoices fit on one page, which is read whole otherwise.
+            tx.execute("SET LOCAL enable_seqscan = off")
+        plan = databases.plan(tx, lambda tx: invoice.get(tx, "2026-00002"))
+    assert {"sqlite": "series=? AND number=?", "postgresql": "billcore_invoices_number"}[tx.dialect] in plan

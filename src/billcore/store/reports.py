@@ -36,13 +36,13 @@ def months(tx: Transaction) -> list[Month]:
     """Every month with an invoice or a payment, in order."""
     found: dict[tuple[str, str], dict[str, int]] = {}
     for month, currency, invoices, invoiced, due in tx.rows(
-        "SELECT substr(issued_at, 1, 7), currency, count(*), CAST(sum(total) AS BIGINT), "
+        f"SELECT {tx.month('issued_at')}, currency, count(*), CAST(sum(total) AS BIGINT), "
         "CAST(sum(total - paid - credited) AS BIGINT) FROM billcore_invoices "
         "WHERE issued_at IS NOT NULL AND status <> 'void' GROUP BY 1, 2"
     ):
         found.setdefault((month, currency), {}).update(invoices=invoices, invoiced=invoiced, due=due)
     for month, currency, collected, failures, failed in tx.rows(
-        "SELECT substr(created_at, 1, 7), currency, CAST(sum(captured) AS BIGINT), "
+        f"SELECT {tx.month('created_at')}, currency, CAST(sum(captured) AS BIGINT), "
         "count(CASE WHEN status = 'failed' THEN 1 END), "
         "CAST(sum(CASE WHEN status = 'failed' THEN amount ELSE 0 END) AS BIGINT) FROM billcore_payments GROUP BY 1, 2"
     ):
