@@ -28,17 +28,17 @@ from billcore.plugins.gateway import (
     Money,
     Page,
     Pending,
-    Secret,
     WebhookEvent,
     WebhookKind,
     declined,
 )
 from billcore.plugins.registry import Registry
-from billcore.testing import BankAccount, Fault, GatewayConformance, WebhookSender
+from billcore.testing import BankAccount, Fault, GatewayConformance
 from billcore_gateway_test import Config, Entry, ScriptedGateway
-from billcore_gateway_test.webhook import sign
+from billcore_gateway_test.sender import Sender
 
 SECRET = "whsec_recognizable_4711"
+PREVIOUS = "whsec_before_4711"
 FAULTS = {Fault.UNAUTHORIZED: "misconfigured", Fault.SLOW: "slow:0", Fault.UNSEEN_STATUS: "unseen"}
 _NUMBERS = count(1)
 
@@ -510,22 +510,6 @@ def _event(told):
 # -- the suite --------------------------------------------------------------------------------------------------
 
 
-class Sender(WebhookSender):
-    previous_secret = "whsec_before_4711"
-
-    def __init__(self, gateway):
-        self._gateway = gateway
-
-    def sign(self, body, at, secret=None):
-        return sign(Secret(secret or SECRET), body, at)
-
-    def charge_body(self, charge, outcome):
-        return next(body for body in self._gateway.events() if json.loads(body).get("gateway_id") == outcome.gateway_id)
-
-    def other_body(self):
-        return json.dumps({"id": "evt_0", "type": "payout.paid"}).encode()
-
-
 def plugin(kind):
     class Plugin:
         @hookimpl
@@ -553,7 +537,7 @@ def suite(kind):
                 "book": str(tmp_path / "book.jsonl"),
                 "vault": True,
                 "webhook_secret": SECRET,
-                "previous_webhook_secret": Sender.previous_secret,
+                "previous_webhook_secret": PREVIOUS,
             }
 
         @pytest.fixture
@@ -602,7 +586,7 @@ def suite(kind):
 
         @pytest.fixture
         def webhook_sender(self, gateway):
-            return Sender(gateway)
+            return Sender(gateway, PREVIOUS)
 
         @pytest.fixture
         def change_method(self, gateway):

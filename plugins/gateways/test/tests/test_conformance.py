@@ -1,34 +1,15 @@
 """The test gateway keeps the contract: with a vault and without one."""
 
-import json
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
 
-from billcore.plugins.gateway import Money, Secret
-from billcore.testing import BankAccount, Fault, GatewayConformance, WebhookSender
-from billcore_gateway_test.webhook import sign
+from billcore.plugins.gateway import Money
+from billcore.testing import BankAccount, Fault, GatewayConformance
+from billcore_gateway_test.sender import Sender
 
 OWN_NAMES = {Fault.UNAUTHORIZED: "misconfigured", Fault.SLOW: "slow:1", Fault.UNSEEN_STATUS: "unseen"}
-
-
-class Sender(WebhookSender):
-    """Sends what the gateway itself has told."""
-
-    def __init__(self, gateway, previous_secret=None):
-        self._gateway = gateway
-        self.previous_secret = previous_secret
-
-    def sign(self, body, at, secret=None):
-        return sign(Secret(secret or "whsec_now"), body, at)
-
-    def charge_body(self, charge, outcome):
-        [body] = [one for one in self._gateway.events() if json.loads(one).get("attempt_id") == charge.attempt_id]
-        return body
-
-    def other_body(self):
-        return json.dumps({"id": "evt_0", "type": "payout.paid"}).encode()
 
 
 class Given(GatewayConformance):
