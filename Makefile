@@ -15,12 +15,13 @@ PROJECTS := pyproject.toml $(wildcard plugins/*/*/pyproject.toml)
 SOURCES := src $(wildcard plugins/*/*/src)
 BUILD_TOOLS := hatchling editables
 
-.PHONY: help demo test lint types floors tests report format setup clean
+.PHONY: help demo test lint types floors tests report soak format setup clean
 
 help:
 	@echo "make demo     bill a book of business for years and look at it"
 	@echo "make test     lint, format, types, floors, tests with coverage"
 	@echo "              parts: lint, types, floors, tests, report; JOBS=1 for one process"
+	@echo "make soak     kill workers on PostgreSQL for SECONDS (600), from seed SEED on"
 	@echo "make format   put the source into its format"
 	@echo "make setup    only make .venv, with the test tools"
 	@echo "make clean    remove .venv and everything that commands left behind"
@@ -48,6 +49,12 @@ tests: $(VENV)/.test-ready
 report: tests
 	@$(PY) -m coverage combine --quiet
 	$(PY) -m coverage report
+
+SECONDS ?= 600
+SEED ?= 1
+
+soak: $(VENV)/.test-ready
+	BILLCORE_SOAK_SECONDS=$(SECONDS) BILLCORE_SOAK_SEED=$(SEED) $(PY) -m pytest -q -s tests/engine/test_storm.py -k long
 
 format: $(VENV)/.test-ready
 	$(BIN)/ruff check --fix .

@@ -11,7 +11,12 @@ import pytest
 from tests import builders, databases
 from tests.databases import KINDS, NONE, Kind, Stores
 
-FIRST = ("tests/demo/test_telco.py", "tests/engine/test_crash.py", "tests/engine/test_at_once.py")
+FIRST = (
+    "tests/demo/test_telco.py",
+    "tests/engine/test_crash.py",
+    "tests/engine/test_storm.py",
+    "tests/engine/test_at_once.py",
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -118,3 +118,14 @@ def test_rule_numbers_named_in_the_source_exist() -> None:
 def test_news_fragments_are_named_for_their_issue_and_kind() -> None:
     fragments = [path.name for path in (ROOT / "docs" / "changes").iterdir() if path.name != "README.md"]
     assert [f for f in fragments if not re.fullmatch(r"\d+\.(breaking|feature|fix|docs)\.md", f)] == []
+
+
+NAMED_TEST = re.compile(r"`((?:tests|plugins)/[\w/]+\.py)::(test_\w+)`")
+
+
+def test_every_test_that_the_promises_name_is_there():
+    """docs/reliability.md is worth as much as the tests it names."""
+    text = (ROOT / "docs" / "reliability.md").read_text()
+    named = NAMED_TEST.findall(text)
+    assert len(named) > 40
+    assert [f"{file}::{name}" for file, name in named if f"def {name}(" not in (ROOT / file).read_text()] == []

@@ -1,6 +1,6 @@
 """Four workers on PostgreSQL under fire: one charge per invoice by the gateway's own book (promises P1, P5, P6, P7).
 
-`make soak` runs the same for as long as you like: `SECONDS=600 SEED=7 make soak`.
+`make soak` runs the same for as long as you like: `make soak SECONDS=600 SEED=7`.
 """
 
 import json
