@@ -48,7 +48,24 @@ def lived_in(**changed):
     # Last, as a refund on its way is asked for every hour.
     billing.gateway("test").script(["pending"], default="approve")
     billing.payments.refund("acme/pay/2", amount="4.00")
+    pay_by_hand(billing)
     return billing
+
+
+def pay_by_hand(billing):
+    """Another customer, whose invoices are paid, credited, written off and made void by hand."""
+    billing.customers.create("omega")
+    billing.subscriptions.create("transfer", "omega", "pro-m", collection="remittance")
+    billing.credits.add("omega", amount="3.00")
+    billing.invoices.record_payment("omega/1", "12.00")
+    billing.invoices.credit("omega/1", amount="5.00")
+    billing.payments.record("omega", "40.00")
+    billing.invoices.credit("omega/1", amount="4.00")
+    for name in ("covered", "lost", "wrong"):
+        billing.subscriptions.create(name, "omega", "pro-m", collection="remittance")
+    billing.invoices.write_off("omega/3")
+    billing.invoices.void("omega/4", rebill=True)
+    billing.invoices.credit("omega/2", lines=["1"])
 
 
 def corrupt(billing, statement):
@@ -66,7 +83,7 @@ def test_books_in_which_everything_has_happened_are_right() -> None:
     assert told(proof) == []
     assert proof.ok
     assert all(verdict.checked > 0 for verdict in proof.verdicts), proof.verdicts
-    assert str(proof).startswith("verify: ok (29 laws, ")
+    assert str(proof).startswith("verify: ok (36 laws, ")
 
 
 def test_empty_books_are_right() -> None:
@@ -79,6 +96,9 @@ OF_HELD = "(SELECT id FROM billcore_subscriptions WHERE reference = 'held')"
 CREDITED = "(SELECT min(credits_line_id) FROM billcore_lines WHERE credits_line_id IS NOT NULL)"
 REFUND = "(SELECT min(id) FROM billcore_refunds WHERE status = 'succeeded' AND \"to\" = 'method')"
 SENT = "(SELECT max(id) FROM billcore_ledger_entries WHERE debit = 'refunds' AND credit = 'cash:test')"
+DRAWN = "(SELECT min(id) FROM billcore_allocations WHERE account = 'service_credits' AND amount > 0)"
+RETURNED = "(SELECT min(id) FROM billcore_allocations WHERE returned > 0 AND document_id LIKE 'crn%')"
+BY_HAND = "(SELECT min(id) FROM billcore_payments WHERE cause = 'recorded')"
 RENEWAL_2 = f"subscription_id = {OF_HELD} AND sequence = 2"
 
 CORRUPTIONS = [
@@ -163,12 +183,32 @@ CORRUPTIONS = [
     ),
     ("refunds_promised", "UPDATE billcore_refunds SET parked_reason = NULL WHERE status = 'failed'", "customer acme"),
     ("refunds_promised", "UPDATE billcore_refunds SET amount = amount - 1 WHERE status = 'pending'", "customer acme"),
-    ("notes_refunded", "UPDATE billcore_refunds SET credit_note_id = NULL WHERE status = 'pending'", "credit note CN-"),
+    ("notes_refunded", "UPDATE billcore_refunds SET credit_note_id = NULL WHERE status = 'pending'", "credit note CN"),
     (
         "unapplied",
         f"UPDATE billcore_ledger_entries SET debit = 'unapplied' WHERE id = {SENT}",
         "customer acme",
     ),
+    ("settled", f"UPDATE billcore_allocations SET amount = amount - 1 WHERE id = {DRAWN}", "invoice "),
+    ("settled", f"UPDATE billcore_allocations SET account = 'payments' WHERE id = {DRAWN}", "invoice "),
+    ("given_back", f"UPDATE billcore_allocations SET returned = returned + 100000 WHERE id = {RETURNED}", "invoice "),
+    ("left_of_lines", f"UPDATE billcore_allocations SET returned = returned + 1 WHERE id = {RETURNED}", "invoice "),
+    (
+        "notes_given_back",
+        f"UPDATE billcore_allocations SET document_id = NULL WHERE id = {RETURNED}",
+        "credit note CN-",
+    ),
+    ("recorded", f"UPDATE billcore_payments SET applied = applied - 1 WHERE id = {BY_HAND}", "payment pay_"),
+    (
+        "credits_drawn",
+        (
+            "UPDATE billcore_credits SET remaining = amount WHERE id = "
+            "(SELECT min(id) FROM billcore_credits WHERE account = 'service_credits')"
+        ),
+        "credit crd_",
+    ),
+    ("write_offs", "UPDATE billcore_ledger_entries SET amount = 1 WHERE debit = 'write_offs'", "customer omega"),
+    ("write_offs", "UPDATE billcore_invoices SET status = 'open' WHERE status = 'uncollectible'", "customer omega"),
     ("numbers", "UPDATE billcore_invoices SET number = 999 WHERE number = 2", "invoice 3"),
     ("numbers", "UPDATE billcore_counters SET last = last + 1 WHERE series = ''", "series (invoices)"),
     ("numbered", "UPDATE billcore_invoices SET discarded_at = issued_at WHERE number = 1", "invoice 1"),
@@ -277,7 +317,7 @@ def test_verifying_changes_nothing_and_is_watched() -> None:
     billing.database.observe = lambda sql, _rows: pytest.fail(sql)
     billing.verify(lambda what, done: seen.append((what, done)))
     billing.database.observe = before
-    assert seen[-1] == ("subscriptions", 9)
+    assert seen[-1] == ("subscriptions", 13)
 
 
 def test_memory_does_not_grow_with_the_books() -> None:

@@ -22,7 +22,15 @@ _ALLOCATIONS = (
     "SELECT invoice_id, account, source_id, amount, returned, document_id FROM billcore_allocations "
     "WHERE customer_id IN ??"
 )
-_NOTES = 'SELECT id, currency, invoice_id, "to", total FROM billcore_credit_notes WHERE customer_id IN ??'
+# A line may also stand on a credit note, which has settled it itself.
+_NOTES = """
+    SELECT n.id, n.currency, n.invoice_id, n."to", n.total, CAST(coalesce((
+        SELECT sum(c.discount - c.amount - c.tax + c.tax_included)
+        FROM billcore_lines c JOIN billcore_lines l ON l.id = c.credits_line_id
+        WHERE c.credit_note_id = n.id AND l.invoice_id IS NULL
+    ), 0) AS BIGINT)
+    FROM billcore_credit_notes n WHERE n.customer_id IN ??
+"""
 _CREDITS = "SELECT id, currency, amount, remaining FROM billcore_credits WHERE customer_id IN ??"
 _CHARGED = """
     SELECT l.invoice_id,
@@ -61,11 +69,11 @@ def prove_allocations(findings: Findings, customers: list[str]) -> None:
     sums = _added_up(findings, customers)
     noted: Counter[str] = Counter()
     count = 0
-    for note_id, currency, invoice_id, to, total in findings.tx.stream(_NOTES, [customers]):
+    for note_id, currency, invoice_id, to, total, of_notes in findings.tx.stream(_NOTES, [customers]):
         count += 1
         if to == "invoice":
             noted[invoice_id] += total
-        elif sums.by_document[note_id] < total and (to != "credit" or invoice_id is not None):
+        elif sums.by_document[note_id] < total - of_notes:
             message = f"gives {money(total, currency)}, {money(sums.by_document[note_id], currency)} were taken for it"
             findings.add(NOTED, "credit note", note_id, message)
     findings.checked(NOTED, count)
