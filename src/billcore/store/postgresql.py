@@ -8,7 +8,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -20,6 +20,7 @@ from sqlalchemy import exc as sa
 from sqlalchemy.engine import make_url
 
 from billcore.errors import StoreError
+from billcore.store.mapping import Row
 from billcore.store.patience import Patience, driver_error, is_lost
 from billcore.store.patience import meaning as meaning_of
 from billcore.store.postgresql_transaction import PostgresqlTransaction
@@ -235,41 +236,44 @@ class PostgresqlStore:
     def _commit(self, opened: _Open) -> Exception | None:
         """Commit; the error if the connection was lost and nothing was kept. Raises what else is wrong."""
         tx = opened.tx
-        number: str | None = None
+        name: tuple[str, int] | None = None
         sent = False
         try:
             if tx.failure is not None and tx.has_failed:
                 # Somebody caught the error: the server would answer COMMIT by rolling back.
                 raise tx.failure
-            number = None if opened.reads else tx.number()
+            name = None if opened.reads else tx.name()
             sent = True
             tx.driver.commit()
         except BaseException as error:
             self._roll_back(opened)
             if isinstance(error, psycopg.Error) and is_lost(error):
-                return None if sent and (number is None or self._was_kept(tx, number)) else error
+                return None if sent and (name is None or self._was_kept(tx, *name)) else error
             raise
         self._release(opened)
-        if tx.observe is not None and number is not None:
+        if tx.observe is not None and name is not None:
             tx.observe(COMMIT, ())
         return None
 
-    def _was_kept(self, tx: PostgresqlTransaction, number: str) -> bool:
+    def _was_kept(self, tx: PostgresqlTransaction, number: str, process: int) -> bool:
         """Whether a COMMIT without an answer took effect; StoreError commit_unknown where nobody can say."""
         patience = Patience(self.sleep, self.clock)
         while True:
             try:
-                status, found = self._ask(tx, number, end=patience.waits > _LET_IT_END)
+                if patience.waits > _LET_IT_END:
+                    # Its server process has not noticed that we are gone, and would keep its locks for long.
+                    self._ask(_END, [process, number])
+                (status,) = self._ask("SELECT pg_xact_status(CAST(? AS xid8))", [number]) or (None,)
+                # After a crash the server may give a number that was never kept to another transaction.
+                if status == "committed":
+                    return tx.witness is None or self._ask(*tx.witness) is not None
             except (psycopg.Error, sa.DBAPIError) as error:
                 driver = driver_error(error)
                 if driver is not None and driver.sqlstate == _NEVER_GIVEN:
                     return False
-                status, found = "unreachable", False
+                status = "unreachable"
             if status == "aborted":
                 return False
-            if status == "committed":
-                # After a crash the server may give a number that was never kept to another transaction.
-                return found
             if status is None or not patience.wait():
                 raise StoreError(
                     "commit_unknown",
@@ -279,19 +283,12 @@ class PostgresqlStore:
                     transaction=number,
                 )
 
-    def _ask(self, tx: PostgresqlTransaction, number: str, *, end: bool) -> tuple[str | None, bool]:
-        """What the server says of a transaction, and whether its witness is there."""
+    def _ask(self, sql: str, values: Sequence[object]) -> Row | None:
+        """The first row of a query outside of any transaction."""
         with self.engine.connect() as connection:
             driver = connection.connection.driver_connection
             assert isinstance(driver, psycopg.Connection)
-            asked = PostgresqlTransaction(driver)
-            row = asked.one("SELECT pg_xact_status(CAST(? AS xid8))", [number])
-            status: str | None = row[0] if row is not None else None
-            if status == "in progress" and end:
-                # Its server process has not noticed that we are gone, and would keep its locks for long.
-                asked.rows(_END, [number])
-            found = tx.witness is None or asked.one(*tx.witness) is not None
-        return status, found
+            return PostgresqlTransaction(driver).one(sql, values)
 
     def _roll_back(self, opened: _Open) -> None:
         driver = opened.tx.driver
@@ -320,6 +317,6 @@ _NEVER_GIVEN = "22023"
 """What the server says of a number it has not given to any transaction."""
 
 _END = (
-    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_xid = CAST(CAST(? AS xid8) AS xid) "
-    "AND pid <> pg_backend_pid() AND wait_event IS DISTINCT FROM 'SyncRep'"
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = ? "
+    "AND backend_xid = CAST(CAST(? AS xid8) AS xid) AND wait_event IS DISTINCT FROM 'SyncRep'"
 )

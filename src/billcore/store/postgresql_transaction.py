@@ -107,11 +107,13 @@ class PostgresqlTransaction(Transaction):
         """Whether it can only be rolled back."""
         return self.driver.info.transaction_status in (TransactionStatus.INERROR, TransactionStatus.UNKNOWN)
 
-    def number(self) -> str | None:
-        """The id under which the server keeps account of this transaction; None while it has written nothing."""
-        row = self.one("SELECT CAST(pg_current_xact_id_if_assigned() AS TEXT)")
-        found: str | None = row[0] if row is not None else None
-        return found
+    def name(self) -> tuple[str, int] | None:
+        """What the server keeps account of this transaction under: its number, and the server process it runs in.
+
+        None while it has written nothing.
+        """
+        row = self.one("SELECT CAST(pg_current_xact_id_if_assigned() AS TEXT), pg_backend_pid()")
+        return None if row is None or row[0] is None else (row[0], row[1])
 
     def _insert(self, mapper: Mapper, records: Sequence[object]) -> None:
         rows = mapper.rows(records)
