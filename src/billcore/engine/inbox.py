@@ -86,7 +86,7 @@ def _verdicts(place: Workplace, heard: Sequence[Told]) -> list[InboxEvent]:
                 methods.append(one)
             case WebhookKind.ATTEMPT if refund is not None:
                 back.append((one, refund))
-            case WebhookKind.ATTEMPT if payment is not None:
+            case WebhookKind.ATTEMPT if payment is not None and not one.said.of:
                 news.append((one, payment))
             case WebhookKind.OTHER:
                 verdicts.append(ended(one.event, "ignored", one.at, "Nothing here depends on it."))
