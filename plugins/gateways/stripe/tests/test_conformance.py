@@ -73,13 +73,14 @@ class TestStripe(GatewayConformance):
         return "stripe"
 
     @pytest.fixture
-    def config(self, network):
+    def config(self, network, request):
+        # Only where a time-out is the point is it worth waiting for; elsewhere a busy machine is no fault.
         return {
             "api_key": KEY,
             "webhook_secrets": [SECRET, PREVIOUS],
             "base_url": network.url,
             "return_url": "https://shop.example/back",
-            "timeout_s": 2,
+            "timeout_s": 2 if "timeout" in request.node.name else 15,
         }
 
     @pytest.fixture
