@@ -4,6 +4,9 @@ import itertools
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from hypothesis import given
+from hypothesis import settings as examples
+
 from billcore.billing import Billing
 from billcore.clock import SimulatedClock
 from billcore.domain.bill import Site
@@ -356,13 +359,16 @@ OPENED = []
 """The books of the running test: tests/conftest.py closes them at its end, other conftest.py prove them before."""
 
 
-def anew(on_server=5):
-    """Let an example of a property begin without the books of the one before; False where it had enough of them.
-
-    PostgreSQL gets `on_server` of them: the property is one of the engine, whose SQL has tests of its own.
-    """
+def anew():
+    """Let an example of a property begin without the books of the one before."""
     OPENED.clear()
-    return databases.renew() <= on_server or databases.CURRENT[-1].kind == "sqlite"
+    databases.renew()
+
+
+def for_all(check, *, sqlite, postgresql, **strategies):
+    """Check a property of the engine on so many examples; on PostgreSQL each takes longer, and fewer will do."""
+    count = {"sqlite": sqlite, "postgresql": postgresql}[databases.CURRENT[-1].kind]
+    given(**strategies)(examples(max_examples=count, deadline=None)(check))()
 
 
 class HandClock:

@@ -6,6 +6,7 @@ as it opens books; they are emptied behind it, and taken again by the next test 
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from typing import Literal
 import psycopg
 
 from billcore.billing import Billing
+from billcore.store.columns import metadata
 from billcore.store.database import Transaction
 from billcore.store.mapping import Row
 from billcore.store.temporary import EMPTYING, TemporaryDatabases
@@ -158,7 +160,6 @@ class Stores:
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
-        self.renewed = 0
         self._taken: list[str] = []
         self._dropped: list[str] = []
         self._at: dict[str, str] = {}
@@ -214,7 +215,6 @@ class Stores:
             pool().give_back(url)
         for url in self._dropped:
             pool().made.drop(url)
-        self.renewed += 1
         self._taken.clear()
         self._dropped.clear()
         self._at.clear()
@@ -248,6 +248,29 @@ def plan(tx: Transaction, call: Callable[[Transaction], object]) -> str:
     return "\n".join(plans)
 
 
+def image(billing: Billing) -> Callable[[], None]:
+    """What puts the books back as they are now, as often as it is called."""
+    if billing.database.dialect == "sqlite":
+        kept = sqlite3.connect(":memory:", check_same_thread=False)
+        with billing.database.raw() as connection:
+            driver = connection.connection.driver_connection
+        driver.backup(kept)
+        return lambda: kept.backup(driver)
+    url = billing.database.url
+    tables = [table.name for table in metadata.sorted_tables]
+    with psycopg.connect(url, autocommit=True) as made:
+        made.execute("CREATE SCHEMA image")
+        for name in tables:
+            made.execute(f"CREATE TABLE image.{name} AS TABLE {name}")
+    putting = b"; ".join([EMPTYING, *(f"INSERT INTO {name} TABLE image.{name}".encode() for name in tables)])
+
+    def put_back() -> None:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(putting)
+
+    return put_back
+
+
 CURRENT: list[Stores] = [Stores("sqlite")]
 """The databases of the running test come last; where a test does not say, books stand in memory."""
 
@@ -267,10 +290,9 @@ def opened(billing: Billing) -> Billing:
     return CURRENT[-1].opened(billing)
 
 
-def renew() -> int:
-    """Let an example of a property begin with empty stores; returns which one it is of its test."""
+def renew() -> None:
+    """Let an example of a property begin with empty stores: those of the example before are given back."""
     CURRENT[-1].renew()
-    return CURRENT[-1].renewed
 
 
 def next_story() -> str:

@@ -2,22 +2,25 @@
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.engine import make_url
 
 from billcore import sqlite_engine
 from tests.builders import attempts, books, day, documents, dump, refusal
 
 
 @pytest.fixture
-def house(tmp_path):
-    """A host's engine on the file that has the books, with a table of the host's own."""
-    url = f"sqlite:///{tmp_path / 'books.db'}"
+def house(stores, tmp_path):
+    """A host's engine on the database that has the books, with a table of the host's own."""
+    url = stores.own(tmp_path / "books.db")
     billing = books(url)
-    engine = sqlite_engine(url)
+    if stores.kind == "sqlite":
+        engine = sqlite_engine(url)
+    else:
+        engine = sa.create_engine(make_url(url).set(drivername="postgresql+psycopg"))
     with engine.begin() as connection:
         connection.execute(sa.text("CREATE TABLE orders (name TEXT)"))
     yield billing, engine
     engine.dispose()
-    billing.close()
 
 
 def entered(billing, connection):
@@ -110,6 +113,7 @@ def test_due_work_does_not_run_inside(house) -> None:
         assert refusal(inside.run).code == "join_refused"
 
 
+@pytest.mark.sqlite_only("PostgreSQL has no late beginning: any engine will do")
 def test_another_engine_is_refused_with_the_recipe(house, tmp_path) -> None:
     """SQLAlchemy's own begins late: the host would read before the lock and lose the race."""
     billing, _ = house
@@ -127,9 +131,14 @@ def test_a_connection_without_a_transaction_is_refused(house) -> None:
     assert refused.code == "join_refused" and "transaction" in refused.message
 
 
-def test_another_database_is_refused(house, tmp_path) -> None:
-    billing, _ = house
-    other = sqlite_engine(f"sqlite:///{tmp_path / 'other.db'}")
+def test_another_database_is_refused(house, stores, tmp_path) -> None:
+    billing, engine = house
+    url = stores.blank(tmp_path / "other.db")
+    other = (
+        sqlite_engine(url)
+        if stores.kind == "sqlite"
+        else sa.create_engine(engine.url.set(database=make_url(url).database))
+    )
     with other.begin() as connection:
         connection.execute(sa.text("CREATE TABLE t (x TEXT)"))
     with other.begin() as connection:

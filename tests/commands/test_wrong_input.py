@@ -1,11 +1,9 @@
 """Whatever is given to a verb, it does its work or refuses it; a refusal changes nothing (F31, F40)."""
 
-import sqlite3
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from billcore.commands.verb import verbs_of
@@ -13,7 +11,8 @@ from billcore.domain.draft import LARGEST
 from billcore.domain.money import Money
 from billcore.errors import BillcoreError
 from billcore.site import SiteReader
-from tests.builders import books, day, documents, dump, refusal
+from tests import databases
+from tests.builders import books, day, documents, dump, for_all, refusal
 
 NUMBERS = [0, 1, -1, 2**31, 2**53, 2**62, 2**63 - 1, 2**63, -(2**63), 10**14, 10**15, 10**30, 10**400]
 DATES = [
@@ -121,8 +120,8 @@ strange = st.one_of(
 class Desk:
     """Books with some of everything, put back as they were before every call."""
 
-    def __init__(self):
-        self.billing = books(customers=("acme", "bolt", "free"))
+    def __init__(self, stores):
+        self.billing = books(stores.own(":memory:"), customers=("acme", "bolt", "free"))
         create = self.billing.subscriptions.create
         create("s1", "acme", "pro-m", components={"calls": "0"})
         create("trial", "acme", "try")
@@ -136,13 +135,10 @@ class Desk:
             for noun in (getattr(self.billing, name) for name in NOUNS)
             for definition in verbs_of(type(noun)).values()
         ]
-        with self.billing.database.raw() as connection:
-            self.driver = connection.connection.driver_connection
-        self.image = sqlite3.connect(":memory:")
-        self.driver.backup(self.image)
+        self.put_back = databases.image(self.billing)
 
     def tidy(self):
-        self.image.backup(self.driver)
+        self.put_back()
         self.billing._site = SiteReader()
 
 
@@ -151,11 +147,9 @@ ATTEMPTED = ("billcore_payments", "billcore_idempotency")
 
 
 @pytest.fixture(scope="module")
-def desk():
-    made = Desk()
-    yield made
-    made.image.close()
-    made.billing.close()
+def desk(database_kind):
+    with databases.stores(database_kind) as stores:
+        yield Desk(stores)
 
 
 def value_of(parameter):
@@ -165,27 +159,28 @@ def value_of(parameter):
     return strange if right is None else st.one_of(*[st.sampled_from(right)] * 3, strange)
 
 
-@settings(max_examples=400)
-@given(data=st.data())
-def test_a_verb_does_its_work_or_refuses_and_changes_nothing(desk, data) -> None:
-    desk.tidy()
-    before = dump(desk.billing)
-    noun, definition = data.draw(st.sampled_from(desk.verbs), label="verb")
-    arguments = {
-        parameter.name: data.draw(value_of(parameter), label=parameter.name)
-        for parameter in definition.parameters
-        if parameter.required or data.draw(st.integers(0, 3)) == 0
-    }
-    if data.draw(st.integers(0, 5)) == 0:
-        arguments["idempotency_key"] = data.draw(strange, label="idempotency_key")
-    try:
-        getattr(noun, definition.name)(**arguments)
-    except BillcoreError as error:
-        refused = error
-    else:
-        return
-    if refused.code != "payment_declined":  # Its attempt is kept.
-        assert dump(desk.billing) == before, refused
+def test_a_verb_does_its_work_or_refuses_and_changes_nothing(desk) -> None:
+    def holds(data) -> None:
+        desk.tidy()
+        before = dump(desk.billing)
+        noun, definition = data.draw(st.sampled_from(desk.verbs), label="verb")
+        arguments = {
+            parameter.name: data.draw(value_of(parameter), label=parameter.name)
+            for parameter in definition.parameters
+            if parameter.required or data.draw(st.integers(0, 3)) == 0
+        }
+        if data.draw(st.integers(0, 5)) == 0:
+            arguments["idempotency_key"] = data.draw(strange, label="idempotency_key")
+        try:
+            getattr(noun, definition.name)(**arguments)
+        except BillcoreError as error:
+            refused = error
+        else:
+            return
+        if refused.code != "payment_declined":  # Its attempt is kept.
+            assert dump(desk.billing) == before, refused
+
+    for_all(holds, sqlite=400, postgresql=100, data=st.data())
 
 
 @pytest.mark.parametrize("amount", [2**63, 2**62, LARGEST // 100 + 1])

@@ -3,13 +3,12 @@
 from datetime import timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from billcore.billing import Billing
 from billcore.clock import SimulatedClock
 from tests import databases
-from tests.builders import CATALOG, OPENED, HandClock, anew, attempts, books, day, documents, dump, refusal
+from tests.builders import CATALOG, OPENED, HandClock, anew, attempts, books, day, documents, dump, for_all, refusal
 
 pytestmark = pytest.mark.usefixtures("books_are_proven")
 
@@ -399,16 +398,16 @@ def test_the_same_inputs_make_the_same_documents_byte_for_byte() -> None:
     assert told(other) == told(one)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(stops=st.lists(st.integers(1, 120), max_size=6))
-def test_wherever_a_run_pauses_the_documents_are_the_same(stops) -> None:
-    if not anew(on_server=2):
-        return
-    whole, paused = story("Asia/Kolkata"), story("Asia/Kolkata")
-    end = day("05-31")
-    whole.run(end)
-    start = paused.clock.now()
-    for days in sorted(stops):
-        paused.run(min(end, start + timedelta(days=days)))
-    paused.run(end)
-    assert told(paused) == told(whole)
+def test_wherever_a_run_pauses_the_documents_are_the_same() -> None:
+    def same(stops) -> None:
+        anew()
+        whole, paused = story("Asia/Kolkata"), story("Asia/Kolkata")
+        end = day("05-31")
+        whole.run(end)
+        start = paused.clock.now()
+        for days in sorted(stops):
+            paused.run(min(end, start + timedelta(days=days)))
+        paused.run(end)
+        assert told(paused) == told(whole)
+
+    for_all(same, sqlite=8, postgresql=2, stops=st.lists(st.integers(1, 120), max_size=6))

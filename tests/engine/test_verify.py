@@ -4,12 +4,11 @@ import tracemalloc
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from billcore.errors import Refused
 from tests import databases
-from tests.builders import anew, books, day
+from tests.builders import anew, books, day, for_all
 
 NO = "decline:insufficient_funds"
 
@@ -385,24 +384,27 @@ def assert_right(billing):
         assert explained.agrees, explained.text()
 
 
-@settings(max_examples=25, deadline=None)
-@given(
-    st.lists(st.tuples(prices, charges), min_size=1, max_size=3),
-    st.lists(st.tuples(verbs, st.integers(0, 2), st.integers(0, 40)), max_size=12),
-    st.sampled_from(["second", "day", "fixed_30"]),
-)
-def test_whatever_is_commanded_the_books_are_right(signups, story, basis) -> None:
-    if not anew():
-        return
-    billing = books(proration_basis=basis, customers=("acme",))
-    billing.customers.update("acme", country="DE", timezone="America/New_York")
-    for place, (price, first_charge) in enumerate(signups):
-        sign_up(billing, f"s{place}", price, first_charge)
-    for event, (verb, place, days) in enumerate(story):
-        with suppress(Refused):
-            act(billing, verb, f"s{place % len(signups)}", event)
-        billing.run(billing.clock.now() + days * (day("01-02") - day("01-01")))
-    assert_right(billing)
+def test_whatever_is_commanded_the_books_are_right() -> None:
+    def right(signups, story, basis) -> None:
+        anew()
+        billing = books(proration_basis=basis, customers=("acme",))
+        billing.customers.update("acme", country="DE", timezone="America/New_York")
+        for place, (price, first_charge) in enumerate(signups):
+            sign_up(billing, f"s{place}", price, first_charge)
+        for event, (verb, place, days) in enumerate(story):
+            with suppress(Refused):
+                act(billing, verb, f"s{place % len(signups)}", event)
+            billing.run(billing.clock.now() + days * (day("01-02") - day("01-01")))
+        assert_right(billing)
+
+    for_all(
+        right,
+        sqlite=25,
+        postgresql=5,
+        signups=st.lists(st.tuples(prices, charges), min_size=1, max_size=3),
+        story=st.lists(st.tuples(verbs, st.integers(0, 2), st.integers(0, 40)), max_size=12),
+        basis=st.sampled_from(["second", "day", "fixed_30"]),
+    )
 
 
 def test_time_charged_on_a_credit_note_is_covered_too() -> None:
