@@ -18,7 +18,7 @@ from billcore.store.mapping import Row
 from billcore.store.sqlite import PRAGMAS, expanded, file_of
 
 if TYPE_CHECKING:
-    import psycopg
+    from billcore.store.wire import Driver
 
 Statement = tuple[str, Sequence[Row]]
 """A statement as the store has it, and its rows."""
@@ -96,7 +96,9 @@ def writer(url: str) -> Iterator[Write]:
         with closing(sqlite_connection(file)) as driver:
             yield lambda statements: _write_sqlite(driver, statements)
     else:
-        with postgresql_connection(url) as connection:
+        from billcore.store.temporary import bare
+
+        with bare(url) as connection:
             yield lambda statements: _write_postgresql(connection, statements)
 
 
@@ -109,15 +111,6 @@ def sqlite_connection(file: str) -> sqlite3.Connection:
     return driver
 
 
-def postgresql_connection(url: str) -> "psycopg.Connection":
-    """A bare connection without prepared statements, as the store's own."""
-    import psycopg
-
-    from billcore.store.temporary import conninfo
-
-    return psycopg.connect(conninfo(url), autocommit=True, prepare_threshold=None)
-
-
 def _write_sqlite(driver: sqlite3.Connection, statements: Sequence[Statement]) -> None:
     driver.execute("BEGIN IMMEDIATE")
     for sql, rows in statements:
@@ -125,7 +118,7 @@ def _write_sqlite(driver: sqlite3.Connection, statements: Sequence[Statement]) -
     driver.execute("COMMIT")
 
 
-def _write_postgresql(connection: "psycopg.Connection", statements: Sequence[Statement]) -> None:
+def _write_postgresql(connection: "Driver", statements: Sequence[Statement]) -> None:
     from billcore.store.wire import write_copy, write_each, write_set
 
     connection.execute("BEGIN")

@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from billcore.bench.floor import postgresql_connection, sqlite_connection
+from billcore.bench.floor import sqlite_connection
 from billcore.errors import InvalidValue
 from billcore.store.sqlite import file_of
 
@@ -87,7 +87,9 @@ class Databases:
 
     def settings(self, url: str) -> Mapping[str, object]:
         """The server's settings."""
-        with postgresql_connection(url) as connection:
+        from billcore.store.temporary import bare
+
+        with bare(url) as connection:
             rows = connection.execute(
                 "SELECT name, current_setting(name) FROM pg_settings WHERE name = ANY(%s) ORDER BY name",
                 [list(_SETTINGS)],
@@ -96,7 +98,9 @@ class Databases:
 
     def version(self) -> str:
         """Of the server."""
-        with postgresql_connection(self._url) as connection:
+        from billcore.store.temporary import bare
+
+        with bare(self._url) as connection:
             row = connection.execute("SHOW server_version").fetchone()
         assert row is not None
         return str(row[0]).split(" ", maxsplit=1)[0]

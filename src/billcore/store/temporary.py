@@ -1,7 +1,5 @@
 """PostgreSQL databases for a while: made beside one whose URL is known, emptied between uses, dropped at the end."""
 
-import os
-import secrets
 from typing import Self
 
 import psycopg
@@ -20,6 +18,11 @@ def conninfo(url: str | URL) -> str:
     return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
+def bare(url: str | URL) -> psycopg.Connection:
+    """A connection with nothing of ours around it; it prepares nothing, as the store's own."""
+    return psycopg.connect(conninfo(url), autocommit=True, prepare_threshold=None)
+
+
 class TemporaryDatabases:
     """Makes databases on the server of `url` and drops them when it is closed; the named one is left as it is.
 
@@ -29,8 +32,6 @@ class TemporaryDatabases:
 
     def __init__(self, url: str, prefix: str = PREFIX) -> None:
         self._url = make_url(url)
-        self._prefix = prefix
-        self._name = f"{prefix}{os.getpid()}_{secrets.token_hex(3)}"
         self._made = 0
         try:
             self._connection = psycopg.connect(conninfo(url), autocommit=True)
@@ -40,7 +41,14 @@ class TemporaryDatabases:
                 f"The database {self._url.render_as_string()} does not answer: {_first_line(error)}.",
                 remedy="Check its address, and whether the server runs.",
             ) from error
+        # Locks are a database's own: those who were told another one cannot see ours, nor may we drop theirs.
+        row = self._connection.execute("SELECT oid FROM pg_database WHERE datname = current_database()").fetchone()
+        assert row is not None
+        self._prefix = f"{prefix}{row[0]}_"
+        # No two connections of a server have the same number at one time; what has it already is left over.
+        self._name = f"{self._prefix}{self._connection.info.backend_pid}"
         self._keep(self._name)
+        self._drop_all(self._name)
         self._sweep()
 
     def make(self, *, schema_too: bool = True) -> str:
