@@ -187,10 +187,13 @@ def test_databases_of_a_process_that_was_killed_are_dropped_by_the_next(stores):
 
 
 def listed(url):
-    """The databases of the server, and the tables of the named one."""
+    """The databases that were made beside the named one, and its tables."""
     with psycopg.connect(url) as connection:
         return [
-            *connection.execute("SELECT datname FROM pg_database WHERE datname LIKE 'billcore_temporary_%' ORDER BY 1"),
+            *connection.execute(
+                "SELECT t.datname FROM pg_database t JOIN pg_database n ON n.datname = current_database() "
+                "WHERE starts_with(t.datname, 'billcore_temporary_' || n.oid || '_') ORDER BY 1"
+            ),
             *connection.execute("SELECT relname FROM pg_class WHERE relname LIKE 'billcore_%' ORDER BY 1"),
         ]
 
