@@ -20,7 +20,8 @@ BUILD_TOOLS := hatchling editables
 help:
 	@echo "make demo     bill a book of business for years and look at it"
 	@echo "make test     lint, format, types, floors, tests with coverage"
-	@echo "              parts: lint, types, floors, tests, report; JOBS=1 for one process"
+	@echo "              parts: lint, types, floors, tests, report; JOBS=1 for one process;"
+	@echo "              BILLCORE_TEST_POSTGRES=URL for a server of your own, BILLCORE_NO_POSTGRES=1 for none"
 	@echo "make soak     kill workers on PostgreSQL for SECONDS (600), from seed SEED on"
 	@echo "make format   put the source into its format"
 	@echo "make setup    only make .venv, with the test tools"
