@@ -38,6 +38,8 @@ def next_method(
     them, or the one that is preferred; with it, the first one of all that was not tried in this chain of attempts and
     was not refused for good.
     """
+    if scope.settings.method_fallback == "none" and not route:
+        return usable_method(list(methods), customer, own)
     usable = in_order(methods, customer, own)
     routed = [one for wanted in route for one in usable if one.id == wanted]
     if scope.settings.method_fallback == "none":

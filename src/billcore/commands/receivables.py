@@ -71,6 +71,8 @@ def apply_to_open(scope: Scope, customer_id: str, currency: str) -> None:
 
 def pay_from(scope: Scope, invoice: Invoice, credits: Sequence[Credit], *, due: bool) -> Invoice:
     """Pay an open invoice from its customer's credits, as the settings allow; `due` says if it is due by now."""
+    if not credits:  # Nearly every invoice of a run.
+        return invoice
     mine = usable([one for one in credits if one.currency == invoice.currency], scope.settings, due=due)
     after = apply_credits(invoice, mine, scope.now, scope.writes, scope.new_id)
     drawn = after.credited - invoice.credited

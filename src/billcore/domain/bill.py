@@ -131,7 +131,8 @@ def issue(
     post(writes, new_id, invoice.customer_id, at, invoice.currency, _revenue(invoice), invoice_id=invoice.id)
     for line in invoice.lines:
         _cover(line, writes, new_id)
-    invoice = apply_credits(invoice, usable(credits, site.settings, due=terms == 0), at, writes, new_id)
+    if credits:
+        invoice = apply_credits(invoice, usable(credits, site.settings, due=terms == 0), at, writes, new_id)
     collect_at = invoice.collect_at
     if invoice.due and collects:
         collect_at = due_at if terms or invoice.collection == "automatic" else at + A_DAY

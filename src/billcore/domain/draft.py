@@ -175,7 +175,7 @@ def _basis(
         basis["coupons"] = coupons
     if line.mid_period:
         basis["mid_period"] = True
-    basis.update(tax_basis(taxed, settings.tax_rounding))
+    basis |= tax_basis(taxed, settings.tax_rounding)
     if line.inclusive:
         basis["inclusive"] = True
     return basis

@@ -66,7 +66,6 @@ class _Settlement:
         return self.payment
 
     def _approved(self, amount: int) -> None:
-        self.payment = evolve(self.payment, captured=amount, settled_at=self.at, next_check_at=None)
         receivable = self.receivable
         # Another attempt may be under way by now; it has the invoice to itself.
         wanted = receivable.is_wanted() and receivable.invoice.reserved_by in (None, self.payment.id)
@@ -74,21 +73,22 @@ class _Settlement:
             receivable.begin()
         invoice = receivable.invoice
         applied = min(amount, invoice.due) if wanted else 0
+        self.payment = evolve(self.payment, captured=amount, applied=applied, settled_at=self.at, next_check_at=None)
         if applied:
             self._pay(invoice, applied)
         if amount > applied:
             self._late_success(amount - applied)
 
     def _pay(self, invoice: Invoice, amount: int) -> None:
-        self.payment = evolve(self.payment, applied=amount)
         self._post([(ledger.cash(self.payment.gateway), ledger.RECEIVABLE, amount)], invoice.id)
         self._event("payment.succeeded", amount=amount)
-        paid = evolve(invoice, paid=invoice.paid + amount, reserved_by=None, collect_at=None)
-        if paid.due:
-            self.receivable.put(paid)
+        paid = invoice.paid + amount
+        if amount < invoice.due:
+            self.receivable.put(evolve(invoice, paid=paid, reserved_by=None, collect_at=None))
             self._not_collected(None)
             return
-        self.receivable.put(evolve(paid, status=invoice.after("pay", "paid"), overdue=False))
+        status = invoice.after("pay", "paid")
+        self.receivable.put(evolve(invoice, paid=paid, reserved_by=None, collect_at=None, status=status, overdue=False))
         self.receivable.paid_up()
 
     def _late_success(self, amount: int) -> None:
