@@ -35,7 +35,8 @@ def still_due(tx: Transaction, customer_id: str, currency: str) -> list[Invoice]
 
 def credits_by_ids(tx: Transaction, ids: Iterable[str]) -> dict[str, Credit]:
     """Credits by id."""
-    return {row[0]: _CREDIT.load(row) for row in tx.rows(f"{_CREDIT.select} WHERE id IN ??", [list(ids)])}
+    rows = tx.rows(f"{_CREDIT.select} WHERE id IN ?? ORDER BY id", [list(ids)])
+    return {row[0]: _CREDIT.load(row) for row in rows}
 
 
 def paying(tx: Transaction, invoice_id: str) -> list[Payment]:

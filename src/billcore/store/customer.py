@@ -21,8 +21,9 @@ def get(tx: Transaction, ref: str) -> Customer | None:
 
 
 def by_ids(tx: Transaction, ids: Iterable[str]) -> dict[str, Customer]:
-    """Customers by id."""
-    return {row[0]: _CUSTOMER.load(row) for row in tx.rows(f"{_CUSTOMER.select} WHERE id IN ??", [list(ids)])}
+    """Customers by id, in its order."""
+    rows = tx.rows(f"{_CUSTOMER.select} WHERE id IN ?? ORDER BY id", [list(ids)])
+    return {row[0]: _CUSTOMER.load(row) for row in rows}
 
 
 def zones(tx: Transaction, ids: Iterable[str]) -> dict[str, str]:

@@ -19,10 +19,9 @@ _COVERAGE = BY_CLASS[Coverage]
 
 
 def by_ids(tx: Transaction, ids: Iterable[str], *, lines: bool = True) -> dict[str, Invoice]:
-    """Invoices by id."""
-    return {
-        invoice.id: invoice for invoice in _load(tx, tx.rows(f"{_INVOICE.select} WHERE id IN ??", [list(ids)]), lines)
-    }
+    """Invoices by id, in its order."""
+    rows = tx.rows(f"{_INVOICE.select} WHERE id IN ?? ORDER BY id", [list(ids)])
+    return {invoice.id: invoice for invoice in _load(tx, rows, lines)}
 
 
 def get(tx: Transaction, ref: str) -> Invoice | None:
@@ -171,7 +170,8 @@ def draft_in_doubt(tx: Transaction, customer_id: str, subscription_id: str) -> s
 
 def lines_of(tx: Transaction, line_ids: Iterable[str]) -> dict[str, Line]:
     """Lines by id."""
-    return {row[0]: _LINE.load(row) for row in tx.rows(f"{_LINE.select} WHERE id IN ??", [list(line_ids)])}
+    rows = tx.rows(f"{_LINE.select} WHERE id IN ?? ORDER BY id", [list(line_ids)])
+    return {row[0]: _LINE.load(row) for row in rows}
 
 
 def credit_lines(tx: Transaction, line_ids: Iterable[str]) -> list[Line]:
@@ -187,7 +187,7 @@ def credit_lines(tx: Transaction, line_ids: Iterable[str]) -> list[Line]:
 def coverage(tx: Transaction, item_ids: Iterable[str], after: datetime) -> list[Coverage]:
     """Active coverage of items that ends after an instant."""
     rows = tx.rows(
-        f"{_COVERAGE.select} WHERE item_id IN ?? AND status = 'active' AND \"end\" > ? ORDER BY start",
+        f"{_COVERAGE.select} WHERE item_id IN ?? AND status = 'active' AND \"end\" > ? ORDER BY start, id",
         [list(item_ids), after],
     )
     return [_COVERAGE.load(row) for row in rows]

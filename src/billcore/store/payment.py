@@ -23,8 +23,9 @@ def get(tx: Transaction, payment_id: str) -> Payment | None:
 
 
 def by_ids(tx: Transaction, ids: Iterable[str]) -> dict[str, Payment]:
-    """Payments by id."""
-    return {row[0]: _PAYMENT.load(row) for row in tx.rows(f"{_PAYMENT.select} WHERE id IN ??", [list(ids)])}
+    """Payments by id, in its order."""
+    rows = tx.rows(f"{_PAYMENT.select} WHERE id IN ?? ORDER BY id", [list(ids)])
+    return {row[0]: _PAYMENT.load(row) for row in rows}
 
 
 def nth(tx: Transaction, customer_id: str, place: int) -> Payment | None:
@@ -88,7 +89,7 @@ def due_steps(tx: Transaction, until: datetime, limit: int, among: Among = EVERY
 def open_cases(tx: Transaction, customer_ids: Iterable[str]) -> dict[tuple[str, str], DunningCase]:
     """Open dunning cases by customer id and currency."""
     rows = tx.rows(
-        f"{_CASE.select} WHERE customer_id IN ?? AND status = 'open'",
+        f"{_CASE.select} WHERE customer_id IN ?? AND status = 'open' ORDER BY id",
         [list(customer_ids)],
     )
     cases: Sequence[DunningCase] = [_CASE.load(row) for row in rows]

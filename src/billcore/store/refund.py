@@ -23,8 +23,9 @@ def get(tx: Transaction, refund_id: str) -> Refund | None:
 
 
 def by_ids(tx: Transaction, ids: Iterable[str]) -> dict[str, Refund]:
-    """Refunds by id."""
-    return {row[0]: _REFUND.load(row) for row in tx.rows(f"{_REFUND.select} WHERE id IN ??", [list(ids)])}
+    """Refunds by id, in its order."""
+    rows = tx.rows(f"{_REFUND.select} WHERE id IN ?? ORDER BY id", [list(ids)])
+    return {row[0]: _REFUND.load(row) for row in rows}
 
 
 def nth(tx: Transaction, customer_id: str, place: int) -> Refund | None:

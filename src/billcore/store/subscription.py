@@ -26,8 +26,8 @@ def get(tx: Transaction, ref: str, coupons: Coupons) -> Subscription | None:
 
 
 def by_ids(tx: Transaction, ids: Iterable[str], coupons: Coupons) -> dict[str, Subscription]:
-    """Subscriptions by id."""
-    rows = tx.rows(f"{_SUBSCRIPTION.select} WHERE id IN ??", [list(ids)])
+    """Subscriptions by id, in its order."""
+    rows = tx.rows(f"{_SUBSCRIPTION.select} WHERE id IN ?? ORDER BY id", [list(ids)])
     return {sub.id: sub for sub in _load(tx, rows, coupons)}
 
 
