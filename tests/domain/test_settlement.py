@@ -102,6 +102,14 @@ def test_money_for_what_no_longer_wants_it_is_given_back_by_itself(its, before) 
     assert affair.invoice == its
 
 
+def test_a_draft_whose_subscription_went_another_way_goes_with_its_money() -> None:
+    draft = invoice(status="draft", purpose="activation", reserved_by="pay_1", lines=(line(),))
+    affair = receivable(draft, subscription("canceled"), at=AT)
+    settled("approved", affair)
+    assert (affair.invoice.discarded_at, affair.invoice.reserved_by) == (AT, None)
+    assert [one.amount for one in affair.writes.new(Refund)] == [3000]
+
+
 def test_of_more_than_is_due_only_the_rest_is_given_back() -> None:
     affair = receivable(invoice(credited=2000, reserved_by="pay_1"), at=AT)
     after = settled("approved", affair, 3000)

@@ -99,6 +99,8 @@ class _Settlement:
         self._event("payment.late", amount=amount, invoice_is=word)
         till = Till(self.payment, (), None, self.at, self.receivable.writes, self.receivable.new_id)
         till.promise(amount, "method", "late_success", reason=f"captured for an invoice that is {word}")
+        if invoice.status == "draft" and invoice.discarded_at is None and invoice.reserved_by == self.payment.id:
+            self.receivable.discard()
 
     def _declined(self, outcome: Outcome) -> None:
         self.payment = evolve(self.payment, settled_at=self.at, next_check_at=None)
