@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -115,6 +116,25 @@ def test_the_page_about_webhooks_shows_the_examples_and_its_program_prints_what_
     assert printed is not None
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == printed[1]
+
+
+def test_the_page_about_giving_money_back_does_what_it_says(tmp_path: Path) -> None:
+    """All its commands in their order; only billing again what a note reduced is refused, as the page says."""
+    (catalog,) = blocks("howto/give-money-back.md", "toml")
+    (tmp_path / "catalog.toml").write_text(catalog, encoding="utf-8")
+    said, refused = "", []
+    text = (ROOT / "docs/howto/give-money-back.md").read_text(encoding="utf-8")
+    for line in re.findall(r"^billcore .*$", text, re.MULTILINE):
+        words = [BILLCORE, *shlex.split(line)[1:]]
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+        said += done.stdout
+        refused += [f"{line}: {done.stderr}"] if done.returncode else []
+    (only,) = refused
+    assert "--rebill" in only and "transition_not_allowed" in only
+    told = [" ".join(one.split()) for one in re.findall(r"`([^`]*\.)`", text)]
+    assert told and [one for one in told if one not in said] == []
+    assert "20.00 USD" in said and "330.00 USD" in said and "100.00 USD\n" in said
+    assert "verify: ok" in said
 
 
 def test_the_commands_about_webhooks_are_there(tmp_path: Path) -> None:
