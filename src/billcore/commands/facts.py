@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from billcore.commands.scope import Scope
+from billcore.domain.credit import Credit, usable
 from billcore.domain.customer import Customer
 from billcore.domain.facts import Facts, own_interval
 from billcore.domain.subscription import Subscription
@@ -45,11 +46,17 @@ def load_facts(
             catalog.components,
             usage,
             customer.default_method_id is not None or sub.payment_method_id is not None,
-            sum(c.remaining for c in credits.get(sub.customer_id, ()) if c.currency == sub.currency),
+            _at_hand(scope, credits.get(sub.customer_id, ()), sub.currency, until[sub.id]),
             billed.get(sub.id, 0),
             scope.actor,
         )
     return found
+
+
+def _at_hand(scope: Scope, credits: Sequence[Credit], currency: str, at: datetime) -> int:
+    """What these credits could pay at an instant by themselves, in minor units."""
+    mine = [credit for credit in usable(credits, scope.settings, due=True) if credit.currency == currency]
+    return sum(credit.remaining for credit in mine if credit.expires_at is None or credit.expires_at > at)
 
 
 def facts_for(scope: Scope, sub: Subscription, customer: Customer, until: datetime) -> Facts:

@@ -13,14 +13,13 @@ from billcore.domain.periods import to_local
 from billcore.domain.subscription import Subscription
 from billcore.store import catalog as stored_catalog
 from billcore.store import payment as payments
+from billcore.store.balance import Balance, balances
 
 EVERYTHING = 10**9
 """A page that holds all there is."""
 
 BILLS = ("renew", "trial_end", "start")
 """Actions that bring the next charge; the others end or resume a subscription."""
-
-Balance = dict[str, int]
 
 
 def world_of(billing: Billing, zone: str) -> dict[str, object]:
@@ -35,14 +34,8 @@ def world_of(billing: Billing, zone: str) -> dict[str, object]:
     subs = billing.subscriptions.list(limit=EVERYTHING)
     with billing.database.transaction(reads=True) as tx:
         codes = {id_: price.code for id_, price in stored_catalog.load_prices(tx, {s.price_id for s in subs}).items()}
-        credits = payments.open_credits(tx, names)
         cases = payments.open_cases(tx, names)
-    accounts: dict[str, dict[str, Balance]] = {
-        id_: {"service_credits": {}, "credits": {}, "prepayments": {}} for id_ in names
-    }
-    for customer_id, held in credits.items():
-        for credit in held:
-            _add(accounts[customer_id][credit.account], credit.currency, credit.remaining)
+        held = balances(tx, list(names), billing.clock.now())
     return {
         "invoices": [_invoice(invoice, names, zone) for invoice in invoices],
         "credit_notes": [_note(note, names, zone) for note in notes],
@@ -52,11 +45,8 @@ def world_of(billing: Billing, zone: str) -> dict[str, object]:
         },
         "customers": {
             reference: {
-                "due": _balance(_due(invoices, id_)),
-                "credit": _balance(accounts[id_]["credits"]),
-                "service_credit": _balance(accounts[id_]["service_credits"]),
-                "prepayment": _balance(accounts[id_]["prepayments"]),
-                "lifetime_value": _balance(_lifetime(attempts, id_)),
+                name: _amounts([one for one in held if one.customer_id == id_], name)
+                for name in ("due", "credit", "service_credit", "prepayment", "lifetime_value")
             }
             for id_, reference in names.items()
         },
@@ -191,27 +181,6 @@ def _next_billing(
     return min(due, default=None)
 
 
-def _due(invoices: Iterable[Invoice], customer_id: str) -> Balance:
-    held: Balance = {}
-    for invoice in invoices:
-        if invoice.customer_id == customer_id and invoice.status == "open":
-            _add(held, invoice.currency, invoice.due)
-    return held
-
-
-def _lifetime(attempts: Iterable[Payment], customer_id: str) -> Balance:
-    """Paid less refunded (behaviour 9.6)."""
-    held: Balance = {}
-    for payment in attempts:
-        if payment.customer_id == customer_id:
-            _add(held, payment.currency, payment.captured - payment.refunded)
-    return held
-
-
-def _add(held: Balance, currency: str, amount: int) -> None:
-    if amount:
-        held[currency] = held.get(currency, 0) + amount
-
-
-def _balance(held: Balance) -> dict[str, str]:
-    return {currency: format_minor(amount, currency) for currency, amount in held.items()}
+def _amounts(held: Sequence[Balance], name: str) -> dict[str, str]:
+    """One figure of a customer's balances by currency, where it is not zero."""
+    return {one.currency: format_minor(getattr(one, name), one.currency) for one in held if getattr(one, name)}

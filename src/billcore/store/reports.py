@@ -37,7 +37,7 @@ def months(tx: Transaction) -> list[Month]:
     found: dict[tuple[str, str], dict[str, int]] = {}
     for month, currency, invoices, invoiced, due in tx.rows(
         f"SELECT {tx.month('issued_at')}, currency, count(*), CAST(sum(total) AS BIGINT), "
-        "CAST(sum(total - paid - credited) AS BIGINT) FROM billcore_invoices "
+        "CAST(sum(CASE WHEN status = 'open' THEN total - paid - credited ELSE 0 END) AS BIGINT) FROM billcore_invoices "
         "WHERE issued_at IS NOT NULL AND status <> 'void' GROUP BY 1, 2"
     ):
         found.setdefault((month, currency), {}).update(invoices=invoices, invoiced=invoiced, due=due)
