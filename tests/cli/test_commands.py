@@ -7,7 +7,7 @@ import click
 import pytest
 
 from billcore import hookimpl
-from billcore.domain import payment, states
+from billcore.domain import payment, refund, states
 from billcore.plugins.registry import Registry
 
 
@@ -61,9 +61,10 @@ def test_states_are_the_tables_that_decide(shell):
     }
     assert {(row["state"], row["event"]) for row in rows} == allowed
     assert len(shell.json("states", "payment")) == sum(len(row) for row in payment.TABLE.values())
+    assert len(shell.json("states", "refund")) == sum(len(row) for row in refund.TABLE.values())
 
 
-@pytest.mark.parametrize("kind", ["subscription", "payment"])
+@pytest.mark.parametrize("kind", ["subscription", "payment", "refund"])
 def test_states_as_table_and_diagram(shell, kind):
     assert "pending" in shell.ok("states", kind).out
     diagram = shell.ok("states", kind, "--diagram").out

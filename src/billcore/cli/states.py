@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import click
 
 from billcore.cli.context import App, json_option, pass_app, print_json, store_options
-from billcore.domain import payment
+from billcore.domain import payment, refund
 from billcore.domain import states as subscription
 from billcore.errors import InvalidValue
 
@@ -13,8 +13,8 @@ Transition = tuple[str, str, tuple[str, ...]]
 """State, event, and the states it may lead to."""
 
 
-@click.command("states", short_help="What can become of a subscription or payment.")
-@click.argument("kind", metavar="subscription|payment", type=click.Choice(["subscription", "payment"]))
+@click.command("states", short_help="What can become of a subscription, payment or refund.")
+@click.argument("kind", metavar="subscription|payment|refund", type=click.Choice(["subscription", "payment", "refund"]))
 @click.option("--state", "only", metavar="STATE", help="What can happen in this state only.")
 @click.option("--diagram", is_flag=True, help="Print a Mermaid state diagram.")
 @json_option
@@ -25,7 +25,7 @@ def states(app: App, kind: str, only: str | None, diagram: bool) -> None:
 
     Where an event may lead to several states, the facts decide. What is not in the table is refused.
     """
-    rows = list(_subscription() if kind == "subscription" else _payment())
+    rows = list(_ROWS[kind]())
     known = list(dict.fromkeys(state for state, _, _ in rows))
     if only is not None and only not in (subscription.STATES if kind == "subscription" else known):
         raise InvalidValue(f"There is no {kind} state {only!r}.", remedy=f"Possible: {', '.join(known)}.")
@@ -50,6 +50,15 @@ def _payment() -> Iterator[Transition]:
     for state, outcomes in payment.TABLE.items():
         for outcome, target in outcomes.items():
             yield state, outcome, (target,)
+
+
+def _refund() -> Iterator[Transition]:
+    for state, outcomes in refund.TABLE.items():
+        for outcome, target in outcomes.items():
+            yield state, outcome, (target,)
+
+
+_ROWS = {"subscription": _subscription, "payment": _payment, "refund": _refund}
 
 
 def _print(rows: list[Transition]) -> None:

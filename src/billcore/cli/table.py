@@ -43,7 +43,7 @@ COMMANDS: Mapping[str, Entry] = {
     "explain": Entry("Show how the amounts of an invoice came about.", "billcore.cli.explain:explain"),
     "doctor": Entry("List what is stuck, and try it again.", "billcore.cli.doctor:doctor"),
     "scenario": Entry("Check or run scenario files.", "billcore.cli.scenario:scenario"),
-    "states": Entry("What can become of a subscription or payment.", "billcore.cli.states:states"),
+    "states": Entry("What can become of a subscription, payment or refund.", "billcore.cli.states:states"),
     "gateways": Entry("Which are configured, and what they can do.", "billcore.cli.gateways:gateways"),
     "plugins": Entry("What is installed, and what is wrong with it.", "billcore.cli.plugins:plugins"),
     "plugin": Entry("Begin a plugin of your own.", "billcore.cli.plugin:plugin"),

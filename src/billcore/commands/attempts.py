@@ -1,5 +1,7 @@
 """Attempts to collect an invoice: the payment row with its exact request, stored before any call (behaviour 9.1)."""
 
+from collections.abc import Sequence
+
 from billcore.commands.scope import Scope
 from billcore.domain.compact import compact
 from billcore.domain.customer import Customer, PaymentMethod
@@ -12,7 +14,7 @@ FIRST_CHECK = Duration(2, "minute")
 """When an attempt without an answer is asked for: well after the deadline of its call and its lease."""
 
 
-def usable_method(methods: list[PaymentMethod], customer: Customer, own: str | None) -> PaymentMethod | None:
+def usable_method(methods: Sequence[PaymentMethod], customer: Customer, own: str | None) -> PaymentMethod | None:
     """The method to charge: the subscription's `own` by id, or the customer's default; None without a usable one."""
     wanted = own or customer.default_method_id
     for method in methods:

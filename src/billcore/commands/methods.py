@@ -40,10 +40,13 @@ def next_method(
     """
     if scope.settings.method_fallback == "none" and not route:
         return usable_method(list(methods), customer, own)
+    follows = scope.settings.method_fallback != "none"
+    if not follows and not route:
+        return usable_method(methods, customer, own)
     usable = in_order(methods, customer, own)
     routed = [one for wanted in route for one in usable if one.id == wanted]
-    if scope.settings.method_fallback == "none":
-        return routed[0] if routed else usable_method(list(methods), customer, own)
+    if not follows:
+        return routed[0] if routed else usable_method(methods, customer, own)
     tried = chain(scope, invoice).tried if invoice.collect_for == "fallback" else frozenset()
     left = [one for one in routed or usable if one.id not in tried]
     willing = [one for one in left if one.refused_at is None]

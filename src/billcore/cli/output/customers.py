@@ -58,7 +58,7 @@ def method_list(view: View, methods: Sequence[PaymentMethod]) -> RenderableType:
                 one.gateway,
                 " ".join(part for part in (one.kind, one.brand, one.last4, one.expires_on) if part),
                 one.token,
-                state(one.status),
+                state(one.status, f" (refused {view.date(one.refused_at)})" if one.refused_at is not None else ""),
                 "yes" if one.id in defaults else "",
                 view.date(one.created_at),
             )
