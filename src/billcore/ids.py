@@ -1,7 +1,9 @@
 """Ids: prefixed, ordered by time of creation (UUIDv7), from one injected source."""
 
 import secrets
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import count
 from random import Random
 from threading import Lock
 
@@ -24,23 +26,27 @@ class Ids:
         self._clock = clock
         self._lock = Lock()
         self._random = Random(seed) if seed is not None else None
-        self._moment: datetime | None = None
-        self._time_bits = 0
-        self._tail = 0
+        # The instant that was asked for last, its bits, and the numbers of the ids within it.
+        self._moment: tuple[datetime | None, int, Iterator[int]] = (None, 0, count())
 
     def new(self, prefix: str) -> str:
         """A new id with this prefix; greater than every earlier one of this source. Any thread may ask."""
         now = self._clock.now()
-        with self._lock:
-            if now is not self._moment and now != self._moment:
-                if self._moment is None or now > self._moment:
-                    self._time_bits = _milliseconds(now) << 80
-                    self._tail = self._start()
-                self._moment = now
-            self._tail += 1
-            tail, time_bits = self._tail, self._time_bits
+        moment, time_bits, numbers = self._moment
+        if now is not moment and now != moment:
+            time_bits, numbers = self._moved(now)
+        tail = next(numbers)
         value = time_bits | _VERSION_7 | (tail >> 62) << 64 | _VARIANT | tail & _LOW_62
         return f"{prefix}_{value:032x}"
+
+    def _moved(self, now: datetime) -> tuple[int, Iterator[int]]:
+        """The bits and numbers of another instant; time that goes back makes no smaller ids."""
+        with self._lock:
+            moment, time_bits, numbers = self._moment
+            if moment is None or now > moment:
+                time_bits, numbers = _milliseconds(now) << 80, count(self._start() + 1)
+            self._moment = (now, time_bits, numbers)
+            return time_bits, numbers
 
     def _start(self) -> int:
         if self._random is not None:

@@ -1,7 +1,6 @@
 """Who makes an attempt holds its lease: who lost it begins no call, and what he believes counts no more (F6)."""
 
 import threading
-import time
 from collections import Counter
 from datetime import timedelta
 
@@ -11,6 +10,7 @@ from attrs import evolve
 from billcore.billing import Billing
 from billcore.domain.payment import Outcome
 from billcore.engine.collection import Settled, record_outcomes
+from billcore.engine.leases import Held
 from billcore.plugins.gateway import GatewayNotSent
 from billcore_gateway_test.gateway import ScriptedGateway
 from tests import databases
@@ -117,14 +117,29 @@ def test_a_call_is_not_begun_when_it_might_outlast_its_lease(file, monkeypatch) 
     assert set(charged(billing).values()) == {1}
 
 
-def test_a_long_batch_renews_its_leases_and_records_what_it_has(file, monkeypatch) -> None:
+@pytest.fixture
+def renewals(monkeypatch):
+    """Is set whenever a batch has recorded what it had and renewed the rest."""
+    renewed, renew = threading.Event(), Held.renew
+
+    def noted(self):
+        renew(self)
+        renewed.set()
+
+    monkeypatch.setattr(Held, "renew", noted)
+    return renewed
+
+
+def test_a_long_batch_renews_its_leases_and_records_what_it_has(file, monkeypatch, renewals) -> None:
     """Twelve calls of ten seconds take longer than a lease; nobody else gets at them meanwhile."""
     clock = HandClock()
     billing = monthly(file, 12, clock)
     charge, seen = ScriptedGateway.charge, []
 
     def slow(self, request):
-        time.sleep(0.2)  # Recording goes on meanwhile.
+        if len(seen) in (2, 4, 6, 8, 10):  # After two calls of ten seconds, while this one is on its way.
+            assert renewals.wait(30)
+            renewals.clear()
         clock.time += timedelta(seconds=10)
         if len(seen) == 11:
             with beside(billing, file, HandClock(MONTH + timedelta(minutes=10))) as other:
@@ -145,13 +160,16 @@ def test_a_long_batch_renews_its_leases_and_records_what_it_has(file, monkeypatc
     assert set(charged(billing).values()) == {1}
 
 
-def test_what_somebody_else_has_taken_over_is_dropped_from_a_long_batch(file, monkeypatch) -> None:
+def test_what_somebody_else_has_taken_over_is_dropped_from_a_long_batch(file, monkeypatch, renewals) -> None:
     clock = HandClock()
     billing = monthly(file, 6, clock)
     charge, taken = ScriptedGateway.charge, []
 
     def slow(self, request):
-        if not taken:
+        if taken:
+            assert renewals.wait(30)
+            renewals.clear()
+        else:
             last = billing.payments.list(limit=100)[-1]
             taken.append(last.id)
             with billing.database.transaction() as tx:
@@ -159,7 +177,6 @@ def test_what_somebody_else_has_taken_over_is_dropped_from_a_long_batch(file, mo
                     "UPDATE billcore_payments SET lease_owner = ?, version = version + 1 WHERE id = ?",
                     ["other/0:1:2.3", last.id],
                 )
-        time.sleep(0.3)  # Recording goes on meanwhile.
         clock.time += timedelta(seconds=16)
         return charge(self, request)
 

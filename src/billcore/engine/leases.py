@@ -11,7 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -126,7 +126,7 @@ class Held:
     table: str
     owner: str
     _customers: dict[str, str]
-    _until: dict[str, datetime]
+    _begins_by: dict[str, datetime]
     _renew_at: datetime = field()
 
     @_renew_at.default
@@ -134,9 +134,9 @@ class Held:
         return after(self.place.clock, RENEW_AFTER_S)
 
     def may_begin(self, request: Request) -> bool:
-        """Whether a call that begins now is over, answered or given up, before its lease."""
-        until = self._until.get(request.attempt_id)
-        return until is not None and after(self.place.clock, self.place.deadline_s) < until
+        """Whether a call that begins now is over before its lease."""
+        begins_by = self._begins_by.get(request.attempt_id)
+        return begins_by is not None and self.place.clock.wall() < begins_by
 
     def calls(self, gateway: Gateway, requests: Collection[Request]) -> Iterator[list[Delivered]]:
         """Make the calls and hand out what they brought, whenever it should be recorded before the rest is renewed.
@@ -150,7 +150,7 @@ class Held:
         )
         for result in results:
             came.append(result)
-            self._until.pop(result.request.attempt_id, None)
+            self._begins_by.pop(result.request.attempt_id, None)
             if place.clock.wall() >= self._renew_at:
                 yield came
                 came = []
@@ -162,13 +162,13 @@ class Held:
 
         Attempts of a customer whom another worker keeps have their former end until the next time.
         """
-        ids, until = list(self._until), after(self.place.clock, LEASE_S)
+        ids, until = list(self._begins_by), after(self.place.clock, LEASE_S)
         still_ours = self.place.unit(lambda scope: self._renewed(scope, ids, until)) if ids else {}
         for attempt_id, ours in still_ours.items():
             if ours:
-                self._until[attempt_id] = until
+                self._begins_by[attempt_id] = begins_by(self.place, until)
             else:
-                self._until.pop(attempt_id, None)
+                self._begins_by.pop(attempt_id, None)
         self._renew_at = after(self.place.clock, RENEW_AFTER_S)
 
     def _renewed(self, scope: Scope, ids: Sequence[str], until: datetime) -> dict[str, bool]:
@@ -183,8 +183,13 @@ def held(place: Workplace, table: str, group: Sequence[Leased]) -> Held:
     """The leases of these attempts, which one unit of work has just taken under one name."""
     (owner,) = {one.lease_owner for one in group}
     assert owner is not None
-    until = {one.id: one.lease_until for one in group if one.lease_until is not None}
-    return Held(place, table, owner, {one.id: one.customer_id for one in group}, until)
+    begins = {one.id: begins_by(place, one.lease_until) for one in group if one.lease_until is not None}
+    return Held(place, table, owner, {one.id: one.customer_id for one in group}, begins)
+
+
+def begins_by(place: Workplace, until: datetime) -> datetime:
+    """The last instant at which a call may begin, so that it is answered or given up before its lease ends."""
+    return until - timedelta(seconds=place.deadline_s)
 
 
 def _boot() -> str:
