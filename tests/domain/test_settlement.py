@@ -79,7 +79,6 @@ def test_a_part_that_was_approved_counts_and_the_rest_is_past_due() -> None:
     [
         invoice(status="void"),
         invoice(status="paid", paid=3000),
-        invoice(status="uncollectible"),
         invoice(status="draft", discarded_at=START),
         invoice(reserved_by="pay_2"),
     ],
@@ -108,6 +107,16 @@ def test_a_draft_whose_subscription_went_another_way_goes_with_its_money() -> No
     settled("approved", affair)
     assert (affair.invoice.discarded_at, affair.invoice.reserved_by) == (AT, None)
     assert [one.amount for one in affair.writes.new(Refund)] == [3000]
+
+
+@pytest.mark.parametrize(("amount", "status"), [(3000, "paid"), (1000, "uncollectible")])
+def test_late_money_pays_what_was_written_off(amount, status) -> None:
+    """Like money that is recorded by hand; a part of it begins no dunning (5.1, 8.5)."""
+    affair = receivable(invoice(status="uncollectible"), at=AT)
+    after = settled("approved", affair, amount, its=payment(status="failed"))
+    assert (after.applied, affair.invoice.status, affair.invoice.paid) == (amount, status, amount)
+    assert posted(affair) == [("receivable", "write_offs", amount), ("cash:test", "receivable", amount)]
+    assert (affair.writes.new(Refund), affair.writes.new(DunningCase), state(affair)) == ([], [], "active")
 
 
 def test_of_more_than_is_due_only_the_rest_is_given_back() -> None:

@@ -292,6 +292,18 @@ def test_a_success_for_an_invoice_that_was_paid_meanwhile_is_refunded() -> None:
     assert billing.gateway("test").taken("USD").minor == 6000
 
 
+@pytest.mark.parametrize(("answer", "due", "status"), [("approve", 0, "paid"), ("approve:10.00", 2000, "uncollectible")])
+def test_a_success_for_what_was_written_off_meanwhile_pays_it(answer, due, status) -> None:
+    """The loss was booked too early; sent back, the money would be lost once more (8.5)."""
+    billing, lost = declined_renewal()
+    billing.invoices.write_off("acme/2")
+    billing.gateway("test").settle(lost.id, answer)
+    tell(billing)
+    invoice = billing.invoices.get("acme/2")
+    assert (invoice.status, invoice.due, invoice.collect_at) == (status, due, None)
+    assert (billing.subscriptions.get("s1").state, billing.refunds.list()) == ("active", [])
+
+
 def test_a_part_that_was_approved_late_counts_too() -> None:
     billing, lost = declined_renewal()
     billing.gateway("test").settle(lost.id, "approve:10.00")

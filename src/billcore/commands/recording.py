@@ -139,10 +139,7 @@ def _pay(scope: Scope, payment: Payment, invoice: Invoice, part: int) -> None:
             part,
         )
     )
-    movements = [(ledger.cash(BY_HAND), ledger.RECEIVABLE, part)]
-    if invoice.status == "uncollectible":
-        # What was written off is owed again as far as it is paid.
-        movements.insert(0, (ledger.RECEIVABLE, ledger.WRITE_OFFS, part))
+    movements = ledger.collected(ledger.cash(BY_HAND), part, written_off=invoice.status == "uncollectible")
     _post(scope, payment, movements, invoice.id)
     settle(scope, invoice, "pay", paid=part)
 

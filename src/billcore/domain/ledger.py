@@ -41,6 +41,15 @@ class Entry:
     credit_note_id: str | None = None
 
 
+def collected(account: str, amount: int, *, written_off: bool) -> list[tuple[str, str, int]]:
+    """What comes into the cash `account` for an invoice, as entries (debit, credit, amount).
+
+    What was written off is owed again as far as it is paid.
+    """
+    paid = [(account, RECEIVABLE, amount)]
+    return [(RECEIVABLE, WRITE_OFFS, amount), *paid] if written_off else paid
+
+
 def sides(debit: str, credit: str, amount: int) -> tuple[str, str, int] | None:
     """`amount` of any sign as an entry's sides: negative amounts swap them, zero needs no entry."""
     if amount > 0:

@@ -107,10 +107,13 @@ class Receivable:
             record_change(self.writes, self.new_id, change)
 
     def is_wanted(self) -> bool:
-        """Whether a payment still has something to pay: not for a draft whose subscription went another way."""
+        """Whether a payment still has something to pay: not for a draft whose subscription went another way.
+
+        What was written off may still be paid.
+        """
         if self.invoice.status == "draft" and self.invoice.purpose == "activation":
             return self.invoice.discarded_at is None and self.account.activation is not None
-        return self.invoice.discarded_at is None and self.invoice.status in ("draft", "open")
+        return self.invoice.discarded_at is None and self.invoice.status in ("draft", "open", "uncollectible")
 
     def discard(self) -> None:
         """Drop the draft; what was waiting for it has failed to be created (behaviour 5.1)."""

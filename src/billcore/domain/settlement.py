@@ -80,12 +80,14 @@ class _Settlement:
             self._late_success(amount - applied)
 
     def _pay(self, invoice: Invoice, amount: int) -> None:
-        self._post([(ledger.cash(self.payment.gateway), ledger.RECEIVABLE, amount)], invoice.id)
+        written_off = invoice.status == "uncollectible"
+        self._post(ledger.collected(ledger.cash(self.payment.gateway), amount, written_off=written_off), invoice.id)
         self._event("payment.succeeded", amount=amount)
         paid = invoice.paid + amount
         if amount < invoice.due:
             self.receivable.put(evolve(invoice, paid=paid, reserved_by=None, collect_at=None))
-            self._not_collected(None)
+            if not written_off:
+                self._not_collected(None)
             return
         status = invoice.after("pay", "paid")
         self.receivable.put(evolve(invoice, paid=paid, reserved_by=None, collect_at=None, status=status, overdue=False))
