@@ -292,7 +292,9 @@ def test_a_success_for_an_invoice_that_was_paid_meanwhile_is_refunded() -> None:
     assert billing.gateway("test").taken("USD").minor == 6000
 
 
-@pytest.mark.parametrize(("answer", "due", "status"), [("approve", 0, "paid"), ("approve:10.00", 2000, "uncollectible")])
+@pytest.mark.parametrize(
+    ("answer", "due", "status"), [("approve", 0, "paid"), ("approve:10.00", 2000, "uncollectible")]
+)
 def test_a_success_for_what_was_written_off_meanwhile_pays_it(answer, due, status) -> None:
     """The loss was booked too early; sent back, the money would be lost once more (8.5)."""
     billing, lost = declined_renewal()
