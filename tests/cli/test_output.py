@@ -56,6 +56,47 @@ def test_writing_confirms_in_one_line(shell):
     assert shell.ok("customers", "update", "acme", "--city", "Bonn").out == "Customer acme updated.\n"
 
 
+def test_money_that_goes_back_is_told_in_a_line_for_each_document(shell):
+    shell.with_subscription()
+    shell.ok("subscriptions", "create", "--reference", "s2", "--customer", "acme", "--price", "pro-monthly",
+             "--collection", "remittance")  # fmt: skip
+    said = shell.ok("invoices", "credit", "2", "--amount", "4.00", "--to", "invoice").out
+    assert said == "Credit note CN-1: 4.00 USD is not due any more.\nInvoice 2 is open: 45.00 USD are due.\n"
+    said = shell.ok("invoices", "credit", "1", "--lines", "1", "--amount", "9.00", "--to", "refund").out.splitlines()
+    assert said[0] == "Credit note CN-2: 9.00 USD is given back as a refund."
+    assert said[1].startswith("Refund of 9.00 USD") and said[2] == "Invoice 1 is paid."
+    assert "CN-1" in shell.ok("invoices", "get", "2").out
+    assert "given back  9.00 USD" in shell.ok("invoices", "credit_note", "CN-2").out
+    assert "is uncollectible: 45.00 USD were given up" in shell.ok("invoices", "write_off", "2").out
+    said = shell.ok("invoices", "record_payment", "2", "--amount", "50", "--method", "cash").out
+    paid = "Payment of 50.00 USD by acme recorded: 45.00 USD pay invoices and 5.00 USD are paid in advance."
+    assert " ".join(said.split()) == paid
+    assert "by hand (cash)" in shell.ok("invoices", "get", "2").out
+    assert "45.00 USD of invoice 2" in shell.ok("payments", "get", "acme/pay/2").out
+
+
+def test_credits_and_balances_are_shown(shell):
+    shell.with_subscription()
+    assert shell.ok("credits", "list", "acme").out == "No credits.\n"
+    said = shell.ok("credits", "add", "--customer", "acme", "--amount", "7.00", "--expires-at", "2026-12-31").out
+    assert said == "Service credit of 7.00 USD for acme added.\n"
+    assert shell.ok("credits", "deduct", "2.00", "--customer", "acme").out == "Service credit of 2.00 taken back.\n"
+    said = shell.ok("prepayments", "add", "--customer", "acme", "--amount", "3").out
+    assert said == "Payment of 3.00 USD by acme recorded: 3.00 USD are paid in advance.\n"
+    listed = shell.ok("credits", "list", "acme").out
+    assert "service credit  2026-01-31  2026-12-31  7.00 USD  5.00 USD" in listed and "prepayment" in listed
+    row = shell.ok("customers", "balances", "acme").out.splitlines()[-1].split()
+    assert row == ["USD", "0.00", "USD", "0.00", "USD", "5.00", "USD", "3.00", "USD", "52.00", "USD"]
+    page = shell.ok("customers", "get", "acme").out
+    for part in ("5.00 USD service credit\n", "3.00 USD prepayment\n", "52.00 USD paid and kept\n"):
+        assert part in page
+    shell.ok("subscriptions", "create", "--reference", "s2", "--customer", "acme", "--price", "pro-monthly",
+             "--collection", "remittance")  # fmt: skip
+    said = shell.ok("credits", "add", "--customer", "acme", "--amount", "1.00").out
+    assert " ".join(said.split()).endswith("added; 1.00 USD of it paid open invoices at once.")
+    assert "is void" in shell.ok("invoices", "void", "2").out
+
+
 def test_a_dry_run_shows_the_documents_and_keeps_nothing(shell):
     shell.with_customer()
     create = ["subscriptions", "create", "--reference", "s1", "--customer", "acme", "--price", "pro-monthly"]

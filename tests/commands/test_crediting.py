@@ -1,10 +1,12 @@
 """invoices.credit: what is given back, out of what had paid it, and where it goes (behaviour 3.5, 8.6)."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from billcore.domain.money import Money
+from billcore.errors import Refused
 from tests.builders import books, day, dump, refusal
 
 
@@ -305,6 +307,24 @@ def test_a_dry_run_shows_the_notes_and_keeps_nothing() -> None:
     preview = billing.invoices.credit("1", amount="1.00", to="refund", dry_run=True)
     assert [(note.to, note.total) for note in preview.credit_notes] == [("refund", 100)]
     assert dump(billing) == before
+
+
+def test_at_once_no_more_is_given_back_than_there_is() -> None:
+    """Eight at a time want 5.00 each of an invoice of 30.00: six get it."""
+    billing = signed_up()
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: _tried(billing), range(8)))
+    assert sorted(made) == ["amount_exceeds"] * 2 + ["given"] * 6
+    assert balance(billing).credit == 3000
+    assert [note.number for note in billing.invoices.credit_notes()] == [1, 2, 3, 4, 5, 6]
+
+
+def _tried(billing):
+    try:
+        billing.invoices.credit("acme/1", amount="5.00")
+    except Refused as refused:
+        return refused.code
+    return "given"
 
 
 def test_notes_are_listed_by_invoice_and_shown_by_number() -> None:

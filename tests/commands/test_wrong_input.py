@@ -90,7 +90,11 @@ OTHERS = [
 ]
 RIGHT = {
     "customer": ["acme", "free"],
-    "subscription": ["s1", "trial", "held", "late"],
+    "subscription": ["s1", "trial", "held", "late", "open"],
+    "invoice": ["1", "acme/1", "bolt/1", "bolt/2", "4"],
+    "payment": ["acme/pay/1", "bolt/pay/1"],
+    "amount": ["0.01", "12.34", "999999999999999", Money(1000, "USD")],
+    "amounts": [{"bolt/2": "1.00"}, {"bolt/2": "999999999999999"}, {"acme/1": "1.00", "bolt/2": "2.00"}],
     "code": ["pro-m", "try", "seats", "calls", "TEN", "pro-eur", "support-m"],
     "quantity": ["1", "2.5", 999_999_999_999_999],
     "signed_quantity": ["1", 999_999_999_999_999],
@@ -127,6 +131,7 @@ class Desk:
         create("trial", "acme", "try")
         create("held", "acme", "pro-m")
         create("late", "bolt", "pro-w")
+        create("open", "bolt", "pro-m", collection="remittance")
         self.billing.subscriptions.hold("held")
         self.billing.gateway("test").script(["decline:insufficient_funds"], default="approve")
         self.billing.run(day("01-08"))
@@ -142,7 +147,10 @@ class Desk:
         self.billing._site = SiteReader()
 
 
-NOUNS = ("customers", "payment_methods", "subscriptions", "usage", "catalog", "invoices", "payments", "settings")
+NOUNS = (
+    *("customers", "payment_methods", "subscriptions", "usage", "catalog", "invoices", "payments", "refunds"),
+    *("credits", "prepayments", "settings"),
+)
 ATTEMPTED = ("billcore_payments", "billcore_idempotency")
 
 

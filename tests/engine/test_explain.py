@@ -151,6 +151,87 @@ def test_a_credit_split_between_debt_and_balance_is_explained_on_both_documents(
     assert any("of it on credit note" in step.text for one in told for line in one.lines for step in line.steps)
 
 
+def test_a_credit_by_amount_is_derived_from_what_was_left_of_its_line() -> None:
+    billing = books()
+    billing.customers.update("acme", country="DE")
+    billing.subscriptions.create("s1", "acme", "pro-m", components={"seats": "2"})
+    billing.invoices.credit("1", amount="10.00")
+    billing.invoices.credit("1", amount="5.00", lines=["seats-p"])
+    billing.invoices.credit("1")
+    told = [billing.explain(f"CN-{place}") for place in (1, 2, 3)]
+    assert all(one.agrees for one in told)
+    assert texts(told[0].lines[1]) == [
+        "Seats of invoice 1, as billed = 10.00",
+        "its part of 10.00, by what was left of the lines = 2.50",
+        "discount and tax in proportion, the amount is the rest = 2.10",
+    ]
+    assert texts(told[1].lines[0])[:3] == [
+        "Seats of invoice 1, as billed = 10.00",
+        "left of it, tax included = 9.40",
+        "given back of it, tax included = 5.00",
+    ]
+    assert "all that was left of the lines, 32.60" in texts(told[2].lines[0])
+
+
+def test_a_credit_by_share_says_where_another_left_less() -> None:
+    billing = books()
+    billing.subscriptions.create("s1", "acme", "pro-m")
+    billing.invoices.credit("1", amount="20.00")
+    billing.run(day("01-02"))
+    billing.subscriptions.cancel("s1", credit="unused")
+    explained = billing.explain("CN-2")
+    assert explained.agrees
+    assert "but no more than is left of it = 10.00" in texts(explained.lines[0])
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "wrong"),
+    [
+        ("credit", {"amount": -839}, "amount -8.40, billed -8.39"),
+        ("credit", {"tax": -159}, "tax -1.60, billed -1.59"),
+    ],
+)
+def test_a_credit_by_amount_that_was_changed_is_a_finding(kind, values, wrong) -> None:
+    billing = books()
+    billing.customers.update("acme", country="DE")
+    billing.subscriptions.create("s1", "acme", "pro-m")
+    billing.invoices.credit("1", amount="10.00")
+    set_line(billing, kind, **values)
+    explained = billing.explain("CN-1")
+    assert not explained.agrees and wrong in explained.lines[0].conclusion
+
+
+def test_an_invoice_names_what_settled_it() -> None:
+    billing = books()
+    billing.credits.add("acme", amount="1.00")
+    billing.prepayments.add("acme", amount="2.00")
+    billing.subscriptions.create("s1", "acme", "pro-m", collection="remittance")
+    billing.invoices.credit("1", amount="3.00")
+    billing.invoices.record_payment("1", "4.00")
+    told = billing.explain("1")
+    assert told.agrees
+    assert told.text()[-6:] == [
+        "total = 30.00 as billed",
+        "credit note CN-1 = -3.00",
+        "paid by service credit = -1.00",
+        "paid by prepayment = -2.00",
+        "paid = -4.00",
+        "due = 20.00",
+    ]
+    billing.invoices.void("1")
+    assert billing.explain("1").text()[-2:] == ["credit note CN-1 = -3.00", "void: nothing is due"]
+
+
+def test_what_an_invoice_counts_as_paid_and_was_not_is_a_finding() -> None:
+    billing = books()
+    billing.subscriptions.create("s1", "acme", "pro-m")
+    with billing.database.transaction() as tx:
+        tx.execute("UPDATE billcore_invoices SET paid = 2900")
+    told = billing.explain("1")
+    assert not told.agrees
+    assert "≠ 0.00 and 29.00, which it counts as credited and paid" in told.text()
+
+
 @pytest.mark.parametrize(
     ("values", "wrong"),
     [

@@ -45,8 +45,8 @@ def balance_list(balances: Sequence[Balance]) -> RenderableType:
 
 
 def balance_text(balances: Sequence[Balance]) -> str:
-    """What there is, for a customer's page: "12.00 USD due (overdue), 5.00 USD credit; paid and kept: 49.00 USD"."""
-    return "\n".join(", ".join(_amounts(one)) for one in balances if any(_amounts(one)))
+    """What there is, for a customer's page, one below the other: "12.00 USD due (overdue)", "5.00 USD credit"."""
+    return "\n".join(text for one in balances for text in _amounts(one))
 
 
 def _amounts(one: Balance) -> Iterator[str]:
