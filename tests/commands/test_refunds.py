@@ -226,6 +226,7 @@ def test_other_currencies_are_left_alone() -> None:
     billing.subscriptions.create("s2", "acme", "pro-eur")
     assert refusal(billing.refunds.create, "acme", "30.01").facts["most"] == 3000
     assert billing.refunds.create("acme", Money(1000, "EUR"), invoice="acme/2")[0].currency == "EUR"
+    assert billing.refunds.create("acme", Money(500, "EUR"))[0].currency == "EUR"
 
 
 def test_a_note_to_refund_gives_its_payments_back() -> None:
@@ -273,6 +274,14 @@ def test_inside_the_hosts_transaction_a_worker_sends_it(tmp_path) -> None:
     billing.run()
     assert billing.refunds.get(made.id).status == "succeeded"
     engine.dispose()
+
+
+def test_payments_are_found_by_what_was_given_back_of_them() -> None:
+    billing = several()
+    billing.refunds.create("acme", "40.00")
+    assert [one.id for one in billing.payments.list(status="refunded")] == [billing.payments.get("acme/pay/3").id]
+    assert len(billing.payments.list(status="partially_refunded")) == 1
+    assert len(billing.payments.list(status="succeeded")) == 1
 
 
 def test_refunds_are_found_by_customer_payment_and_status() -> None:

@@ -20,10 +20,10 @@ from billcore.commands.parameters import (
 )
 from billcore.commands.receivables import require_no_doubt
 from billcore.commands.recording import named, oldest_first, receive
-from billcore.commands.refunding import invoice_of, minor_of, refund_payment, require_money, stored, wish
+from billcore.commands.refunding import invoice_of, refund_payment, require_money, stored, wish
 from billcore.commands.scope import Scope, not_found
 from billcore.commands.verb import Noun, verb
-from billcore.domain.payment import Payment
+from billcore.domain.payment import Payment, PaymentStatus
 from billcore.domain.refund import Refund
 from billcore.store import payment as store
 
@@ -45,7 +45,7 @@ class Payments(Noun):
         *,
         customer: CustomerRef | None = None,
         invoice: InvoiceRef | None = None,
-        status: Literal["pending", "requires_action", "succeeded", "failed", "unknown", "canceled"] | None = None,
+        status: PaymentStatus | None = None,
         newest: Flag = False,
         after: PaymentRef | None = None,
         limit: Count = 50,
@@ -117,7 +117,7 @@ class Payments(Noun):
         target = find_payment(scope, payment)
         how = wish(to, external, credit, reason)
         require_money(target)
-        minor = minor_of(amount, target.currency)
+        minor = amounts.minor_of(amount, target.currency) if amount is not None else None
         return refund_payment(scope, target, invoice_of(scope, target), minor, how)
 
     def settled(self, scope: Scope, result: object, attempts: Collection[str]) -> object:

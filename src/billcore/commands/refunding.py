@@ -1,7 +1,6 @@
 """Makes refunds: checks that money may be given back, and stores each with its exact request (behaviour 9.6)."""
 
 from collections.abc import Sequence
-from decimal import Decimal
 
 from attrs import frozen
 
@@ -12,7 +11,7 @@ from billcore.commands.returning import billed_of
 from billcore.commands.scope import Scope
 from billcore.domain.customer import Customer
 from billcore.domain.invoice import CreditTo, Invoice
-from billcore.domain.money import Money, parse_minor
+from billcore.domain.money import Money
 from billcore.domain.payment import BY_HAND, IN_DOUBT, Payment
 from billcore.domain.periods import add
 from billcore.domain.receivable import Account, Receivable
@@ -46,23 +45,6 @@ def wish(to: RefundTo, external: bool, credit: bool, reason: str | None) -> Wish
             parameter="credit",
         )
     return Wish("external" if external else to, credit, reason)
-
-
-def minor_of(amount: str | Decimal | Money | None, currency: str) -> int | None:
-    """A converted amount in minor units of `currency`, above zero; None stays None."""
-    if amount is None:
-        return None
-    if isinstance(amount, Money):
-        if amount.currency != currency:
-            raise Refused(
-                "currency_mismatch", f"{amount} is not in {currency}.", remedy=f"Give an amount in {currency}."
-            )
-        minor = amount.minor
-    else:
-        minor = parse_minor(f"{Decimal(amount):f}", currency)
-    if minor <= 0:
-        raise InvalidValue("An amount to give back is above zero.", remedy='Write "10.00".', parameter="amount")
-    return minor
 
 
 def refund_payment(scope: Scope, payment: Payment, invoice: Invoice, amount: int | None, wish: Wish) -> Refund:

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from typing import Literal, Unpack
 
+from billcore.commands.amounts import currency_of, minor_of
 from billcore.commands.invoices import find_invoice
 from billcore.commands.parameters import (
     Amount,
@@ -18,7 +19,6 @@ from billcore.commands.parameters import (
 from billcore.commands.payments import find_payment
 from billcore.commands.refunding import (
     leased,
-    minor_of,
     require_way,
     spread,
     stored,
@@ -60,9 +60,9 @@ class Refunds(Noun):
         billed = find_invoice(scope, invoice) if invoice is not None else None
         if billed is not None and billed.customer_id != owner.id:
             raise not_found("invoice", str(invoice), [])
-        currency = billed.currency if billed is not None else owner.currency or scope.settings.currency
+        known = (owner.currency, scope.settings.currency)
+        currency = billed.currency if billed is not None else currency_of(amount, *known)
         wanted = minor_of(amount, currency)
-        assert wanted is not None
         return spread(scope, owner, currency, wanted, billed, wish(to, False, credit, reason))
 
     @verb(collects=True)
