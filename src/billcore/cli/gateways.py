@@ -51,7 +51,7 @@ def gateways(app: App, verbose: bool) -> None:
         file = app.configuration
         problem = None if wrong is None else str(wrong)
         print_json({"configuration": None if file is None else str(file), "problem": problem, "gateways": rows})
-    else:
+    elif wrong is None or verbose:
         _print(app, rows, verbose=verbose)
     if wrong is not None:
         if app.json:

@@ -20,7 +20,8 @@ from billcore.errors import InvalidValue
 def init(app: App, clock: str | None, timezone: str | None, currency: str | None) -> None:
     """Make a store: a database with all tables, its time zone, currency and clock.
 
-    The file may be new or hold tables of your own, which stay untouched. Books that are there already are refused.
+    A file may be new; on PostgreSQL the database has to be there. Tables of your own stay untouched, and books that
+    are there already are refused.
     """
     from billcore.clock import SimulatedClock
     from billcore.commands.parameters import instant
@@ -91,7 +92,7 @@ def _refuse_books(app: App) -> None:
     if state.status != "missing":
         raise InvalidValue(
             f"{app.file or shown(app.url)} holds books already.",
-            remedy="Name another file, or go on with: billcore db upgrade, billcore settings set.",
+            remedy="Name another database, or go on with: billcore db upgrade, billcore settings set.",
         )
 
 

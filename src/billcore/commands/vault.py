@@ -15,6 +15,7 @@ from billcore.plugins.gateway import (
     Describe,
     Detach,
     Gateway,
+    GatewayNotSent,
     GatewayUnknown,
     HostedPage,
     MethodNotFound,
@@ -54,6 +55,10 @@ def keep(desk: Desk, given: Mapping[str, Any]) -> Vaulted | None:
         return perform_method(gateway, request)
     except MethodRefused as refused:
         raise _refused(refused) from refused
+    except GatewayNotSent as unsent:
+        raise GatewayNotSent(
+            unsent.message, remedy="Nothing is stored here. Repeat the command when the gateway can be reached."
+        ) from unsent
     except GatewayUnknown as unknown:
         raise GatewayUnknown(
             unknown.message,
