@@ -63,6 +63,7 @@ def test_what_goes_wrong_on_the_way_is_told_and_nothing_is_stored(error) -> None
     refused = refusal(billing.payment_methods.add, "acme", "tok_a", gateway="fake")
     assert isinstance(refused, PluginError) and refused.code == error.code
     assert dump(billing) == before
+    assert "tried again" not in refused.remedy
     if error.code == "gateway_unknown":
         assert "Repeat the command" in refused.remedy
 
