@@ -9,8 +9,12 @@ pytestmark = pytest.mark.postgresql_only("how a store is named and made there")
 
 
 @pytest.fixture
-def url(stores, tmp_path):
-    """A database without tables, named with a password that the server does not ask for."""
+def url(stores, tmp_path, monkeypatch):
+    """A database without tables, named with a password that the server does not ask for.
+
+    `init` leaves a configuration in the current folder, which is therefore the test's own.
+    """
+    monkeypatch.chdir(tmp_path)
     return make_url(stores.blank(tmp_path / "blank")).set(password="s3cret").render_as_string(False)
 
 
