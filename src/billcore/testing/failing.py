@@ -66,7 +66,7 @@ class Failing(GatewayFixtures):
             kit.check_one(charge, rules.ONE_CHARGE)
 
     def test_a_slow_answer_is_an_answer(self, kit: Kit, payer: Payer, broken_network: Break) -> None:
-        """A second is nothing to a bank."""
+        """Half a second is nothing to a bank."""
         charge = kit.charge_of(payer)
         with broken_network(Fault.SLOW):
             check_approved(charge, kit.approved(charge, rules.SLOW), rules.SLOW)

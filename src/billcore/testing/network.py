@@ -109,7 +109,7 @@ class NetworkFaults:
         if fault is None:
             return self._provider(request)
         if fault is Fault.SLOW:
-            time.sleep(1)
+            time.sleep(1 / 2)
         if fault.endswith("_after") or fault in (Fault.SLOW, Fault.UNSEEN_STATUS):
             reply = self._provider(request)
             if fault is Fault.SLOW:
