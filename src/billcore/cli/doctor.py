@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="List what is stuck, and try it again.")
-@click.option("--retry", metavar="REF", help="Let the next run try this subscription or payment again.")
+@click.option("--retry", metavar="REF", help="Let the next run try this subscription, payment or refund again.")
 @click.option("--actor", metavar="NAME", envvar="BILLCORE_ACTOR", help="Who does it, for the audit log.")
 @json_option
 @store_options
 @pass_app
 def doctor(app: App, retry: str | None, actor: str | None) -> None:
-    """List what does not go on by itself: parked subscriptions and payments, payments in doubt, overdue invoices.
+    """List what does not go on by itself: parked subscriptions, payments and refunds in doubt or owed, overdue invoices.
 
     Exit code 1 while something is listed. --retry takes the reference of a parked subscription, or the id of a
-    payment without an outcome; the next run tries it.
+    payment or refund without an outcome, and the next run tries it; the loss of a refund that arrived twice it accepts.
     """
     app.actor = actor or app.actor
     with app.billing(pays=False) as billing:
