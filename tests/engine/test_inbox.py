@@ -280,6 +280,19 @@ def test_an_event_inside_the_refund_is_no_refund_by_hand() -> None:
     assert inbox(billing) == [("evt_1", "done")]
 
 
+def test_an_event_inside_the_refund_that_names_it_waits_for_nobody() -> None:
+    """A gateway may answer a refund only when its webhook was answered; whoever makes it has the outcome anyway."""
+    billing, fake, payment = paid()
+
+    def told_before_answered(request) -> None:
+        receive(billing, attempt_event(request.attempt_id, of=request.gateway_id))
+        assert billing.webhooks.process() == 1
+
+    fake.during = told_before_answered
+    assert billing.payments.refund(payment.id).status == "succeeded"
+    assert (fake.count("refund"), inbox(billing)) == (1, [("evt_1", "done")])
+
+
 def test_a_refund_that_comes_back_later_is_owed_again() -> None:
     billing, fake, payment = paid()
     refund = billing.payments.refund(payment.id)

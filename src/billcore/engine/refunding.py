@@ -67,9 +67,17 @@ def send_refunds(place: Workplace, sends: Sequence[Refund]) -> None:
 
 
 def check_refunds(place: Workplace, due: Sequence[Due]) -> Worked:
-    """Send refunds that were never sent, ask for those that are open, and for those of which there is news."""
+    """What a run does for refunds that are due: simulated time stands still while somebody makes one of them."""
     if place.clock.simulated:
         wait_for(place, lambda tx: _open(tx, due))
+    return ask_about_refunds(place, due)
+
+
+def ask_about_refunds(place: Workplace, due: Sequence[Due]) -> Worked:
+    """Send refunds that were never sent, ask for those that are open, and for those of which there is news.
+
+    One that somebody makes right now is left to him; he may be waiting for this to end.
+    """
     fresh, asked, worked = place.unit(lambda scope: _leased(place, scope, due))
     if fresh:
         send_refunds(place, fresh)

@@ -9,7 +9,7 @@ from billcore.commands.webhooks import Headers, Receipt, take_in
 from billcore.domain.card_number import without_card_numbers
 from billcore.engine.agenda import Due
 from billcore.engine.inbox import hear
-from billcore.engine.refunding import check_refunds
+from billcore.engine.refunding import ask_about_refunds
 from billcore.engine.run import deliver_sends
 from billcore.engine.work import Workplace
 from billcore.errors import InvalidValue, Refused
@@ -63,7 +63,7 @@ class Door:
         deliver_sends(place, (), touched)
         due = _due(place, partial(refunds.due_checks, until=now, limit=place.batch, among=Among(touched)))
         if due:
-            check_refunds(place, due)
+            ask_about_refunds(place, due)
         return count
 
     def _refuse_joined(self) -> None:
