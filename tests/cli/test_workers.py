@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from billcore.billing import Billing
+from billcore.cli.workers import passes
 from billcore.clock import SystemClock
+from billcore.errors import StoreError
 from tests import databases
 from tests.builders import CATALOG, books, day
 from tests.engine.test_run import told
@@ -159,3 +161,11 @@ def test_workers_whose_parent_is_gone_stop() -> None:
     while any(is_there(one) for one in workers):
         assert time.monotonic() < end
         time.sleep(0.1)
+
+
+def test_a_server_that_is_away_is_waited_for_a_file_is_not() -> None:
+    with Billing(databases.fresh()) as server, Billing("sqlite://") as memory:
+        for code, waited in (("database_unreachable", True), ("commit_unknown", True), ("database_replaced", False)):
+            assert passes(StoreError(code, "It is away."), server) is waited
+            assert not passes(StoreError(code, "It is away."), memory)
+        assert passes(StoreError("database_locked", "Somebody writes."), memory)

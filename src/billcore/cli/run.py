@@ -92,8 +92,8 @@ def run(app: App, until: str | None, workers: int) -> None:
 def worker(app: App, every: str, workers: int) -> None:
     """Do what is due, wait, and do it again, until Ctrl-C or SIGTERM stops it cleanly.
 
-    A database that is locked or full is tried again; anything worse ends the worker with its message. Of several
-    --workers that share the customers the first that fails ends all of them.
+    A database that is locked or full is tried again, and a server that is away; anything worse ends the worker with
+    its message. Of several --workers that share the customers the first that fails ends all of them.
     """
     from billcore.cli.workers import rest
 
@@ -156,12 +156,12 @@ def _work_together(app: App, zone: str, workers: int, pause: int, stop: Stop) ->
 
 def _round(app: App, billing: "Billing", zone: str, stop: Stop) -> None:
     """One run; what passes by itself is told and left to the next one."""
-    from billcore.cli.workers import PASSING
+    from billcore.cli.workers import passes
 
     try:
         report = billing.run(stop=stop)
     except StoreError as error:
-        if error.code not in PASSING:
+        if not passes(error, billing):
             raise
         click.echo(f"error [{error.code}]: {error.message} Trying again.", err=True)
         return

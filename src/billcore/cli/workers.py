@@ -30,6 +30,9 @@ from billcore.errors import BillcoreError, Refused, StoreError
 PASSING = frozenset({"database_locked", "database_full", "version_conflict"})
 """Conditions that pass by themselves: a worker says so and tries again."""
 
+AWAY = frozenset({"database_unreachable", "commit_unknown"})
+"""What a server says that is away for longer than a unit of work has patience; of a file they are said for good."""
+
 Stop = Callable[[], bool]
 
 
@@ -231,12 +234,17 @@ def _work(billing: Billing, task: Task, every: int, stop: Stop) -> None:
             if task.slice[0] == 0 and not report.stopped:
                 report = report.plus(billing.run(stop=stop))
         except StoreError as error:
-            if error.code not in PASSING:
+            if not passes(error, billing):
                 raise
             _tell("warning", f"error [{error.code}]: {error.message} Trying again.")
         else:
             _tell("report", to_plain(report))
         rest(every, stop)
+
+
+def passes(error: StoreError, billing: Billing) -> bool:
+    """Whether the same can be tried again in a while."""
+    return error.code in PASSING or (error.code in AWAY and billing.database.dialect != "sqlite")
 
 
 def rest(seconds: int, stop: Stop) -> None:
