@@ -337,7 +337,7 @@ class Billing:
         site = self._site.read(tx)
         lease = None if self._joined else self._leases.take()
         names = self.registry.gateways
-        own = (self._ids.new, self.installation, actor, lease, names, self._capabilities)
+        own = (self._ids.new, self.installation, actor, lease, names, self._capabilities, self._gateways.usual)
         return Scope(tx, now, site.settings, site.catalog, *own)
 
     def _capabilities(self, gateway: str) -> frozenset[Capability]:

@@ -77,3 +77,21 @@ def test_a_gateway_that_is_not_installed_is_refused() -> None:
     refused = refusal(billing.payment_methods.add, "acme", "approve", gateway="strpe")
     assert (refused.code, refused.facts["parameter"]) == ("invalid_value", "gateway")
     assert "Installed: " in str(refused) and "test" in str(refused)
+
+
+@pytest.mark.parametrize(
+    ("configured", "meant"),
+    [((), "test"), (("test",), "test"), (("acme",), "acme"), (("acme", "test"), "acme"), (("acme", "bolt"), None)],
+)
+def test_a_method_is_for_the_gateway_that_is_configured(configured, meant) -> None:
+    """Beside a real gateway the test gateway has to be named: what it takes nobody has paid."""
+    billing = books(method=None)
+    for name in configured:
+        billing._gateways.configure(name, {})
+    assert billing._gateways.usual() == ((meant,) if meant else ("acme", "bolt"))
+    if meant == "test":
+        assert billing.payment_methods.add("acme", "approve").gateway == "test"
+    else:
+        refused = refusal(billing.payment_methods.add, "acme", "approve")
+        assert refused.code == "invalid_value" and "acme" in str(refused)
+        assert billing.payment_methods.add("acme", "approve", gateway="test").gateway == "test"

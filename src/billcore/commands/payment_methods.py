@@ -56,7 +56,7 @@ class PaymentMethods(Noun):
         customer: CustomerRef,
         token: Text,
         *,
-        gateway: Text = "test",
+        gateway: Text | None = None,
         kind: Literal["card", "bank_account", "wallet"] = "card",
         reference: Reference | None = None,
         gateway_customer: Text | None = None,
@@ -67,15 +67,17 @@ class PaymentMethods(Noun):
     ) -> PaymentMethod:
         """Add a payment method by the token its gateway gave; a customer's first one becomes the default.
 
-        A gateway with a vault keeps it first, for the customer it has there (`gateway_customer`, else the one of his
-        other methods, else a new one), and tells brand, last digits and expiry itself. A new default is tried at once
-        on what is overdue (behaviour 9.5). Raises payment_method_refused, and invalid_value for anything that looks
-        like a card number (promise P10).
+        Without a `gateway` it is for the one that is configured, for the test gateway where none is. One with a vault
+        keeps it first, for the customer it has there (`gateway_customer`, else the one of his other methods, else a
+        new one), and tells brand, last digits and expiry itself. A new default is tried at once on what is overdue
+        (behaviour 9.5). Raises payment_method_refused, and invalid_value for anything that looks like a card number
+        (promise P10).
         """
+        named = vault.meant(scope, gateway)
         given = {
             "customer": customer,
             "token": token,
-            "gateway": gateway,
+            "gateway": named,
             "reference": reference,
             "gateway_customer": gateway_customer,
             "brand": brand,
@@ -85,11 +87,11 @@ class PaymentMethods(Noun):
         kept = scope.answer if isinstance(scope.answer, Vaulted) else None
         owner = vault.may_add(scope, given, again=kept is not None)
         if kept is None and gateway_customer is None and not scope.dry:
-            _refuse_unkept(scope, gateway)
+            _refuse_unkept(scope, named)
         method = PaymentMethod(
             scope.new_id("pm"),
             owner.id,
-            gateway,
+            named,
             kind,
             token,
             scope.now,

@@ -30,7 +30,8 @@ class Scope:
 
     After the commit the attempts and refunds in `sends` are made and what is due of the customers in `collects` is
     collected. `lease` is (owner, until) for what this process makes itself, None where a worker does; `gateways`
-    names those that are installed, `capabilities` says what one of them can do. `saved` are writes that were flushed
+    names those that are installed, `capabilities` says what one of them can do, `usual_gateways` which one is meant
+    where none is named. `saved` are writes that were flushed
     before the end; with `site_changed` every process reads settings and catalog again. `answer` is what the gateway
     of an asking verb said before the transaction, None where it was not asked: in a dry run (`dry`) and inside a
     host's transaction. What `reads` only keeps nobody from writing.
@@ -46,6 +47,7 @@ class Scope:
     lease: tuple[str, datetime] | None = None
     gateways: Callable[[], tuple[str, ...]] = tuple
     capabilities: Callable[[str], frozenset[Capability]] = lambda _gateway: frozenset()
+    usual_gateways: Callable[[], tuple[str, ...]] = tuple
     writes: Writes = field(factory=Writes)
     saved: list[Writes] = field(factory=list)
     sends: list[Payment | Refund] = field(factory=list)

@@ -45,6 +45,7 @@ class HostedLink:
 def keep(desk: Desk, given: Mapping[str, Any]) -> Vaulted | None:
     """The method as the gateway's vault keeps it from now on; None for a gateway without a vault."""
     with desk.reading() as scope:
+        given = {**given, "gateway": meant(scope, given["gateway"])}
         owner = may_add(scope, given, again=True)
         there = given["gateway_customer"] or gateway_customer(scope, owner, given["gateway"])
     gateway = desk.gateway(given["gateway"])
@@ -142,6 +143,20 @@ def may_add(scope: Scope, given: Mapping[str, Any], *, again: bool) -> Customer:
     if taken and not (same and taken.token == given["token"]):
         raise Refused("reference_taken", f"A payment method {given['reference']!r} exists already.")
     return owner
+
+
+def meant(scope: Scope, gateway: str | None) -> str:
+    """The gateway that is named, or the one that is meant where none is; refused where there are several."""
+    if gateway is not None:
+        return gateway
+    usual = scope.usual_gateways()
+    if len(usual) != 1:
+        raise InvalidValue(
+            f"Several gateways are configured: {', '.join(usual)}.",
+            remedy="Name the one that gave the token.",
+            parameter="gateway",
+        )
+    return usual[0]
 
 
 def require_gateway(scope: Scope, name: str) -> None:

@@ -8,6 +8,9 @@ from billcore.plugins.configuration import read_gateways
 from billcore.plugins.gateway import Gateway
 from billcore.plugins.registry import Registry
 
+TEST = "test"
+"""The name of the gateway that moves no money."""
+
 
 class Gateways:
     """`given` maps names to configurations, or is the file that has them. Those are built here and now.
@@ -36,6 +39,13 @@ class Gateways:
             if name not in self._built:
                 self._built[name] = self._registry.gateway(name, self._configs.get(name))
             return self._built[name]
+
+    def usual(self) -> tuple[str, ...]:
+        """Those that a payment method may be meant for where none is named: the configured ones, else the test one.
+
+        Beside others the test gateway has to be named: what it takes nobody has paid.
+        """
+        return tuple(sorted(self._configs.keys() - {TEST})) or (TEST,)
 
     def configure(self, name: str, config: Mapping[str, object]) -> None:
         """What a gateway is built from that is needed later and has no configuration."""
