@@ -13,9 +13,9 @@ from tests.builders import anew, books, day, for_all
 NO = "decline:insufficient_funds"
 
 
-def lived_in(**changed):
+def lived_in(url):
     """Books in which everything has happened once: every price, holds, debts, credits, trials, a take-over."""
-    billing = books(customers=("acme", "beta", "gamma", "delta"), **changed)
+    billing = books(url, customers=("acme", "beta", "gamma", "delta"))
     billing.customers.update("acme", country="DE")
     billing.subscriptions.create("s1", "acme", "pro-fee", components={"seats": "3"}, coupons=["TEN"])
     billing.subscriptions.create("year", "acme", "pro-y", components={"hosting": "2", "calls": "0"})
@@ -67,6 +67,21 @@ def pay_by_hand(billing):
     billing.invoices.credit("omega/2", lines=["1"])
 
 
+@pytest.fixture(scope="module")
+def kept(database_kind):
+    with databases.stores(database_kind) as stores:
+        billing = lived_in(stores.own(":memory:"))
+        yield billing, databases.image(billing)
+
+
+@pytest.fixture
+def lived(kept):
+    """Those books, as they were before the test before damaged them."""
+    billing, put_back = kept
+    put_back()
+    return billing
+
+
 def corrupt(billing, statement):
     """Change the books behind the engine's back: constraints of the tables are looked away from too."""
     with billing.database.transaction() as tx, databases.unchecked(tx):
@@ -77,8 +92,8 @@ def told(proof):
     return [str(finding) for finding in proof.findings]
 
 
-def test_books_in_which_everything_has_happened_are_right() -> None:
-    proof = lived_in().verify()
+def test_books_in_which_everything_has_happened_are_right(lived) -> None:
+    proof = lived.verify()
     assert told(proof) == []
     assert proof.ok
     assert all(verdict.checked > 0 for verdict in proof.verdicts), proof.verdicts
@@ -272,24 +287,22 @@ CORRUPTIONS = [
 @pytest.mark.parametrize(
     ("law", "statement", "subject"), CORRUPTIONS, ids=[f"{place}-{row[0]}" for place, row in enumerate(CORRUPTIONS)]
 )
-def test_a_single_wrong_value_is_found_and_named(law, statement, subject) -> None:
-    billing = lived_in()
-    corrupt(billing, statement)
-    proof = billing.verify()
+def test_a_single_wrong_value_is_found_and_named(lived, law, statement, subject) -> None:
+    corrupt(lived, statement)
+    proof = lived.verify()
     assert not proof.ok
     found = [finding for finding in proof.findings if finding.law == law]
     assert [finding for finding in found if finding.subject.startswith(subject)], told(proof)
 
 
-def test_every_law_has_a_corruption_that_breaks_it() -> None:
-    assert {verdict.law.name for verdict in lived_in().verify().verdicts} == {law for law, _, _ in CORRUPTIONS}
+def test_every_law_has_a_corruption_that_breaks_it(lived) -> None:
+    assert {verdict.law.name for verdict in lived.verify().verdicts} == {law for law, _, _ in CORRUPTIONS}
 
 
-def test_a_finding_says_what_stands_there_and_what_should() -> None:
-    billing = lived_in()
-    corrupt(billing, "UPDATE billcore_invoices SET paid = paid - 1 WHERE number = 1")
-    finding = next(one for one in billing.verify().findings if one.law == "invoice_paid")
-    invoice = billing.invoices.get("1")
+def test_a_finding_says_what_stands_there_and_what_should(lived) -> None:
+    corrupt(lived, "UPDATE billcore_invoices SET paid = paid - 1 WHERE number = 1")
+    finding = next(one for one in lived.verify().findings if one.law == "invoice_paid")
+    invoice = lived.invoices.get("1")
     assert finding.subject_id == invoice.id
     assert str(finding) == (
         f"invoice 1: {invoice.paid / 100:.2f} USD count as paid, "
@@ -309,13 +322,12 @@ def test_many_findings_are_counted_and_the_first_are_told() -> None:
     assert len([one for one in proof.findings if one.law == "invoice_lines"]) == 20
 
 
-def test_verifying_changes_nothing_and_is_watched() -> None:
-    billing = lived_in()
+def test_verifying_changes_nothing_and_is_watched(lived) -> None:
     seen = []
-    before = billing.database.observe
-    billing.database.observe = lambda sql, _rows: pytest.fail(sql)
-    billing.verify(lambda what, done: seen.append((what, done)))
-    billing.database.observe = before
+    before = lived.database.observe
+    lived.database.observe = lambda sql, _rows: pytest.fail(sql)
+    lived.verify(lambda what, done: seen.append((what, done)))
+    lived.database.observe = before
     assert seen[-1] == ("subscriptions", 13)
 
 
