@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from billcore.domain.credit import Allocation
 from billcore.domain.customer import Customer, PaymentMethod
 from billcore.domain.dunning import DunningCase
 from billcore.domain.event import Event
@@ -13,7 +14,7 @@ from billcore.domain.inbox import InboxEvent
 from billcore.domain.refund import Refund
 from billcore.domain.usage import UsageEvent
 from billcore.domain.writes import Writes
-from billcore.store import customer, inbox, invoice, journal, payment, refund, subscription, tables, usage
+from billcore.store import crediting, customer, inbox, invoice, journal, payment, refund, subscription, tables, usage
 from billcore.store.due import Among
 from tests import databases
 from tests.builders import START, books, credit, item
@@ -42,6 +43,7 @@ def one_of_each(n, price):
     yield Refund(
         f"ref_{n}", who, paid, 1, f"r{n}", **given, status="pending", created_at=START, sends=1, next_check_at=at
     )
+    yield Allocation(f"all_{n}", who, f"inv_{n}", "USD", "credits", f"crd_{n}", START, 5)
     yield credit(id=f"crd_{n}", remaining=5 if overdue else 0, **owner)
     yield DunningCase(f"dun_{n}", who, "USD", START, next_step_at=at)
     used = {"component": "calls", "quantity": Decimal(1), "at": START, "recorded_at": START}
@@ -77,6 +79,8 @@ OFTEN = {
     "billcore_invoices_overdue": lambda tx: invoice.overdue(tx, SOME),
     "billcore_credits_open": lambda tx: payment.open_credits(tx, SOME),
     "billcore_dunning_cases_open": lambda tx: payment.open_cases(tx, SOME),
+    "billcore_allocations_invoice": lambda tx: crediting.allocations(tx, ["inv_17"]),
+    "billcore_invoices_customer": lambda tx: crediting.still_due(tx, "cus_17", "USD"),
     "billcore_events_waiting": lambda tx: journal.waiting_events(tx, 100),
     "billcore_subscriptions_customer": lambda tx: subscription.of_customers(tx, SOME, {}),
     "billcore_payment_methods_customer": lambda tx: customer.methods(tx, SOME),
@@ -97,6 +101,19 @@ def test_what_is_asked_for_again_and_again_is_found_by_its_index(crowded) -> Non
         for index, read in reading.items():
             plan = databases.plan(tx, read)
             assert index in plan and not reads_whole(index, plan), f"{index}: {plan}"
+
+
+def test_what_was_returned_and_what_pays_an_invoice_is_found_without_reading_whole_tables(crowded) -> None:
+    one = an_invoice(id="inv_17", customer_id="cus_17")
+    page = {"customer_id": None, "status": None, "after": None, "limit": 50}
+    questions = {
+        "billcore_allocations": lambda tx: crediting.returned_by(tx, one),
+        "billcore_payments": lambda tx: payment.page(tx, invoice_id="inv_17", **page),
+    }
+    with crowded.database.transaction(reads=True) as tx:
+        for table, read in questions.items():
+            plan = databases.plan(tx, read)
+            assert not reads_whole(table, plan), f"{table}: {plan}"
 
 
 def test_a_part_of_the_due_work_is_found_by_the_same_index(crowded) -> None:

@@ -146,7 +146,7 @@ def _keep_credit_lines(scope: Scope, void: Invoice) -> None:
     note = evolve(
         note_for(own, void, "credit", "credit lines of a void invoice", scope.now, scope.new_id), invoice_id=None
     )
-    returns = crediting.returned_by(scope.tx, void.id)
+    returns = crediting.returned_by(scope.tx, void)
     scope.writes.put(*[evolve(one, document_id=note.id) for one in returns])
     issue_note(note, scope.now, scope.writes, scope.new_id, put_back(scope, returns, note.total))
     number_notes(scope)
@@ -159,7 +159,7 @@ def _bill_again(scope: Scope, void: Invoice) -> None:
     facts = tax_facts(customer, scope.site, scope.now)
     rounding = scope.settings.tax_rounding
     draft = bill_again(void, bases, taxed, facts, rounding, scope.now, scope.new_id)
-    for returned in crediting.returned_by(scope.tx, void.id):
+    for returned in crediting.returned_by(scope.tx, void):
         scope.writes.put(evolve(returned, document_id=draft.id))
     # The coverage of the void invoice has to be gone before the same time is covered again (behaviour 8.4).
     scope.flush()
@@ -178,7 +178,7 @@ def _bill_again(scope: Scope, void: Invoice) -> None:
     if issued.collect_at is not None:
         scope.collects.add(customer.id)
     scope.flush()
-    crediting.bill_elsewhere(scope.tx, void.id, issued.id)
+    crediting.bill_elsewhere(scope.tx, void, issued)
     both = zip(void.lines, issued.lines, strict=True)
     usage_store.move_marks(scope.tx, [(old.item_id, old.id, new.id) for old, new in both if old.item_id is not None])
 

@@ -62,9 +62,12 @@ def allocated(tx: Transaction, payment_id: str) -> list[tuple[str, int]]:
     return [(row[0], row[1]) for row in rows if row[1]]
 
 
-def returned_by(tx: Transaction, document_id: str) -> list[Allocation]:
+def returned_by(tx: Transaction, document: Invoice) -> list[Allocation]:
     """What a document gives back of what had settled other invoices."""
-    rows = tx.rows(f"{_ALLOCATION.select} WHERE document_id = ? ORDER BY id", [document_id])
+    rows = tx.rows(
+        f"{_ALLOCATION.select} WHERE customer_id = ? AND document_id = ? ORDER BY id",
+        [document.customer_id, document.id],
+    )
     return [_ALLOCATION.load(row) for row in rows]
 
 
@@ -74,6 +77,9 @@ def notes_to(tx: Transaction, invoice_id: str) -> list[CreditNote]:
     return [_NOTE.load(row) for row in rows]
 
 
-def bill_elsewhere(tx: Transaction, invoice_id: str, other_id: str) -> None:
+def bill_elsewhere(tx: Transaction, before: Invoice, after: Invoice) -> None:
     """Let the periods that an invoice billed be billed by another one."""
-    tx.execute("UPDATE billcore_renewals SET invoice_id = ? WHERE invoice_id = ?", [other_id, invoice_id])
+    tx.execute(
+        "UPDATE billcore_renewals SET invoice_id = ? WHERE customer_id = ? AND invoice_id = ?",
+        [after.id, before.customer_id, before.id],
+    )

@@ -55,8 +55,8 @@ def page(
     if invoice_id is not None:
         # What was recorded by hand pays by allocations.
         where.append(
-            "(invoice_id = ? OR id IN (SELECT a.source_id FROM billcore_allocations a "
-            "WHERE a.invoice_id = ? AND a.account = 'payments' AND a.amount > 0))"
+            "id IN (SELECT p.id FROM billcore_payments p WHERE p.invoice_id = ? UNION SELECT a.source_id "
+            "FROM billcore_allocations a WHERE a.invoice_id = ? AND a.account = 'payments' AND a.amount > 0)"
         )
         parameters += [invoice_id, invoice_id]
     for column, value in (("customer_id", customer_id), ("status", status)):
