@@ -53,6 +53,19 @@ def test_the_object_of_a_verb_needs_no_name_and_what_makes_something_names_every
     assert [each.name for each in params if isinstance(each, click.Argument)] == arguments
 
 
+def test_a_list_that_a_verb_needs_is_written_one_after_another(shell):
+    shell.with_customer()
+    for reference in ("one", "two"):
+        shell.ok("payment_methods", "add", "--customer", "acme", "--token", "approve", "--reference", reference)
+    said = shell.ok("payment_methods", "set_order", "acme", "two", "one").out
+    assert [line.split()[0] for line in said.splitlines()[2:4]] == ["two", "one"]
+    named = ("--customer", "acme", "--payment-methods", "one", "--payment-methods", "two")
+    ordered = shell.json("payment_methods", "set_order", *named)
+    assert [method["reference"] for method in ordered] == ["one", "two", None]
+    assert "Missing METHOD" in shell("payment_methods", "set_order", "acme").err
+    assert "METHOD is given twice" in shell("payment_methods", "set_order", "acme", "one", *named[2:]).err
+
+
 def test_names_may_be_written_with_hyphens(shell):
     shell.with_customer()
     assert shell.ok("payment-methods", "list", "acme").out == shell.ok("payment_methods", "list", "acme").out

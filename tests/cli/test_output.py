@@ -80,7 +80,7 @@ def test_credits_and_balances_are_shown(shell):
     assert shell.ok("credits", "list", "acme").out == "No credits.\n"
     said = shell.ok("credits", "add", "--customer", "acme", "--amount", "7.00", "--expires-at", "2026-12-31").out
     assert said == "Service credit of 7.00 USD for acme added.\n"
-    assert shell.ok("credits", "deduct", "2.00", "--customer", "acme").out == "Service credit of 2.00 taken back.\n"
+    assert shell.ok("credits", "deduct", "2.00", "--customer", "acme").out == "Service credit of 2.00 USD taken back.\n"
     said = shell.ok("prepayments", "add", "--customer", "acme", "--amount", "3").out
     assert said == "Payment of 3.00 USD by acme recorded: 3.00 USD are paid in advance.\n"
     listed = shell.ok("credits", "list", "acme").out

@@ -23,6 +23,9 @@ _SELF: Mapping[str, str] = {
 # Verbs that make something new: everything about it is an option.
 _MAKES = frozenset({"create", "add", "record"})
 
+# What click has for a parameter that was not given, once or repeated.
+_NOTHING = (None, ())
+
 _HINTS: Mapping[str, str] = {
     "reference": "Your own key for it.",
     "customer": "Reference or id.",
@@ -58,8 +61,12 @@ def arguments_of(definition: Definition) -> list[click.Parameter]:
     """
     made: list[click.Parameter] = []
     for parameter in _positional(definition):
-        made.append(click.Argument([parameter.name], required=False, metavar=_metavar(parameter), type=click.STRING))
-        made.append(click.Option([_flag(parameter), f"named_{parameter.name}"], hidden=True))
+        many = parameter.kind is not None and parameter.kind.repeated
+        shown = f"{_metavar(parameter)}{'...' if many else ''}"
+        made.append(
+            click.Argument([parameter.name], required=False, metavar=shown, type=click.STRING, nargs=-1 if many else 1)
+        )
+        made.append(click.Option([_flag(parameter), f"named_{parameter.name}"], hidden=True, multiple=many))
     return made
 
 
@@ -78,17 +85,18 @@ def given_values(definition: Definition, options: dict[str, object], context: cl
     """The verb's parameters that were given, as its converters take them; the others are left to the verb."""
     for parameter in _positional(definition):
         named = options.pop(f"named_{parameter.name}")
-        if named is not None and options[parameter.name] is not None:
+        is_named, is_placed = named not in _NOTHING, options[parameter.name] not in _NOTHING
+        if is_named and is_placed:
             raise click.UsageError(f"{_metavar(parameter)} is given twice.", context)
-        if named is not None:
+        if is_named:
             options[parameter.name] = named
-        if options[parameter.name] is None:
+        elif not is_placed:
             raise click.UsageError(f"Missing {_metavar(parameter)}.", context)
     removable = _removable(definition)
     values: dict[str, object] = {}
     for parameter in definition.parameters:
         value = options[parameter.name]
-        if value is None or value == ():
+        if value in _NOTHING:
             continue
         if value == "" and parameter.name in removable:
             value = None

@@ -87,8 +87,10 @@ def confirmation(view: View, definition: Definition, result: object, given: Mapp
             return balances.payment_line(view, result)
         case Credit():
             return balances.credit_line(view, result)
-        case list() if definition.full_name == "credits.deduct":
-            return Text(f"Service credit of {given['amount']} taken back.")
+        case [Credit() as one, *_]:
+            return Text(f"Service credit of {given['amount']} {one.currency} taken back.")
+        case [PaymentMethod(), *_]:
+            return customers.method_list(view, [one for one in result if isinstance(one, PaymentMethod)])
         case Refund():
             return Text(refunds.refund_line(result))
         case list() if result and all(isinstance(one, Refund) for one in result):
