@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @store_options
 @pass_app
 def doctor(app: App, retry: str | None, actor: str | None) -> None:
-    """List what does not go on by itself: parked subscriptions, payments and refunds in doubt or owed, overdue invoices.
+    """List what does not go on by itself: parked subscriptions, payments in doubt, refunds owed, overdue invoices.
 
     Exit code 1 while something is listed. --retry takes the reference of a parked subscription, or the id of a
     payment or refund without an outcome, and the next run tries it; the loss of a refund that arrived twice it accepts.
