@@ -1,10 +1,13 @@
 """Any number of workers at the same books is one worker (P2, P7, F5)."""
 
 import threading
+import time
+from collections import Counter
 
 import pytest
 
 from billcore.store.postgresql_transaction import PostgresqlTransaction
+from billcore_gateway_test.gateway import ScriptedGateway
 from tests import databases
 from tests.builders import HandClock, books, day, refusal
 from tests.engine.crowding import COUNT
@@ -159,3 +162,37 @@ def test_slices_cover_everybody_once() -> None:
     assert sum(one.actions for one in reports) == 12
     assert all(one.actions for one in reports)
     assert billing.run(MONTH).total == 0
+
+
+def test_what_gateways_said_is_written_down_though_somebody_keeps_one_of_the_customers(monkeypatch) -> None:
+    """A host keeps a customer while his charge is under way: the others are recorded, he is waited for."""
+    billing = crowd(3)
+    kept = billing.customers.get("c1").id
+    inside, done = threading.Event(), threading.Event()
+
+    def keep(tx):
+        tx.lock_customers([kept])
+        inside.set()
+        done.wait(60)
+
+    host = threading.Thread(target=lambda: billing.database.unit(keep))
+    charge = ScriptedGateway.charge
+
+    def charged(self, request):
+        if request.customer_id == kept:
+            host.start()
+            assert inside.wait(30)
+        return charge(self, request)
+
+    monkeypatch.setattr(ScriptedGateway, "charge", charged)
+    run = threading.Thread(target=billing.run)
+    run.start()
+    end = time.monotonic() + 30
+    while Counter(one.status for one in billing.payments.list()) != {"succeeded": 5, "pending": 1}:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert run.is_alive()
+    done.set()
+    run.join(30)
+    host.join(30)
+    assert {one.status for one in billing.payments.list()} == {"succeeded"}

@@ -168,16 +168,25 @@ def _not_collected(scope: Scope, invoice: Invoice, at: datetime, owner: Customer
 def record_outcomes(place: Workplace, settled: Sequence[Settled]) -> None:
     """Record outcomes in one transaction; two of one customer go into following ones.
 
-    What was heard has to be written down, so customers whom another worker keeps are waited for.
+    What was heard has to be written down, so customers whom somebody else keeps are waited for, when all others are
+    recorded: whoever keeps one for long holds up nobody else's.
     """
-    waiting: Sequence[Settled] = settled
+    waiting: Sequence[Settled] = place.unit(partial(record, settled=settled, skip=True)) if settled else ()
     while waiting:
         waiting = place.unit(partial(record, settled=waiting))
 
 
-def record(scope: Scope, settled: Sequence[Settled]) -> list[Settled]:
-    """Settle payments in the open unit of work; returns those that must wait for the next one."""
-    scope.keep_all({row.customer_id for row in settled})
+def record(scope: Scope, settled: Sequence[Settled], *, skip: bool = False) -> list[Settled]:
+    """Settle payments in the open unit of work; returns those that must wait for the next one.
+
+    With `skip` those of customers whom somebody else keeps wait too.
+    """
+    kept = scope.keep_all({row.customer_id for row in settled}, skip=skip)
+    kept_by_others = [row for row in settled if row.customer_id not in kept]
+    return kept_by_others + _record(scope, [row for row in settled if row.customer_id in kept])
+
+
+def _record(scope: Scope, settled: Sequence[Settled]) -> list[Settled]:
     found = payments.by_ids(scope.tx, [row.payment_id for row in settled])
     mine: list[tuple[Payment, Settled]] = []
     later: list[Settled] = []
