@@ -25,7 +25,6 @@ FLOATS: dict[str, str] = {}
 CLOCKS = {
     "src/billcore/clock.py": "the clock object itself",
     "src/billcore/ids.py": "the source of ids",
-    "src/billcore/engine/lease.py": "leases end in machine time, not in billing time",
     "plugins/gateways/stripe/src/billcore_gateway_stripe/testing/clock.py": "a provider's clock is not billcore's",
 }
 # Modules that may hold wall times without a zone.
