@@ -2,7 +2,8 @@
 
 import pytest
 
-from billcore.domain.payment import IN_DOUBT, OUTCOME_KINDS, PAYMENT_STATUSES, TABLE
+from billcore.domain.payment import IN_DOUBT, OUTCOME_KINDS, PAYMENT_STATUSES, TABLE, Chain, chain_of
+from tests.builders import payment
 
 CELLS = [(status, outcome) for status in PAYMENT_STATUSES for outcome in OUTCOME_KINDS]
 
@@ -41,3 +42,18 @@ def test_an_answer_that_is_repeated_changes_nothing() -> None:
         after = TABLE[status][outcome]
         if after != "unknown":
             assert TABLE[after][outcome] == after
+
+
+@pytest.mark.parametrize(
+    ("causes", "cause", "tried"),
+    [
+        (["collection"], "collection", {"pm_0"}),
+        (["collection", "fallback", "fallback"], "collection", {"pm_0", "pm_1", "pm_2"}),
+        (["collection", "fallback", "dunning"], "dunning", {"pm_2"}),
+        (["collection", "fallback", "dunning", "fallback"], "dunning", {"pm_2", "pm_3"}),
+        (["fallback"], "collection", {"pm_0"}),
+    ],
+)
+def test_a_chain_begins_with_the_last_attempt_that_followed_on_no_decline(causes, cause, tried) -> None:
+    made = [payment(cause=its, attempt=n + 1, payment_method_id=f"pm_{n}") for n, its in enumerate(causes)]
+    assert chain_of(made) == Chain(cause, frozenset(tried))

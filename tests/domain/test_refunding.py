@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from billcore.domain.credit import Credit
+from billcore.domain.credit import Allocation, Credit
 from billcore.domain.ledger import Entry
 from billcore.domain.payment import OUTCOME_KINDS, Outcome
 from billcore.domain.refund import OPEN, REFUND_STATUSES, TABLE, left_of
@@ -202,6 +202,30 @@ def test_what_was_made_good_otherwise_and_arrives_is_told() -> None:
     assert "10.00 USD were given back twice" in after.parked_reason
     assert posted(its)[-1] == ("unapplied", "cash:test", 1000)
     assert its.payment.refunded == 2000
+
+
+def test_a_loss_that_is_accepted_is_written_off_and_told_no_more() -> None:
+    twice = refund(1000, "succeeded", credit_note_id="crn_1", parked_reason="given back twice")
+    its = till(paid(refunded=2000, status="partially_refunded"), twice, refund(1000, "succeeded", attempt=2))
+    after = its.accept(twice)
+    assert (after.cause, after.parked_reason, after.holds) == ("lost", None, False)
+    assert posted(its) == [("write_offs", "unapplied", 1000)]
+
+
+def test_what_arrived_twice_and_comes_back_is_even_again() -> None:
+    twice = refund(1000, "succeeded", credit_note_id="crn_1", parked_reason="given back twice")
+    its = till(paid(refunded=2000, status="partially_refunded"), twice, refund(1000, "succeeded", attempt=2))
+    after = its.settle(twice, Outcome("declined"))
+    assert (after.is_owed, its.payment.refunded) == (False, 1000)
+    assert posted(its) == [("cash:test", "unapplied", 1000)]
+
+
+def test_of_a_payment_recorded_by_hand_the_allocation_says_what_it_pays() -> None:
+    its = till(paid(invoice_id=None, gateway="external"))
+    its.promise(1000, "external")
+    (taken,) = its.writes.new(Allocation)
+    assert (taken.account, taken.source_id, taken.invoice_id, taken.amount) == ("payments", "pay_1", "inv_1", -1000)
+    assert posted(its) == [("receivable", "refunds", 1000), ("refunds", "cash:external", 1000)]
 
 
 def test_surely_not_sent_waits_and_is_sent_again_as_it_is() -> None:
