@@ -118,6 +118,40 @@ def test_dunning_none_cancels_on_a_declined_renewal_only() -> None:
     assert (state(billing), tries(billing), cases(billing)) == ("canceled", ["01-01", "02-01"], [])
 
 
+def test_without_dunning_a_debit_that_bounces_ends_it_then_and_bills_what_was_used_since_the_renewal() -> None:
+    billing = books(dunning="none")
+    billing.subscriptions.create("s1", "acme", "pro-late")
+    gateway = billing.gateway("test")
+    gateway.script(["pending"], default="approve")
+    billing.run(day("02-01"))
+    billing.run(day("02-15"))
+    billing.usage.record("s1", "calls", "50")
+    gateway.settle(billing.payments.get("acme/pay/1").id, NO)
+    billing.run(day("02-16"))
+    assert (state(billing), cases(billing)) == ("canceled", [])
+    bounced, final = documents(billing)
+    assert bounced[:3] == ("open", "02-01", 3000)
+    assert final[:2] == ("paid", "02-15") and [kind for kind, _ in final[3]] == ["product", "usage"]
+
+
+@pytest.mark.parametrize("addon", ["support-m", "free"])
+@pytest.mark.parametrize("has_method", [True, False])
+def test_without_dunning_add_ons_end_with_their_base_at_its_instant(addon, has_method) -> None:
+    """Whether they stand on its invoice or on none; of two customers in one run each at his own."""
+    billing = books(dunning="none", customers=("acme", "bolt"))
+    for place, customer in enumerate(("acme", "bolt"), 1):
+        billing.subscriptions.create(f"s{place}", customer, "pro-m")
+        billing.subscriptions.create(f"a{place}", customer, addon, base=f"s{place}")
+        if not has_method:
+            billing.payment_methods.remove(customer, billing.payment_methods.list(customer)[0].id)
+        billing.run(day("01-05"))
+    billing.gateway("test").script([], default=HARD)
+    billing.run(day("02-20"))
+    ended = {one.reference: (one.state, one.ended_at) for one in billing.subscriptions.list()}
+    first, second = ("canceled", day("02-01")), ("canceled", day("02-05"))
+    assert ended == {"s1": first, "a1": first, "s2": second, "a2": second}
+
+
 def test_dunning_none_leaves_a_declined_trial_end_past_due() -> None:
     billing = failing(price="try", until="03-01", settings={"dunning": "none"})
     assert state(billing) == "past_due"

@@ -1,8 +1,11 @@
-"""Ending a subscription by hand: when, and what is owed and given back with it (behaviour 5.2, 6.2)."""
+"""Ending subscriptions by hand or unpaid: when, and what is owed and given back with it (behaviour 5.2, 6.2)."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Literal
 
-from billcore.commands.facts import facts_for
+from billcore.commands.bill import bill_steps, number, number_notes
+from billcore.commands.facts import facts_for, load_facts
 from billcore.commands.scope import Scope
 from billcore.commands.signup import bill_now
 from billcore.commands.unused import give_back
@@ -11,6 +14,9 @@ from billcore.domain.states import check
 from billcore.domain.subscription import Subscription
 from billcore.domain.values import evolve
 from billcore.errors import InvalidValue
+from billcore.store import customer as customers
+from billcore.store import payment as payments
+from billcore.store import subscription as subscriptions
 
 NOW_INCLUDED = timedelta(seconds=1)
 """A command comes after the usage recorded at its own instant (behaviour 2.5)."""
@@ -26,6 +32,24 @@ def cancel_now(scope: Scope, sub: Subscription, credit: str, reason: str | None)
     asked = evolve(sub, cancel_requested_at=scope.now, cancel_reason=reason)
     step = close(asked, "canceled", "cancel", scope.now, scope.now, facts, scope.new_id, credits)
     bill_now(scope, evolve(step, before=sub, usage_until=until), customer)
+
+
+def end_unpaid(
+    scope: Scope, subs: Sequence[Subscription], event: Literal["payment_declined", "dunning_ended"], at: datetime
+) -> None:
+    """End subscriptions that were not paid for, with their add-ons, at `at`: what they owe by then is billed once."""
+    if not subs:  # Nearly always.
+        return
+    scope.now = at
+    instants = {sub.id: at for sub in subs}
+    owners = customers.by_ids(scope.tx, {sub.customer_id for sub in subs})
+    facts = load_facts(scope, subs, instants, owners)
+    steps = [(close(sub, "canceled", event, at, at, facts[sub.id], scope.new_id), at) for sub in subs]
+    number(scope, bill_steps(scope, steps, owners, payments.open_credits(scope.tx, owners), instants))
+    number_notes(scope)
+    for addon in subscriptions.addons(scope.tx, list(instants), scope.catalog.coupons):
+        if addon.ended_at is None and addon.id not in instants:
+            cancel_now(scope, addon, "none", None)
 
 
 def cancel_at(sub: Subscription, when: str | datetime | object, scope: Scope) -> datetime | None:

@@ -51,6 +51,8 @@ class Receivable:
         self.writes = writes
         self.new_id = new_id
         self.case = account.case
+        self.unpaid: list[Subscription] = []
+        """Subscriptions that end because their renewal was not paid; who has their facts closes them."""
         self._subscriptions = {sub.id: sub for sub in account.subscriptions}
         named = {line.subscription_id for line in invoice.lines} | {invoice.subscription_id}
         self._on_invoice = [sub.id for sub in account.subscriptions if sub.id in named]
@@ -136,7 +138,7 @@ class Receivable:
         self.put(evolve(self.invoice, overdue=not cancels, reserved_by=None, collect_at=None))
         for sub in self.on_invoice():
             if cancels and sub.state in ("active", "soft_failure"):
-                self.move(evolve(sub, ended_at=self.at), "payment_declined", "canceled")
+                self.unpaid.append(sub)
             elif sub.state in ("active", "trialing", "soft_failure"):
                 self.move(sub, "payment_declined", "past_due")
         if policy is None or self.invoice.collection != "automatic":

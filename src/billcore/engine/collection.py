@@ -9,7 +9,7 @@ from attrs import frozen
 
 from billcore.commands.attempts import attempt
 from billcore.commands.bill import number_issued
-from billcore.commands.cancellation import cancel_now
+from billcore.commands.cancellation import end_unpaid
 from billcore.commands.methods import BY_HAND, chain, ends_retries, next_method, with_chain
 from billcore.commands.receivables import pay_from, receivables, with_lines_where_shared
 from billcore.commands.scope import Scope
@@ -18,7 +18,6 @@ from billcore.domain.invoice import Invoice
 from billcore.domain.money import Money
 from billcore.domain.payment import IN_DOUBT, Outcome, Payment
 from billcore.domain.settlement import settle
-from billcore.domain.subscription import Subscription
 from billcore.domain.values import evolve
 from billcore.engine.agenda import Due
 from billcore.engine.claims import Worked, claim
@@ -162,7 +161,9 @@ def _not_collected(scope: Scope, invoice: Invoice, at: datetime, owner: Customer
     """An invoice that falls due and that nothing can be charged for goes past due."""
     zones = {owner.id: owner.timezone} if owner.timezone else {}
     cause = chain(scope, invoice).cause if invoice.collect_for == "fallback" else invoice.collect_for
-    receivables(scope, [(invoice, at)], zones)[invoice.id].fail(at, cause, None)
+    affair = receivables(scope, [(invoice, at)], zones)[invoice.id]
+    affair.fail(at, cause, None)
+    end_unpaid(scope, affair.unpaid, "payment_declined", at)
 
 
 def record_outcomes(place: Workplace, settled: Sequence[Settled]) -> None:
@@ -215,6 +216,7 @@ def _record(scope: Scope, settled: Sequence[Settled]) -> list[Settled]:
         affair = affected[payment.billed]
         affair.account = with_chain(scope, payment, affair, row.outcome)
         settled_payment = settle(payment, row.outcome, affair)
+        end_unpaid(scope, affair.unpaid, "payment_declined", row.at)
         if payment.status in IN_DOUBT:
             _note_on_method(scope, settled_payment, row)
             if settled_payment.status in ("failed", "canceled") and ends_retries(payment, affair.account):
@@ -223,10 +225,6 @@ def _record(scope: Scope, settled: Sequence[Settled]) -> list[Settled]:
         assert isinstance(invoice, Invoice)
         if invoice.number is None and invoice.status != "draft":
             scope.writes.put(number_issued(scope, invoice))
-    for sub in scope.writes.changed(Subscription):
-        assert isinstance(sub, Subscription)
-        if sub.state == "canceled":
-            end_addons(scope, [sub])
     return later
 
 
@@ -236,13 +234,6 @@ def _note_on_method(scope: Scope, payment: Payment, row: Settled) -> None:
         customers.refuse_method(scope.tx, payment.payment_method_id, row.at)
     elif payment.status == "succeeded" and payment.cause in BY_HAND:
         customers.refuse_method(scope.tx, payment.payment_method_id, None)
-
-
-def end_addons(scope: Scope, bases: Sequence[Subscription]) -> None:
-    """Add-ons end with their base (behaviour 6.6), also where dunning ended it."""
-    for addon in subscriptions.addons(scope.tx, [base.id for base in bases], scope.catalog.coupons):
-        if addon.ended_at is None and addon.id not in {base.id for base in bases}:
-            cancel_now(scope, addon, "none", None)
 
 
 def _is_unpaid(scope: Scope, invoice: Invoice) -> bool:

@@ -5,8 +5,7 @@ from datetime import datetime
 
 from attrs import evolve
 
-from billcore.commands.bill import bill_steps, number, number_notes
-from billcore.commands.facts import load_facts
+from billcore.commands.cancellation import end_unpaid
 from billcore.commands.payment_methods import retry_overdue
 from billcore.commands.receivables import PROBLEMS
 from billcore.commands.scope import Scope
@@ -14,12 +13,10 @@ from billcore.domain.bill import A_DAY, record, record_change
 from billcore.domain.dunning import DunningCase, is_over, next_step
 from billcore.domain.event import StateChange
 from billcore.domain.invoice import Invoice
-from billcore.domain.lifecycle import close
 from billcore.domain.step import planned
 from billcore.domain.subscription import Subscription
 from billcore.engine.agenda import Due
 from billcore.engine.claims import Worked, claim
-from billcore.engine.collection import end_addons
 from billcore.engine.work import IN_DOUBT_AGAIN, Workplace
 from billcore.errors import StoreError
 from billcore.store import customer as customers
@@ -107,16 +104,9 @@ def _final(scope: Scope, case: DunningCase, action: str, at: datetime) -> Dunnin
 
 def _cancel(scope: Scope, subs: Sequence[Subscription], overdue: Sequence[Invoice], at: datetime) -> None:
     """Cancel the subscriptions; their invoices stay open and payable by hand, but are not collected any more."""
-    owners = customers.by_ids(scope.tx, {sub.customer_id for sub in subs})
-    facts = load_facts(scope, subs, {sub.id: at for sub in subs}, owners)
-    steps = [(close(sub, "canceled", "dunning_ended", at, at, facts[sub.id], scope.new_id), at) for sub in subs]
-    credits = payments.open_credits(scope.tx, owners)
-    documents = bill_steps(scope, steps, owners, credits, {sub.id: at for sub in subs})
-    number(scope, documents)
-    number_notes(scope)
     for invoice in overdue:
         scope.writes.put(evolve(invoice, overdue=False, collect_at=None))
-    end_addons(scope, subs)
+    end_unpaid(scope, subs, "dunning_ended", at)
 
 
 def _leave_unpaid(scope: Scope, sub: Subscription, at: datetime) -> None:
