@@ -75,6 +75,11 @@ def test_a_line_that_is_not_there_is_not_found() -> None:
     assert refused.code == "not_found" and "1 (pro-m)" in refused.remedy
 
 
+def test_an_empty_list_of_lines_is_not_all_of_them() -> None:
+    billing = signed_up()
+    assert refusal(billing.invoices.credit, "1", lines=[]).code == "invalid_value"
+
+
 def test_by_amount_the_period_goes_on_and_later_credits_stop_at_what_is_left() -> None:
     billing = signed_up()
     billing.invoices.credit("1", amount="20.00")

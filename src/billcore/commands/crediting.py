@@ -12,7 +12,7 @@ from billcore.domain.bill import issue_note, note_for
 from billcore.domain.compact import compact
 from billcore.domain.crediting import Asked, Billed, Parts, Piece, plan_credit
 from billcore.domain.invoice import CreditNote, CreditTo, Invoice, Line
-from billcore.errors import NotFound
+from billcore.errors import InvalidValue, NotFound
 from billcore.store import crediting
 from billcore.store import invoice as invoices
 
@@ -110,7 +110,9 @@ def _line(scope: Scope, billed: Line, parts: Parts, left: Parts, piece: Piece) -
 
 
 def _chosen(invoice: Invoice, names: Sequence[str]) -> list[str]:
-    """The ids of the lines that are named by place from 1, id or code; raises NotFound."""
+    """The ids of the lines that are named by place from 1, id or code; raises NotFound, InvalidValue for no name."""
+    if not names:
+        raise InvalidValue("No line is named.", remedy="Name lines, or leave them out for all.", parameter="lines")
     chosen = []
     for name in names:
         mine = [line.id for place, line in enumerate(invoice.lines, 1) if name in (line.id, str(place))]

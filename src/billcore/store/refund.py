@@ -34,12 +34,6 @@ def nth(tx: Transaction, customer_id: str, place: int) -> Refund | None:
     return _REFUND.load(row) if row else None
 
 
-def by_gateway_id(tx: Transaction, gateway: str, gateway_id: str) -> Refund | None:
-    """The refund that a gateway calls so."""
-    row = tx.one(f"{_REFUND.select} WHERE gateway = ? AND gateway_id = ?", [gateway, gateway_id])
-    return _REFUND.load(row) if row else None
-
-
 def of_payments(tx: Transaction, payment_ids: Iterable[str]) -> dict[str, tuple[Refund, ...]]:
     """Every refund ever made of these payments, in order, by payment id."""
     found: dict[str, tuple[Refund, ...]] = {}
