@@ -79,6 +79,7 @@ class Line:
         _end(client)
 
     def _cut(self, cut: Cut, data: bytes, client: socket.socket, server: socket.socket, answered) -> None:
+        self.done.append(cut)  # Before the client can know of it.
         _end(client)
         if cut == "held":
             self._held.append(server)
@@ -88,7 +89,6 @@ class Line:
                 server.sendall(data)
                 assert answered.wait(10)
             _end(server)
-        self.done.append(cut)
 
 
 def _end(one: socket.socket) -> None:
