@@ -140,7 +140,7 @@ def test_a_settled_draft_starts_what_waited_for_it(pending, left, state) -> None
             "pending", **{k: getattr(waiting, k) for k in ("sequence", "trial_until", "period_start", "period_end")}
         ),
     )
-    affair.begin(left_unpaid=left)
+    affair.begin(declined=left)
     assert (states(affair), affair.invoice.status, affair.invoice.reserved_by) == ([state], "open", None)
     assert len(affair.writes.new(Renewal)) == pending["sequence"]
 

@@ -7,7 +7,7 @@ from billcore.domain.ledger import Entry
 from billcore.domain.payment import IN_DOUBT, OUTCOME_KINDS, PAYMENT_STATUSES, TABLE, Outcome
 from billcore.domain.refund import Refund
 from billcore.domain.settlement import settle
-from tests.builders import START, day, invoice, line, payment, receivable, site, subscription
+from tests.builders import START, credit, day, invoice, line, payment, receivable, site, subscription
 
 AT = day("01-05")
 
@@ -20,13 +20,14 @@ def open_affair(state="active", **changes):
     return receivable(invoice(reserved_by="pay_1"), subscription(state, **changes), at=AT)
 
 
-def draft_affair(purpose="signup", **changed):
+def draft_affair(purpose="signup", *, credits=(), **changed):
     draft = invoice(status="draft", purpose=purpose, reserved_by="pay_1", lines=(line(),))
     return receivable(
         draft,
         subscription("pending", sequence=1, period_start=START, period_end=day("02-01")),
         at=AT,
         of=site(**changed),
+        credits=credits,
     )
 
 
@@ -215,6 +216,14 @@ def test_a_signups_first_payment(kind, setting, after, status) -> None:
     settled(kind, affair)
     assert (state(affair), affair.invoice.status) == (after, status)
     assert (affair.invoice.discarded_at is not None) == (after == "failed_to_create")
+
+
+@pytest.mark.parametrize(("held", "after", "overdue"), [(3000, "active", False), (1000, "past_due", True)])
+def test_credit_that_came_while_a_signup_was_open_pays_what_was_declined(held, after, overdue) -> None:
+    affair = draft_affair(credits=(credit(held),), signup_decline="past_due")
+    settled("declined", affair)
+    assert (state(affair), affair.invoice.credited, affair.invoice.overdue) == (after, held, overdue)
+    assert (affair.invoice.status, len(affair.writes.new(DunningCase))) == ("open" if overdue else "paid", overdue)
 
 
 def test_a_declined_start_may_fail_it() -> None:

@@ -80,8 +80,11 @@ class Receivable:
             change = StateChange(self.new_id("chg"), sub.customer_id, sub.id, before, state, self.at, event, "engine")
             record_change(self.writes, self.new_id, change)
 
-    def begin(self, *, left_unpaid: bool = False) -> None:
-        """Issue the draft and start what it pays for: signup, activation or start date."""
+    def begin(self, *, declined: bool = False) -> None:
+        """Issue the draft and start what it pays for: signup, activation or start date.
+
+        `declined` it is left unpaid, unless credits that came meanwhile pay it.
+        """
         draft = evolve(self.invoice, reserved_by=None)
         # What is paid before it is issued has no net terms: it would not have been collected yet.
         self.invoice = issue(draft, self.account.credits, 0, self.at, False, self.site, self.writes, self.new_id)
@@ -94,7 +97,7 @@ class Receivable:
             renewal = first_renewal(sub, self.at, self.invoice.id, self.new_id)
             if renewal is not None:
                 self.writes.add(renewal)
-            if left_unpaid:
+            if declined and self.invoice.due:
                 self.move(sub, "signup_left_unpaid", "past_due")
             else:
                 self.move(sub, "signup_settled", signup_state(sub))

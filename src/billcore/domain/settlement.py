@@ -116,8 +116,9 @@ class _Settlement:
             if self._draft_is_refused():
                 self.receivable.discard()
                 return
-            self.receivable.begin(left_unpaid=True)
-        self._not_collected(hard)
+            self.receivable.begin(declined=True)
+        if self.receivable.invoice.due:
+            self._not_collected(hard)
 
     def _not_collected(self, hard: str | None) -> None:
         """The next method is tried at once; dunning begins when none is left (setting method_fallback)."""
