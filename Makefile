@@ -14,6 +14,8 @@ ALL_PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/*/pyproject.to
 PROJECTS := pyproject.toml $(wildcard plugins/*/*/pyproject.toml)
 SOURCES := src $(wildcard plugins/*/*/src)
 BUILD_TOOLS := hatchling editables
+# localstripe comes as source and wants a newer setuptools than a new environment brings.
+TEST_BUILD_TOOLS := setuptools
 
 .PHONY: help demo test lint types floors tests report soak format setup clean
 
@@ -73,6 +75,7 @@ $(VENV)/.demo-ready: constraints.txt tools/venv $(PROJECTS)
 
 $(VENV)/.test-ready: $(VENV)/.demo-ready
 	@echo "adding the test tools"
+	@$(PIP) install --quiet -c constraints.txt $(TEST_BUILD_TOOLS)
 	@$(PIP) install --quiet -c constraints.txt --no-build-isolation -e '.[dev]' $(ALL_PLUGINS:%=-e ./%)
 	@touch $@
 
