@@ -11,8 +11,8 @@ from billcore.domain.catalog import Price
 from billcore.domain.customer import Customer
 from billcore.domain.facts import Facts, own_interval
 from billcore.domain.lifecycle import enter
-from billcore.domain.periods import Period, Schedule, schedule_from_start
-from billcore.domain.renewal import with_expiry
+from billcore.domain.periods import Period, Schedule, schedule_from_start, span_of
+from billcore.domain.renewal import with_expiry, with_span
 from billcore.domain.states import LIVE
 from billcore.domain.step import Step, planned
 from billcore.domain.subscription import Collection, FirstCharge, Item, Subscription
@@ -111,6 +111,7 @@ def take_over(sub: Subscription, facts: Facts, terms: Terms, scope: Scope) -> Su
         period_end=terms.next_billing_at,
         sequence=1,
     )
+    running = with_span(running, span_of(Period(period_start, terms.next_billing_at), schedule))
     running = with_expiry(running, facts, Period(begun, schedule.first_end(begun)))
     return planned(evolve(running, items=tuple(_running(running, item, facts, scope) for item in sub.items)))
 

@@ -6,7 +6,16 @@ from datetime import datetime
 from billcore.commands.receivables import apply_to_open
 from billcore.commands.returning import give_back
 from billcore.commands.scope import Scope
-from billcore.domain.bill import Bill, issue, issue_note, make_bill, put_subscription, record_change, use_coupons
+from billcore.domain.bill import (
+    Bill,
+    issue,
+    issue_note,
+    make_bill,
+    put_subscription,
+    record_change,
+    use_coupons,
+    write_lines,
+)
 from billcore.domain.credit import Credit
 from billcore.domain.customer import Customer
 from billcore.domain.invoice import CreditNote, Invoice, Line
@@ -103,7 +112,8 @@ def number(scope: Scope, documents: Sequence[Invoice]) -> None:
     _number_series(scope, open_ones)
     for invoice in documents:
         if invoice.status == "draft":
-            scope.writes.add(invoice, *invoice.lines)
+            scope.writes.add(invoice)
+            write_lines(scope.writes, invoice.lines)
 
 
 def number_notes(scope: Scope) -> None:
@@ -136,9 +146,8 @@ def _number_series(scope: Scope, documents: Sequence[Invoice]) -> None:
         first = invoices.take_numbers(scope.tx, series, len(mine))
         for place, invoice in enumerate(mine):
             value = first + place
-            scope.writes.add(
-                evolve(invoice, number=value, number_text=number_text(scope, invoice, value)), *invoice.lines
-            )
+            scope.writes.add(evolve(invoice, number=value, number_text=number_text(scope, invoice, value)))
+            write_lines(scope.writes, invoice.lines)
 
 
 def _issue(scope: Scope, bill: Bill, first: Step, customer: Customer, credits: Credits, at: datetime) -> Invoice | None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from billcore.commands.scope import Scope
+from billcore.commands.waiting import waiting_lines
 from billcore.domain.credit import Credit, usable
 from billcore.domain.customer import Customer
 from billcore.domain.facts import Facts, own_interval
@@ -32,6 +33,7 @@ def load_facts(
             if sub.period_start is not None and prices[sub.price_id].minimum is not None
         },
     )
+    waiting = waiting_lines(scope, [sub.id for sub in subs])
     found = {}
     for sub in subs:
         customer = known[sub.customer_id]
@@ -48,6 +50,7 @@ def load_facts(
             customer.default_method_id is not None or sub.payment_method_id is not None,
             _at_hand(scope, credits.get(sub.customer_id, ()), sub.currency, until[sub.id]),
             billed.get(sub.id, 0),
+            tuple(waiting.get(sub.id, ())),
             scope.actor,
         )
     return found

@@ -58,7 +58,12 @@ def returns_of(scope: Scope, invoice: Invoice, taken: Sequence[Source]) -> list[
 
 def give_back(scope: Scope, returns: Sequence[Allocation], document_id: str, most: int) -> list[Drawing]:
     """Write down what a document gives back, and put it back: `most` of it in all."""
-    scope.writes.add(*[evolve(one, document_id=document_id) for one in returns])
+    for one in returns:
+        named = evolve(one, document_id=document_id)
+        if one.document_id is None:
+            scope.writes.add(named)
+        else:  # It was taken when its line was made, which has waited for this document.
+            scope.writes.put(named)
     return put_back(scope, returns, most)
 
 

@@ -9,10 +9,10 @@ from attrs import define, field
 from billcore.domain.bill import Site
 from billcore.domain.catalog import Price
 from billcore.domain.customer import Customer, PaymentMethod
-from billcore.domain.facts import NewId
 from billcore.domain.payment import Payment
 from billcore.domain.refund import Refund
 from billcore.domain.subscription import Subscription
+from billcore.domain.values import NewId
 from billcore.domain.writes import Writes
 from billcore.errors import NotFound
 from billcore.plugins.capability import Capability

@@ -214,7 +214,8 @@ def verb(
 
 def verbs_of(noun: type[Noun]) -> dict[str, Definition]:
     """The verbs of a noun by name, in the order of their definition."""
-    return {name: made.define() for name, made in vars(noun).items() if isinstance(made, Verb)}
+    own = [vars(part) for part in noun.__mro__ if part is not Noun]
+    return {name: made.define() for names in own for name, made in names.items() if isinstance(made, Verb)}
 
 
 def _define(noun: str, name: str, function: Callable[..., Any], **kinds: bool) -> Definition:

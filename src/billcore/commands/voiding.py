@@ -8,13 +8,14 @@ from billcore.commands.bill import number, number_notes
 from billcore.commands.receivables import apply_to_open, receivable_of, require_no_doubt, written
 from billcore.commands.returning import billed_of, put_back
 from billcore.commands.scope import Scope
+from billcore.commands.waiting import taxed_as
 from billcore.domain import ledger
 from billcore.domain.bill import issue, issue_note, note_for, post, record, tax_facts
 from billcore.domain.credit import Allocation, Credit
 from billcore.domain.crediting import Source
-from billcore.domain.invoice import Invoice, Line
+from billcore.domain.invoice import Invoice
 from billcore.domain.payment import Payment
-from billcore.domain.voiding import Taxed, bill_again, still_billed
+from billcore.domain.voiding import bill_again, still_billed
 from billcore.errors import Refused
 from billcore.store import crediting
 from billcore.store import payment as payments
@@ -146,7 +147,7 @@ def _keep_credit_lines(scope: Scope, void: Invoice) -> None:
     note = evolve(
         note_for(own, void, "credit", "credit lines of a void invoice", scope.now, scope.new_id), invoice_id=None
     )
-    returns = crediting.returned_by(scope.tx, void)
+    returns = crediting.returned_for(scope.tx, [void.customer_id], [void.id])
     scope.writes.put(*[evolve(one, document_id=note.id) for one in returns])
     issue_note(note, scope.now, scope.writes, scope.new_id, put_back(scope, returns, note.total))
     number_notes(scope)
@@ -155,11 +156,11 @@ def _keep_credit_lines(scope: Scope, void: Invoice) -> None:
 def _bill_again(scope: Scope, void: Invoice) -> None:
     customer = scope.customer(void.customer_id)
     bases = [json.loads(line.basis) for line in void.lines]
-    taxed = {line.id: _taxed(scope, line, basis) for line, basis in zip(void.lines, bases, strict=True)}
+    taxed = {line.id: taxed_as(scope, line, basis) for line, basis in zip(void.lines, bases, strict=True)}
     facts = tax_facts(customer, scope.site, scope.now)
     rounding = scope.settings.tax_rounding
     draft = bill_again(void, bases, taxed, facts, rounding, scope.now, scope.new_id)
-    for returned in crediting.returned_by(scope.tx, void):
+    for returned in crediting.returned_for(scope.tx, [void.customer_id], [void.id]):
         scope.writes.put(evolve(returned, document_id=draft.id))
     # The coverage of the void invoice has to be gone before the same time is covered again (behaviour 8.4).
     scope.flush()
@@ -181,16 +182,6 @@ def _bill_again(scope: Scope, void: Invoice) -> None:
     crediting.bill_elsewhere(scope.tx, void, issued)
     both = zip(void.lines, issued.lines, strict=True)
     usage_store.move_marks(scope.tx, [(old.item_id, old.id, new.id) for old, new in both if old.item_id is not None])
-
-
-def _taxed(scope: Scope, line: Line, basis: dict[str, object]) -> Taxed:
-    catalog = scope.catalog.catalog
-    inclusive = bool(basis.get("inclusive"))
-    price = scope.prices([line.price_id])[line.price_id] if line.price_id is not None else None
-    if price is None:
-        return Taxed(None, True, inclusive)
-    sold = catalog.components[price.component] if price.component is not None else catalog.product(price.product or "")
-    return Taxed(sold.tax_code, sold.taxable, inclusive)
 
 
 def _post(

@@ -12,14 +12,13 @@ from billcore.domain.customer import Customer
 from billcore.domain.discount import AppliedCoupon
 from billcore.domain.draft import TaxFacts, draft
 from billcore.domain.event import Event, StateChange
-from billcore.domain.facts import NewId
 from billcore.domain.invoice import Coverage, CreditNote, CreditTo, Invoice, Line
 from billcore.domain.money import share
 from billcore.domain.periods import local_date
 from billcore.domain.step import Step
 from billcore.domain.subscription import Subscription
 from billcore.domain.tax import Place, RateTable
-from billcore.domain.values import evolve
+from billcore.domain.values import NewId, evolve
 from billcore.domain.writes import Writes
 from billcore.settings import Settings
 
@@ -130,7 +129,7 @@ def issue(
     due_at = at + timedelta(days=terms)
     post(writes, new_id, invoice.customer_id, at, invoice.currency, _revenue(invoice), invoice_id=invoice.id)
     for line in invoice.lines:
-        _cover(line, writes, new_id)
+        cover(line, writes, new_id)
     if credits:
         invoice = apply_credits(invoice, usable(credits, site.settings, due=terms == 0), at, writes, new_id)
     collect_at = invoice.collect_at
@@ -207,10 +206,11 @@ def issue_note(note: CreditNote, at: datetime, writes: Writes, new_id: NewId, re
     )
     if rest and note.to == "credit":
         writes.add(Credit(new_id("crd"), note.customer_id, "credits", note.currency, rest, rest, at, source_id=note.id))
-    writes.add(note, *note.lines)
+    writes.add(note)
+    write_lines(writes, note.lines)
     for line in note.lines:
         # A document that gives back more than it charges has charges for time all the same (behaviour 6.2).
-        _cover(line, writes, new_id)
+        cover(line, writes, new_id)
     record(writes, new_id, note.customer_id, at, "credit_note.issued", note.id, total=note.total)
 
 
@@ -291,6 +291,15 @@ def record_change(writes: Writes, new_id: NewId, change: StateChange) -> None:
     record(writes, new_id, change.customer_id, change.at, f"subscription.{change.state}", change.subscription_id)
 
 
+def write_lines(writes: Writes, lines: Sequence[Line]) -> None:
+    """Put a document's lines into the writes: new ones, and those that waited for it."""
+    for line in lines:
+        if line.waited:
+            writes.put(evolve(line, waited=False))
+        else:
+            writes.add(line)
+
+
 def put_subscription(writes: Writes, sub: Subscription, before: Subscription) -> None:
     """Put a changed subscription into the writes, with those of its components and coupons that changed."""
     writes.put(sub)
@@ -312,10 +321,12 @@ def _revenue(invoice: Invoice) -> list[tuple[str, str, int]]:
     ]
 
 
-def _cover(line: Line, writes: Writes, new_id: NewId) -> None:
-    if line.item_id is None or line.start is None or line.end is None or line.kind not in ("product", "component"):
+def cover(line: Line, writes: Writes, new_id: NewId, layer: int = 0) -> None:
+    """Write down the time that a line bills; one that waited for its document has its coverage already."""
+    timed = line.kind in ("product", "component") and line.start != line.end
+    if line.waited or not timed or line.item_id is None or line.start is None or line.end is None:
         return
-    writes.add(Coverage(new_id("cov"), line.customer_id, line.item_id, line.start, line.end, line.id))
+    writes.add(Coverage(new_id("cov"), line.customer_id, line.item_id, line.start, line.end, line.id, layer=layer))
 
 
 def _note(

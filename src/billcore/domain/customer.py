@@ -7,6 +7,7 @@ from typing import Literal
 from attrs import field, frozen
 
 MethodStatus = Literal["active", "unverified", "disabled", "removed"]
+Pays = Literal["self", "parent"]
 
 
 @frozen
@@ -38,7 +39,11 @@ class PaymentMethod:
 
 @frozen
 class Customer:
-    """Who subscribes and who owes. `timezone` None means the site's; `billing_day` is for subscriptions without one."""
+    """Who subscribes and who owes.
+
+    `timezone` None means the site's; `billing_day` is for subscriptions without one. Where `pays` is "parent", the
+    customer `parent_id`, or who pays for that one, owes what this customer's subscriptions bill (behaviour 14).
+    """
 
     id: str
     reference: str
@@ -59,4 +64,6 @@ class Customer:
     billing_day: int | None = None
     default_method_id: str | None = None
     custom_fields: Mapping[str, str] = field(factory=dict)
+    parent_id: str | None = None
+    pays: Pays = "self"
     version: int = 1

@@ -1,5 +1,6 @@
 """From draft lines to a document: discounts, then tax, then totals, in this order (behaviour 8)."""
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -9,11 +10,11 @@ from attrs import field, frozen
 from billcore.domain.compact import compact
 from billcore.domain.credit import Allocation
 from billcore.domain.discount import AppliedCoupon, Discountable, discount_lines
-from billcore.domain.facts import NewId
 from billcore.domain.invoice import Line, LineKind
 from billcore.domain.periods import Period
-from billcore.domain.proration import LineCredit
+from billcore.domain.proration import LineCredit, Portion
 from billcore.domain.tax import LineTax, Place, RateTable, TaxableLine, tax_lines
+from billcore.domain.values import NewId, evolve
 from billcore.errors import InvalidValue
 from billcore.settings import Settings, TaxRounding
 
@@ -28,7 +29,9 @@ class DraftLine:
     """A priced line before discount and tax.
 
     `codes` are what coupons may name; `credit` is set on credit lines, which carry discount and tax of the line they
-    give back (behaviour 3.4), `returned` says what they take out of what had settled its invoice.
+    give back (behaviour 3.4), `returned` says what they take out of what had settled its invoice. `waiting` is the
+    stored line, of an earlier command, that waited for this document with its own discount (behaviour 6.2, 8.1);
+    `layer` is the layer of the coverage it will have.
     """
 
     subscription_id: str | None
@@ -49,6 +52,8 @@ class DraftLine:
     credit: LineCredit | None = None
     credits_line_id: str | None = None
     returned: tuple[Allocation, ...] = ()
+    waiting: Line | None = None
+    layer: int = 0
 
 
 @frozen
@@ -105,16 +110,20 @@ def draft(
     )
     charged = iter(zip(discounts, taxes, strict=True))
     made = []
+    waited: dict[str, Line] = {}
     for line in lines:
         if line.credit is not None:
-            credit = line.credit
-            figures = credit.discount, credit.tax, credit.tax_included
+            figures = line.credit.discount, line.credit.tax, line.credit.tax_included
             basis: dict[str, object] = dict(line.basis)
         else:
             discount, line_tax = next(charged)
             figures = discount, line_tax.amount, line_tax.included
             basis = _basis(line, line_tax, settings, taken.get(line.subscription_id) if discount else None)
         made.append(_line(invoice_id, customer_id, line, *figures, basis, new_id))
+        if line.waiting is not None:
+            waited[made[-1].id] = made[-1]
+    if any(line.credits_line_id in waited for line in made):
+        made = _with_their_tax(made, waited)
     drafted = Drafted(
         tuple(made),
         sum(line.amount for line in made),
@@ -145,13 +154,15 @@ def _discounts(
     at: datetime,
 ) -> tuple[list[int], frozenset[str], dict[str | None, list[list[str | int]]]]:
     """Each line's discount, the applied coupons that are used up, and what each coupon took of a subscription."""
-    discounts = [0] * len(charges)
+    discounts = [line.waiting.discount if line.waiting is not None else 0 for line in charges]
     used: frozenset[str] = frozenset()
     taken: dict[str | None, list[list[str | int]]] = {}
     for subscription_id, applied in coupons.items():
         if not applied:
             continue
-        places = [i for i, line in enumerate(charges) if line.subscription_id == subscription_id]
+        places = [
+            i for i, line in enumerate(charges) if line.subscription_id == subscription_id and line.waiting is None
+        ]
         result = discount_lines(
             [Discountable(subscription_id, charges[i].codes, charges[i].amount, charges[i].mid_period) for i in places],
             applied,
@@ -171,7 +182,7 @@ def _basis(
 ) -> dict[str, object]:
     """The line's basis with what discounts and tax it: enough to derive both again (behaviour 3.7)."""
     basis: dict[str, object] = dict(line.basis)
-    if coupons:
+    if coupons and line.waiting is None:
         basis["coupons"] = coupons
     if line.mid_period:
         basis["mid_period"] = True
@@ -204,7 +215,7 @@ def _line(
     new_id: NewId,
 ) -> Line:
     return Line(
-        new_id("lin"),
+        line.waiting.id if line.waiting is not None else new_id("lin"),
         invoice_id,
         None,
         customer_id,
@@ -223,4 +234,22 @@ def _line(
         included,
         compact(basis),
         line.credits_line_id,
+        line.waiting is not None,
     )
+
+
+def _with_their_tax(lines: list[Line], waited: Mapping[str, Line]) -> list[Line]:
+    """Credits of lines that stand on the same document take their share of the tax that is only known now (3.4)."""
+    made: list[Line] = []
+    given: dict[str, tuple[int, int]] = {}
+    for line in lines:
+        billed = waited.get(line.credits_line_id or "")
+        if billed is None:
+            made.append(line)
+            continue
+        share = Portion(*json.loads(line.basis)["share"])
+        tax, included = given.get(billed.id, (0, 0))
+        due = share.of(billed.tax), share.of(billed.tax_included)
+        made.append(evolve(line, tax=tax - due[0], tax_included=included - due[1]))
+        given[billed.id] = due
+    return made

@@ -1,19 +1,17 @@
 """What a billing decision is told beside the subscription itself; loaded in batches, never looked up from here."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
 
 from attrs import field, frozen
 
 from billcore.domain.catalog import Component, Price, Product
+from billcore.domain.draft import DraftLine
 from billcore.domain.periods import Duration, PeriodPolicy, Schedule
 from billcore.domain.subscription import Item, Subscription
 from billcore.domain.usage import UsageTotal
 from billcore.settings import Settings
-
-NewId = Callable[[str], str]
-"""Makes a new id with the given prefix: `new_id("inv")`. Injected, so that decisions stay pure."""
 
 
 @frozen
@@ -21,7 +19,8 @@ class Facts:
     """One subscription's surroundings at a decision. `prices` is by id; `usage` by item id.
 
     `billed_in_period` is what the current period's lines add up to so far (minor units, before discount and tax);
-    it is loaded only where the price has a minimum.
+    it is loaded only where the price has a minimum. `waiting` are lines of earlier commands that the next document of
+    the subscription bills.
     """
 
     settings: Settings
@@ -34,6 +33,7 @@ class Facts:
     has_method: bool = True
     credit_available: int = 0
     billed_in_period: int = 0
+    waiting: tuple[DraftLine, ...] = ()
     actor: str = "engine"
 
     def schedule(self, sub: Subscription) -> Schedule:

@@ -34,11 +34,11 @@ CreditTo = Literal["credit", "refund", "invoice"]
 
 @frozen
 class Line:
-    """One line of an invoice or a credit note: one of the two ids is set.
+    """One line of an invoice or a credit note: one of the two ids is set; neither while it waits for the renewal.
 
     Amounts are minor units of the document's currency: `amount` is as priced; `discount` and `tax` are its
     parts of the document's; `tax_included` is the part of `tax` inside an inclusive price. `basis` is JSON:
-    how the amount was computed (behaviour 3.7).
+    how the amount was computed (behaviour 3.7). One that has `waited` for its document is stored already.
     """
 
     id: str
@@ -60,6 +60,7 @@ class Line:
     tax_included: int
     basis: str
     credits_line_id: str | None = None
+    waited: bool = False
 
     @property
     def total(self) -> int:
@@ -74,7 +75,8 @@ class Invoice:
     total = subtotal - discount + tax - tax_included = credited + paid + due, unless it is void. `collect_at` is when an
     automatic attempt is made next (remittance: when it falls overdue), None when nothing is planned,
     `collect_for` why; `overdue` invoices keep their subscriptions past due; `reserved_by` is the payment in
-    doubt (behaviour 9.3).
+    doubt (behaviour 9.3). `reference` is the host's own name for it; `terms` are the days from issue to due that a
+    draft will have, None for those of its collection.
     """
 
     id: str
@@ -103,6 +105,8 @@ class Invoice:
     overdue: bool = False
     reserved_by: str | None = None
     discarded_at: datetime | None = None
+    reference: str | None = None
+    terms: int | None = None
     version: int = 1
     lines: tuple[Line, ...] = ()
 
@@ -158,7 +162,12 @@ class CreditNote:
 
 @frozen
 class Coverage:
-    """The time of an item that a line has billed: at most one active row per item and start (8.4)."""
+    """The time of an item that a line has billed: at most one active row per item, layer and start (8.4).
+
+    Layer 0 is the item itself; what was added to it at its whole price inside a period lies on a layer above, as it
+    covers the same time once more (6.3). `billed_until` is where the billed time ends when that is not where the line
+    says: a moved billing date (7.2).
+    """
 
     id: str
     customer_id: str
@@ -167,11 +176,16 @@ class Coverage:
     end: datetime
     line_id: str
     status: Literal["active", "credited", "void"] = "active"
+    layer: int = 0
+    billed_until: datetime | None = None
 
 
 @frozen
 class Renewal:
-    """One billing of a subscription: exactly one per sequence, whatever happens (behaviour 8.4)."""
+    """One billing of a subscription: exactly one per sequence, whatever happens (behaviour 8.4).
+
+    A `free` one bills nothing for its time, by agreement.
+    """
 
     id: str
     customer_id: str
@@ -181,3 +195,4 @@ class Renewal:
     period_end: datetime
     billed_at: datetime
     invoice_id: str | None
+    free: bool = False

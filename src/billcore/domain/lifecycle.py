@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from billcore.domain.charges import advance_items, item_line, product_line
 from billcore.domain.draft import DraftLine
-from billcore.domain.facts import Facts, NewId, schedule_of
+from billcore.domain.facts import Facts, schedule_of
 from billcore.domain.invoice import Purpose, Renewal
 from billcore.domain.periods import Period, span_of
 from billcore.domain.renewal import (
@@ -12,15 +12,17 @@ from billcore.domain.renewal import (
     begin_trial,
     closing_lines,
     going_on,
+    price_span,
     renew,
     renewal_of,
     trial_end,
     wake_items,
+    with_span,
 )
 from billcore.domain.states import Event, State, check
 from billcore.domain.step import Step, changed, planned
 from billcore.domain.subscription import Action, Item, Subscription, Unused
-from billcore.domain.values import evolve
+from billcore.domain.values import NewId, evolve
 from billcore.errors import Refused
 
 
@@ -63,6 +65,7 @@ def trial_ran_out(sub: Subscription, facts: Facts, at: datetime, new_id: NewId) 
     """The trial is over: the paid period begins, or without a method what the price says (behaviour 5.2)."""
     fee = facts.price.setup_fee_at == "trial_end"
     after, lines, renewal = begin(sub, facts, sub.trial_until or at, new_id, fee=fee)
+    lines += facts.waiting
     if sub.state != "trialing":  # Something of the trial is unpaid: the period begins all the same.
         after = planned(evolve(after, state=sub.state))
         changes = changed(sub, after, "renewal_due", at, facts.actor, new_id)
@@ -89,7 +92,7 @@ def close(
     """End the subscription at `ended_at`: bill what is owed in arrears together with `credits` for unused time."""
     lines, usage = closing_lines(sub, facts, ended_at)
     step = _ended(sub, target, event, ended_at, at, facts, new_id)
-    return evolve(step, lines=(*lines, *credits), usage=usage, usage_until=ended_at)
+    return evolve(step, lines=(*lines, *facts.waiting, *credits), usage=usage, usage_until=ended_at)
 
 
 def schedule_cancel(sub: Subscription, at: datetime, now: datetime, reason: str | None, credit: str) -> Subscription:
@@ -166,7 +169,8 @@ def resume(sub: Subscription, facts: Facts, at: datetime, keep: bool, new_id: Ne
         items = tuple(
             going_on(_shifted(item, at - sub.held_at), facts.prices[item.price_id].bill, at) for item in free.items
         )
-        after = planned(evolve(free, anchor=end, billing_day=None, period_end=end, arrears_from=at, items=items))
+        moved = evolve(free, anchor=end, billing_day=None, period_end=end, arrears_from=at, items=items)
+        after = planned(with_span(moved, price_span(sub)))
         return Step(after, sub, "resume", changes=changed(sub, after, event, at, facts.actor, new_id))
     if at < sub.period_end and sub.unused != "credit":
         awake, lines = wake_items(evolve(free, arrears_from=at), facts, at)
@@ -218,8 +222,9 @@ def _rest_of_period(
     schedule = facts.schedule(sub)
     end = schedule.boundary_after(at)
     whole = Period(schedule.boundary_before(end), end)
-    entered = evolve(sub, period_start=at, period_end=end, sequence=sub.sequence + 1, arrears_from=at)
     rest, span = Period(at, end), span_of(whole, schedule)
+    entered = evolve(sub, period_start=at, period_end=end, sequence=sub.sequence + 1, arrears_from=at)
+    entered = with_span(entered, span)
     lines = [item_line(entered, item, facts, rest, span) for item in advance_items(entered, facts)]
     if facts.price.bill == "advance":
         lines.insert(0, product_line(entered, facts, rest, span))

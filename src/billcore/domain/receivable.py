@@ -8,13 +8,14 @@ from billcore.domain.bill import Site, issue, put_subscription, record_change
 from billcore.domain.credit import Credit
 from billcore.domain.dunning import DunningCase, first_step, is_over
 from billcore.domain.event import StateChange
-from billcore.domain.facts import NewId
 from billcore.domain.invoice import Invoice, InvoiceEvent, Renewal
 from billcore.domain.payment import Cause, Chain
+from billcore.domain.periods import Period
+from billcore.domain.renewal import renewal_of
 from billcore.domain.states import Event, State, move
 from billcore.domain.step import Step, planned
 from billcore.domain.subscription import Subscription
-from billcore.domain.values import evolve
+from billcore.domain.values import NewId, evolve
 from billcore.domain.writes import Writes
 
 
@@ -189,16 +190,8 @@ def first_renewal(sub: Subscription, at: datetime, invoice_id: str | None, new_i
     """The renewal row of a subscription's first paid period; none while it is in its trial."""
     if sub.sequence == 0 or sub.period_start is None or sub.period_end is None:
         return None
-    return Renewal(
-        new_id("ren"),
-        sub.customer_id,
-        sub.id,
-        sub.sequence,
-        sub.period_start,
-        sub.period_end,
-        at,
-        invoice_id,
-    )
+    period = Period(sub.period_start, sub.period_end)
+    return evolve(renewal_of(sub, period, at, new_id), invoice_id=invoice_id)
 
 
 def signup_state(sub: Subscription) -> State:

@@ -6,13 +6,12 @@ from billcore.domain import ledger
 from billcore.domain.bill import post, record
 from billcore.domain.compact import compact
 from billcore.domain.credit import Allocation, Credit, CreditAccount
-from billcore.domain.facts import NewId
 from billcore.domain.money import format_minor
 from billcore.domain.payment import BY_HAND, CHECK_MINUTES, UNREACHABLE_HOURS, Outcome, Payment, PaymentStatus
 from billcore.domain.periods import Duration, add
 from billcore.domain.receivable import Receivable
 from billcore.domain.refund import OPEN, TABLE, Refund, RefundCause, RefundTo, left_of
-from billcore.domain.values import evolve
+from billcore.domain.values import NewId, evolve
 from billcore.domain.writes import Writes
 
 REFUNDABLE: frozenset[PaymentStatus] = frozenset({"succeeded", "partially_refunded", "refunded"})

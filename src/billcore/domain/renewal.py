@@ -13,13 +13,13 @@ from billcore.domain.charges import (
     usage_lines,
 )
 from billcore.domain.draft import DraftLine
-from billcore.domain.facts import Facts, NewId, own_interval
+from billcore.domain.facts import Facts, own_interval
 from billcore.domain.invoice import Renewal
 from billcore.domain.periods import Period, Schedule, add, schedule_from_start, span_of
 from billcore.domain.proration import portion
 from billcore.domain.step import Step, changed, planned
 from billcore.domain.subscription import Item, Subscription
-from billcore.domain.values import evolve
+from billcore.domain.values import NewId, evolve
 
 
 def begin_trial(sub: Subscription, facts: Facts, at: datetime) -> tuple[Subscription, list[DraftLine]]:
@@ -68,9 +68,9 @@ def begin(
     )
     sub = evolve(sub, items=tuple(_started(sub, item, facts, at, keeps_own) for item in sub.items))
     sub = with_expiry(sub, facts, whole)
-    sub, period = _enter(sub, whole)
+    sub, period = enter_period(sub, facts, whole)
     lines = fee_line(sub, facts, "setup_fee", facts.price.setup_fee, None) if fee else []
-    lines += _advance(sub, facts, whole, period, first=True)
+    lines += _advance(sub, facts, period, first=True)
     if sub.sequence == 1:
         lines += [
             line
@@ -92,10 +92,11 @@ def renew(sub: Subscription, facts: Facts, due: datetime, at: datetime, new_id: 
     after = sub
     if sub.period_end <= due:
         lines, usage = _arrears(sub, facts, sub.period_end)
+        lines += facts.waiting
         schedule = facts.schedule(sub)
         whole = Period(sub.period_end, schedule.boundary_after(sub.period_end))
-        after, period = _enter(sub, whole)
-        lines += _advance(after, facts, whole, period)
+        after, period = enter_period(sub, facts, whole)
+        lines += _advance(after, facts, period)
     else:
         after = evolve(sub, sequence=sub.sequence + 1)
         period = Period(sub.period_start, sub.period_end)
@@ -129,7 +130,7 @@ def closing_lines(sub: Subscription, facts: Facts, at: datetime) -> tuple[list[D
                 lines += usage_lines(sub, item, facts, ended)
                 usage.append(item.id)
             elif ended.start < at:
-                lines += _own_line(sub, item, facts, ended)
+                lines += own_line(sub, item, facts, ended)
     return lines, tuple(usage)
 
 
@@ -144,7 +145,7 @@ def wake_items(
         if item.period_end is not None and (given_back or item.period_end <= at) and item.ended_at is None:
             following = _own_period(sub, item, facts, at)
             if bill == "advance":
-                lines += _own_line(sub, item, facts, following)
+                lines += own_line(sub, item, facts, following)
             items.append(evolve(item, period_start=following.start, period_end=following.end))
         else:
             items.append(going_on(item, bill, at))
@@ -198,11 +199,44 @@ def _own_period(sub: Subscription, item: Item, facts: Facts, start: datetime) ->
     return _cut_short(sub, Period(start, facts.item_schedule(sub, item).boundary_after(start)))
 
 
-def _enter(sub: Subscription, whole: Period) -> tuple[Subscription, Period]:
-    """Enter the period `whole`, which a known end cuts short."""
+def enter_period(sub: Subscription, facts: Facts, whole: Period) -> tuple[Subscription, Period]:
+    """Enter the period `whole`, which a known end cuts short; what one full price covers is kept with it."""
     period = _cut_short(sub, whole)
-    start, end = period.start, period.end
-    return evolve(sub, period_start=start, period_end=end, arrears_from=start, sequence=sub.sequence + 1), period
+    sub = evolve(
+        sub, period_start=period.start, period_end=period.end, arrears_from=period.start, sequence=sub.sequence + 1
+    )
+    span = span_of(whole, facts.schedule(sub))
+    if sub.sequence == 1 and span != whole:
+        if sub.first_charge == "none":
+            sub = evolve(sub, free_until=period.end)
+        elif sub.first_charge == "full":  # The short first period is what its price covers (behaviour 3.2).
+            span = whole
+    return with_span(sub, span), period
+
+
+def with_span(sub: Subscription, span: Period) -> Subscription:
+    """`sub` with what one full price covers of its running period: kept only where it is not the period itself."""
+    if span.start == sub.period_start and span.end == sub.period_end:
+        return sub if sub.span_start is None else evolve(sub, span_start=None, span_end=None)
+    return evolve(sub, span_start=span.start, span_end=span.end)
+
+
+def price_span(sub: Subscription) -> Period:
+    """What one full price covers in the running period (behaviour 3.2)."""
+    if sub.span_start is not None and sub.span_end is not None:
+        return Period(sub.span_start, sub.span_end)
+    assert sub.period_start is not None and sub.period_end is not None
+    return Period(sub.period_start, sub.period_end)
+
+
+def billed_from(start: datetime, *others: datetime | None) -> datetime:
+    """The latest of these: from when on time is billed."""
+    return max([start, *[one for one in others if one is not None]])
+
+
+def is_free(sub: Subscription) -> bool:
+    """Whether the whole running period costs nothing, by agreement."""
+    return sub.free_until is not None and sub.period_end is not None and sub.free_until >= sub.period_end
 
 
 def _cut_short(sub: Subscription, whole: Period) -> Period:
@@ -214,10 +248,10 @@ def _cut_short(sub: Subscription, whole: Period) -> Period:
     return whole if end is whole.end else Period(whole.start, end)
 
 
-def _advance(sub: Subscription, facts: Facts, whole: Period, period: Period, *, first: bool = False) -> list[DraftLine]:
-    if _is_free(sub, facts, whole):
+def _advance(sub: Subscription, facts: Facts, period: Period, *, first: bool = False) -> list[DraftLine]:
+    if is_free(sub):
         return []
-    span = _span(sub, facts, whole)
+    span = price_span(sub)
     lines = []
     if facts.price.bill == "advance":
         lines.append(product_line(sub, facts, period, span))
@@ -225,29 +259,10 @@ def _advance(sub: Subscription, facts: Facts, whole: Period, period: Period, *, 
     if first:
         for item in sub.items:
             price = facts.prices[item.price_id]
-            starts = item.period_end is not None and item.period_start == whole.start
+            starts = item.period_end is not None and item.period_start == period.start
             if starts and item.period_end is not None and price.bill == "advance":
-                lines += _own_line(sub, item, facts, Period(whole.start, item.period_end))
+                lines += own_line(sub, item, facts, Period(period.start, item.period_end))
     return [line for line in lines if line is not None]
-
-
-def _is_free(sub: Subscription, facts: Facts, whole: Period) -> bool:
-    """Whether this is a short first period that costs nothing (first_charge = none)."""
-    short = sub.sequence == 1 and sub.first_charge == "none"
-    return short and span_of(whole, facts.schedule(sub)) != whole
-
-
-def _span(sub: Subscription, facts: Facts, whole: Period) -> Period:
-    """What one full price covers: for first_charge = full the short first period itself (behaviour 3.2)."""
-    if sub.sequence == 1 and sub.first_charge == "full":
-        return whole
-    return span_of(whole, facts.schedule(sub))
-
-
-def _current_whole(sub: Subscription, facts: Facts) -> Period:
-    """The running period as it was before a known end cut it."""
-    assert sub.period_start is not None
-    return Period(sub.period_start, facts.schedule(sub).first_end(sub.period_start))
 
 
 def _arrears(sub: Subscription, facts: Facts, until: datetime) -> tuple[list[DraftLine], list[str]]:
@@ -257,23 +272,24 @@ def _arrears(sub: Subscription, facts: Facts, until: datetime) -> tuple[list[Dra
     if not owing and facts.price.bill == "advance" and facts.price.minimum is None:
         return [], []
     start = max(sub.arrears_from or sub.period_start, sub.period_start)
-    whole = _current_whole(sub, facts)
-    free = _is_free(sub, facts, whole)
-    span = _span(sub, facts, whole)
+    span = price_span(sub)
     part = Period(start, until)
     lines: list[DraftLine | None] = []
-    if facts.price.bill == "arrears" and start < until and not free:
-        lines.append(product_line(sub, facts, part, span))
+    begun = billed_from(start, sub.free_until, sub.changed_at)
+    if facts.price.bill == "arrears" and begun < until:
+        lines.append(product_line(sub, facts, Period(begun, until), span))
     metered = []
     for item, _price, component in owing:
+        begun = billed_from(start, sub.free_until, item.added_at, item.changed_at)
         if component.kind == "metered":
             lines += usage_lines(sub, item, facts, part)
             metered.append(item.id)
-        elif start < until and not free:
-            begun = max(start, item.added_at)
+        elif begun < until:
             lines.append(item_line(sub, item, facts, Period(begun, until), span))
     made = [line for line in lines if line is not None]
+    start = billed_from(start, sub.free_until)
     if facts.price.minimum is not None and start < until:
+        part = Period(start, until)
         assert facts.price.every is not None
         share = portion(part, span, facts.settings.proration_basis, facts.zone, facts.price.every)
         billed = facts.billed_in_period + sum(line.amount for line in made)
@@ -298,13 +314,14 @@ def _own_intervals(sub: Subscription, facts: Facts, due: datetime) -> tuple[Subs
             lines += usage_lines(sub, item, facts, ended)
             used.append(item.id)
         else:
-            lines += _own_line(sub, item, facts, ended if price.bill == "arrears" else following)
+            lines += own_line(sub, item, facts, ended if price.bill == "arrears" else following)
         items.append(moved)
     moved_on = tuple(items)
     return sub if moved_on == sub.items else evolve(sub, items=moved_on), lines, used
 
 
-def _own_line(sub: Subscription, item: Item, facts: Facts, period: Period) -> list[DraftLine]:
+def own_line(sub: Subscription, item: Item, facts: Facts, period: Period) -> list[DraftLine]:
+    """A component on its own interval for `period`, prorated by the interval around it; nothing when it costs none."""
     schedule = facts.item_schedule(sub, item)
     whole = Period(period.start, schedule.boundary_after(period.start))
     line = item_line(sub, item, facts, period, span_of(whole, schedule))
@@ -313,4 +330,5 @@ def _own_line(sub: Subscription, item: Item, facts: Facts, period: Period) -> li
 
 def renewal_of(sub: Subscription, period: Period, at: datetime, new_id: NewId) -> Renewal:
     """The row of the billing that took a subscription into `period`; its invoice is named when it is written."""
-    return Renewal(new_id("ren"), sub.customer_id, sub.id, sub.sequence, period.start, period.end, at, None)
+    free = is_free(sub)
+    return Renewal(new_id("ren"), sub.customer_id, sub.id, sub.sequence, period.start, period.end, at, None, free)

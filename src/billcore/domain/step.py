@@ -6,11 +6,10 @@ from attrs import frozen
 
 from billcore.domain.draft import DraftLine
 from billcore.domain.event import StateChange
-from billcore.domain.facts import NewId
 from billcore.domain.invoice import Purpose, Renewal
 from billcore.domain.states import Event, move
 from billcore.domain.subscription import Subscription, next_action
-from billcore.domain.values import evolve
+from billcore.domain.values import NewId, evolve
 
 
 @frozen

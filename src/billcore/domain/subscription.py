@@ -23,6 +23,8 @@ class Item:
     """A component on a subscription: `quantity` units at one price.
 
     `period_start` and `period_end` are set only where the price has its own interval; others follow the product.
+    `paid_quantity` is for how many units the running period is paid, where that is more than there are (behaviour 6.3);
+    `changed_at` is since when there are so many, where that changed.
     """
 
     id: str
@@ -34,15 +36,21 @@ class Item:
     period_start: datetime | None = None
     period_end: datetime | None = None
     ended_at: datetime | None = None
+    paid_quantity: Decimal | None = None
+    changed_at: datetime | None = None
 
 
 @frozen
 class Subscription:
     """One agreement. Instants are UTC; `sequence` counts the billings so far and is the number of the last one.
 
-    `anchor` is a boundary instant from which all others are counted (behaviour 2.2); `previous_state` is where
-    soft_failure and on_hold came from; phases count from `priced_from`; what is billed in arrears begins at
-    `arrears_from`; `next_action` with `next_action_at` is what the engine does next.
+    `customer_id` is who owes; `owner_id` is who subscribed, where somebody else pays for him. `anchor` is a boundary
+    instant from which all others are counted (behaviour 2.2); `previous_state` is where soft_failure, on_hold and
+    paused came from; phases count from `priced_from`; what is billed in arrears begins at `arrears_from`, what is
+    billed for time not before `free_until`; price and quantity are as they are since `changed_at`. `span_start` and
+    `span_end` are what one full price covers, where that is not the running period itself (3.2). A planned change waits
+    as `change_id` for `change_at`, or for the renewal. `next_action` with `next_action_at` is what comes next. A
+    prepaid one is topped up by `top_up_amount` when its prepayment falls below `top_up_below` (minor units).
     """
 
     id: str
@@ -54,6 +62,7 @@ class Subscription:
     state: State
     created_at: datetime
     collection: Collection = "automatic"
+    owner_id: str | None = None
     previous_state: State | None = None
     starts_at: datetime | None = None
     activated_at: datetime | None = None
@@ -61,10 +70,14 @@ class Subscription:
     anchor: datetime | None = None
     priced_from: datetime | None = None
     arrears_from: datetime | None = None
+    free_until: datetime | None = None
+    changed_at: datetime | None = None
     billing_day: int | None = None
     first_charge: FirstCharge = "prorated"
     period_start: datetime | None = None
     period_end: datetime | None = None
+    span_start: datetime | None = None
+    span_end: datetime | None = None
     sequence: int = 0
     ends_at: datetime | None = None
     expires_at: datetime | None = None
@@ -72,6 +85,7 @@ class Subscription:
     cancel_requested_at: datetime | None = None
     cancel_reason: str | None = None
     cancel_credit: str | None = None
+    cancel_refund: str | None = None
     ended_at: datetime | None = None
     held_at: datetime | None = None
     resume_at: datetime | None = None
@@ -79,7 +93,14 @@ class Subscription:
     net_terms: int | None = None
     payment_method_id: str | None = None
     base_id: str | None = None
+    change_id: str | None = None
+    change_at: datetime | None = None
     referral_code: str | None = None
+    referred_by: str | None = None
+    tax_exempt: bool = False
+    send_invoice_emails: bool = True
+    top_up_below: int | None = None
+    top_up_amount: int | None = None
     next_action_at: datetime | None = None
     next_action: Action | None = None
     parked_at: datetime | None = None

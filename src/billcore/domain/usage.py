@@ -1,16 +1,18 @@
 """Usage: what was consumed of a metered component (behaviour 12)."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 
-from attrs import frozen
+from attrs import field, frozen
 
 
 @frozen
 class UsageEvent:
     """One event, append-only. `event_id` is unique per subscription and component; negative quantities correct.
 
-    `at` is when it was consumed (microseconds kept); `line_id` the line that billed it, None until then.
+    `at` is when it was consumed (microseconds kept); `properties` are what else is known of it, as texts; `line_id`
+    is the line that billed it, None until then.
     """
 
     id: str
@@ -22,6 +24,7 @@ class UsageEvent:
     quantity: Decimal
     at: datetime
     recorded_at: datetime
+    properties: Mapping[str, str] = field(factory=dict)
     line_id: str | None = None
 
 

@@ -9,6 +9,9 @@ from attrs import fields
 
 T = TypeVar("T")
 
+NewId = Callable[[str], str]
+"""Makes a new id with the given prefix: `new_id("inv")`. Injected, so that decisions stay pure."""
+
 if TYPE_CHECKING:
     # So that the type checker knows the fields of each class.
     from attrs import evolve as evolve  # noqa: PLC0414  exported

@@ -8,10 +8,9 @@ from attrs import frozen
 from billcore.domain.compact import compact
 from billcore.domain.crediting import Billed
 from billcore.domain.draft import TaxFacts, tax_basis
-from billcore.domain.facts import NewId
 from billcore.domain.invoice import Invoice, Line
 from billcore.domain.tax import LineTax, TaxableLine, tax_lines
-from billcore.domain.values import evolve
+from billcore.domain.values import NewId, evolve
 from billcore.settings import TaxRounding
 
 

@@ -62,11 +62,11 @@ def allocated(tx: Transaction, payment_id: str) -> list[tuple[str, int]]:
     return [(row[0], row[1]) for row in rows if row[1]]
 
 
-def returned_by(tx: Transaction, document: Invoice) -> list[Allocation]:
-    """What a document gives back of what had settled other invoices."""
+def returned_for(tx: Transaction, customer_ids: Iterable[str], documents: Iterable[str]) -> list[Allocation]:
+    """What these documents, or lines that wait for one, give back of what had settled other invoices."""
     rows = tx.rows(
-        f"{_ALLOCATION.select} WHERE customer_id = ? AND document_id = ? ORDER BY id",
-        [document.customer_id, document.id],
+        f"{_ALLOCATION.select} WHERE customer_id IN ?? AND document_id IN ?? ORDER BY id",
+        [list(customer_ids), list(documents)],
     )
     return [_ALLOCATION.load(row) for row in rows]
 

@@ -174,6 +174,15 @@ def lines_of(tx: Transaction, line_ids: Iterable[str]) -> dict[str, Line]:
     return {row[0]: _LINE.load(row) for row in rows}
 
 
+def waiting(tx: Transaction, subscription_ids: Iterable[str]) -> list[Line]:
+    """The lines of subscriptions that no document has billed yet, oldest first."""
+    rows = tx.rows(
+        f"{_LINE.select} WHERE subscription_id IN ?? AND invoice_id IS NULL AND credit_note_id IS NULL ORDER BY id",
+        [list(subscription_ids)],
+    )
+    return [_LINE.load(row) for row in rows]
+
+
 def credit_lines(tx: Transaction, line_ids: Iterable[str]) -> list[Line]:
     """The lines that give back something of these lines, oldest first; not those of void and discarded invoices."""
     rows = tx.rows(

@@ -1,5 +1,6 @@
 """The mappers of all record classes, in the order in which they can be written."""
 
+from billcore.domain.change import Change
 from billcore.domain.credit import Allocation, Credit
 from billcore.domain.customer import Customer, PaymentMethod
 from billcore.domain.discount import AppliedCoupon
@@ -32,7 +33,8 @@ MAPPERS: tuple[Mapper, ...] = (
     Mapper(Allocation, tables.allocations),
     Mapper(DunningCase, tables.dunning_cases),
     Mapper(Entry, tables.entries),
-    Mapper(UsageEvent, tables.usage),
+    Mapper(UsageEvent, tables.usage, codecs={"properties": JSON_CODEC}),
+    Mapper(Change, tables.changes),
     Mapper(StateChange, tables.state_changes),
     Mapper(Event, tables.events),
     Mapper(AuditRecord, tables.audit),

@@ -22,6 +22,7 @@ __all__ = [
     "allocations",
     "audit",
     "catalog",
+    "changes",
     "counters",
     "coupons",
     "coverage",
@@ -94,7 +95,10 @@ customers = Table(
     Column("billing_day", Integer),
     string("default_method_id"),
     Column("custom_fields", JsonText, nullable=False),
+    string("parent_id"),
+    string("pays", nullable=False),
     Column("version", Integer, nullable=False),
+    partial_index("billcore_customers_parent", "parent_id", where="parent_id IS NOT NULL"),
 )
 
 payment_methods = Table(
@@ -131,6 +135,7 @@ subscriptions = Table(
     string("state", nullable=False),
     Column("created_at", Instant, nullable=False),
     string("collection", nullable=False),
+    string("owner_id"),
     string("previous_state"),
     Column("starts_at", Instant),
     Column("activated_at", Instant),
@@ -138,10 +143,14 @@ subscriptions = Table(
     Column("anchor", Instant),
     Column("priced_from", Instant),
     Column("arrears_from", Instant),
+    Column("free_until", Instant),
+    Column("changed_at", Instant),
     Column("billing_day", Integer),
     string("first_charge", nullable=False),
     Column("period_start", Instant),
     Column("period_end", Instant),
+    Column("span_start", Instant),
+    Column("span_end", Instant),
     Column("sequence", Integer, nullable=False),
     Column("ends_at", Instant),
     Column("expires_at", Instant),
@@ -149,6 +158,7 @@ subscriptions = Table(
     Column("cancel_requested_at", Instant),
     string("cancel_reason"),
     string("cancel_credit"),
+    string("cancel_refund"),
     Column("ended_at", Instant),
     Column("held_at", Instant),
     Column("resume_at", Instant),
@@ -156,7 +166,14 @@ subscriptions = Table(
     Column("net_terms", Integer),
     string("payment_method_id"),
     string("base_id"),
+    string("change_id"),
+    Column("change_at", Instant),
     string("referral_code"),
+    string("referred_by"),
+    Column("tax_exempt", Boolean, nullable=False),
+    Column("send_invoice_emails", Boolean, nullable=False),
+    Column("top_up_below", BigInteger),
+    Column("top_up_amount", BigInteger),
     Column("next_action_at", Instant),
     string("next_action"),
     Column("parked_at", Instant),
@@ -171,6 +188,8 @@ subscriptions = Table(
     ),
     Index("billcore_subscriptions_customer", "customer_id"),
     partial_index("billcore_subscriptions_base", "base_id", where="base_id IS NOT NULL"),
+    partial_index("billcore_subscriptions_owner", "owner_id", where="owner_id IS NOT NULL"),
+    partial_index("billcore_subscriptions_referral", "referral_code", where="referral_code IS NOT NULL", unique=True),
 )
 
 items = Table(
@@ -185,6 +204,8 @@ items = Table(
     Column("period_start", Instant),
     Column("period_end", Instant),
     Column("ended_at", Instant),
+    Column("paid_quantity", ExactDecimal),
+    Column("changed_at", Instant),
     Index("billcore_subscription_items_subscription", "subscription_id"),
 )
 
@@ -213,9 +234,29 @@ usage = Table(
     Column("quantity", ExactDecimal, nullable=False),
     Column("at", PreciseInstant, nullable=False),
     Column("recorded_at", Instant, nullable=False),
+    Column("properties", JsonText, nullable=False),
     string("line_id"),
     UniqueConstraint("subscription_id", "component", "event_id", name="billcore_usage_events_once"),
     partial_index("billcore_usage_events_unbilled", "item_id", "at", where="line_id IS NULL"),
+)
+
+changes = Table(
+    "billcore_changes",
+    metadata,
+    Column("id", PlainText, primary_key=True),
+    string("customer_id", nullable=False),
+    key("subscription_id", "subscriptions"),
+    string("kind", nullable=False),
+    Column("parameters", JsonText, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    string("actor", nullable=False),
+    Column("at", Instant),
+    string("status", nullable=False),
+    Column("decided_at", Instant),
+    string("invoice_id"),
+    Column("before", JsonText),
+    Index("billcore_changes_subscription", "subscription_id"),
+    partial_index("billcore_changes_invoice", "invoice_id", where="invoice_id IS NOT NULL"),
 )
 
 state_changes = Table(

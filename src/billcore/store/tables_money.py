@@ -43,6 +43,8 @@ invoices = Table(
     Column("overdue", Boolean, nullable=False),
     string("reserved_by"),
     Column("discarded_at", Instant),
+    string("reference"),
+    Column("terms", Integer),
     Column("version", Integer, nullable=False),
     UniqueConstraint("series", "number", name="billcore_invoices_number"),
     CheckConstraint("paid >= 0 AND credited >= 0 AND paid + credited <= total", name="billcore_invoices_paid"),
@@ -50,6 +52,7 @@ invoices = Table(
     Index("billcore_invoices_customer", "customer_id"),
     partial_index("billcore_invoices_collect", "collect_at", "customer_id", "id", where="collect_at IS NOT NULL"),
     partial_index("billcore_invoices_overdue", "customer_id", where="overdue"),
+    partial_index("billcore_invoices_reference", "reference", where="reference IS NOT NULL", unique=True),
 )
 
 credit_notes = Table(
@@ -100,10 +103,11 @@ lines = Table(
     amount("tax_included"),
     Column("basis", JsonText, nullable=False),
     string("credits_line_id"),
-    CheckConstraint("(invoice_id IS NULL) <> (credit_note_id IS NULL)", name="billcore_lines_document"),
+    CheckConstraint("invoice_id IS NULL OR credit_note_id IS NULL", name="billcore_lines_document"),
     Index("billcore_lines_invoice", "invoice_id"),
     partial_index("billcore_lines_credit_note", "credit_note_id", where="credit_note_id IS NOT NULL"),
     partial_index("billcore_lines_credits", "credits_line_id", where="credits_line_id IS NOT NULL"),
+    partial_index("billcore_lines_waiting", "subscription_id", where="invoice_id IS NULL AND credit_note_id IS NULL"),
 )
 
 coverage = Table(
@@ -116,8 +120,10 @@ coverage = Table(
     Column("end", Instant, nullable=False),
     key("line_id", "lines"),
     string("status", nullable=False),
+    Column("layer", Integer, nullable=False),
+    Column("billed_until", Instant),
     CheckConstraint('"end" > start', name="billcore_coverage_length"),
-    partial_index("billcore_coverage_once", "item_id", "start", where="status = 'active'", unique=True),
+    partial_index("billcore_coverage_once", "item_id", "layer", "start", where="status = 'active'", unique=True),
     partial_index("billcore_coverage_ended", "item_id", where="status <> 'active'"),
     Index("billcore_coverage_line", "line_id"),
 )
@@ -133,6 +139,7 @@ renewals = Table(
     Column("period_end", Instant, nullable=False),
     Column("billed_at", Instant, nullable=False),
     key("invoice_id", "invoices", nullable=True),
+    Column("free", Boolean, nullable=False),
     UniqueConstraint("customer_id", "subscription_id", "sequence", name="billcore_renewals_once"),
 )
 

@@ -27,6 +27,7 @@ class Billed:
     start: str
     end: str
     invoice_id: str | None
+    free: bool = False
 
 
 @frozen
@@ -67,7 +68,6 @@ class Agreement:
     period_start: str | None
     period_end: str | None
     arrears_from: str | None
-    first_charge: str
     parts: tuple[Part, ...]
     price_id: str
     periods: list[Billed] = field(factory=list)
@@ -78,7 +78,7 @@ class Agreement:
 
 _SUBSCRIPTIONS = (
     "SELECT id, reference, customer_id, currency, state, sequence, period_start, period_end, arrears_from, "
-    "first_charge, price_id, quantity, created_at, ended_at, held_at FROM billcore_subscriptions "
+    "price_id, quantity, ended_at, held_at FROM billcore_subscriptions "
     "WHERE id > ? ORDER BY id LIMIT ?"
 )
 _ITEMS = (
@@ -86,7 +86,7 @@ _ITEMS = (
     "FROM billcore_subscription_items WHERE subscription_id IN ??"
 )
 _PERIODS = (
-    "SELECT r.subscription_id, r.sequence, r.period_start, r.period_end, r.invoice_id "
+    "SELECT r.subscription_id, r.sequence, r.period_start, r.period_end, r.invoice_id, r.free "
     "FROM billcore_subscriptions s JOIN billcore_renewals r "
     "ON r.customer_id = s.customer_id AND r.subscription_id = s.id "
     "WHERE s.id IN ?? ORDER BY r.subscription_id, r.sequence"
@@ -124,12 +124,12 @@ def _batch(tx: Transaction, rows: list[tuple[object, ...]]) -> list[Agreement]:
     for subscription, item, price, quantity, component, added, ended, own in tx.stream(_ITEMS, [ids]):
         items[subscription].append(Part(item, price, quantity, component, added, ended or FOREVER, own))
     made = {agreement.id: agreement for agreement in (_agreement(row, items) for row in rows)}
-    for subscription, sequence, start, end, invoice in tx.stream(_PERIODS, [ids]):
-        made[subscription].periods.append(Billed(sequence, start, end, invoice))
+    for subscription, *period in tx.stream(_PERIODS, [ids]):
+        made[subscription].periods.append(Billed(*period))
     for subscription, previous, state, at in tx.stream(_CHANGES, [ids]):
         _note_change(made[subscription].off, previous, state, at)
     for row in rows:
-        _note_end(made[str(row[0])], row[13], row[14])
+        _note_end(made[str(row[0])], row[11], row[12])
     owner = {part.id: agreement for agreement in made.values() for part in agreement.parts}
     for item, start, end, line in tx.stream(_COVERAGE, [list(owner)]):
         owner[item].coverage[item].append(Covered(start, end, line))
@@ -140,7 +140,7 @@ def _batch(tx: Transaction, rows: list[tuple[object, ...]]) -> list[Agreement]:
 
 def _agreement(row: tuple[object, ...], items: dict[str, list[Part]]) -> Agreement:
     values: list[str] = [value if isinstance(value, str) else "" for value in row]
-    id_, price, quantity = values[0], values[10], values[11]
+    id_, price, quantity = values[0], values[9], values[10]
     product = Part(id_, price, quantity, None, "", FOREVER)
     assert isinstance(row[5], int)
     return Agreement(
@@ -153,7 +153,6 @@ def _agreement(row: tuple[object, ...], items: dict[str, list[Part]]) -> Agreeme
         values[6] or None,
         values[7] or None,
         values[8] or None,
-        values[9],
         (product, *items.get(id_, ())),
         price,
     )

@@ -158,7 +158,7 @@ def _in_periods(agreement: Agreement, part: Part, rows: list[Covered], bill: str
     exact = set(spans)
     stated = [*agreement.off, *agreement.ended.get(part.id, ())]
     for period in agreement.periods:
-        if period.sequence == 1 and (period.invoice_id is None or agreement.first_charge == "none"):
+        if period.free or (period.sequence == 1 and period.invoice_id is None):
             # Free by agreement, or billed by the system that the subscription was taken over from.
             stated.append((period.start, period.end))
         start, end = max(period.start, part.added), min(period.end, part.ended)

@@ -89,9 +89,12 @@ def _customers() -> None:
         *optional(sa.Integer(), "billing_day"),
         *optional(PlainText(), "default_method_id"),
         *required(JsonText(), "custom_fields"),
+        *optional(PlainText(), "parent_id"),
+        *required(PlainText(), "pays"),
         *required(sa.Integer(), "version"),
         sa.UniqueConstraint("reference", name="billcore_customers_reference_key"),
     )
+    index("customers", "parent", "parent_id", where="parent_id IS NOT NULL")
     table(
         "payment_methods",
         *required(PlainText(), "id", "customer_id", "gateway", "kind", "token"),
@@ -115,18 +118,23 @@ def _subscriptions() -> None:
         *required(PlainText(), "state"),
         *required(Instant(), "created_at"),
         *required(PlainText(), "collection"),
-        *optional(PlainText(), "previous_state"),
+        *optional(PlainText(), "owner_id", "previous_state"),
         *optional(Instant(), "starts_at", "activated_at", "trial_until", "anchor", "priced_from", "arrears_from"),
+        *optional(Instant(), "free_until", "changed_at"),
         *optional(sa.Integer(), "billing_day"),
         *required(PlainText(), "first_charge"),
-        *optional(Instant(), "period_start", "period_end"),
+        *optional(Instant(), "period_start", "period_end", "span_start", "span_end"),
         *required(sa.Integer(), "sequence"),
         *optional(Instant(), "ends_at", "expires_at", "cancel_at", "cancel_requested_at"),
-        *optional(PlainText(), "cancel_reason", "cancel_credit"),
+        *optional(PlainText(), "cancel_reason", "cancel_credit", "cancel_refund"),
         *optional(Instant(), "ended_at", "held_at", "resume_at"),
         *optional(PlainText(), "unused"),
         *optional(sa.Integer(), "net_terms"),
-        *optional(PlainText(), "payment_method_id", "base_id", "referral_code"),
+        *optional(PlainText(), "payment_method_id", "base_id", "change_id"),
+        *optional(Instant(), "change_at"),
+        *optional(PlainText(), "referral_code", "referred_by"),
+        *required(sa.Boolean(), "tax_exempt", "send_invoice_emails"),
+        *optional(sa.BigInteger(), "top_up_below", "top_up_amount"),
         *optional(Instant(), "next_action_at"),
         *optional(PlainText(), "next_action"),
         *optional(Instant(), "parked_at"),
@@ -138,6 +146,8 @@ def _subscriptions() -> None:
     )
     index("subscriptions", "base", "base_id", where="base_id IS NOT NULL")
     index("subscriptions", "customer", "customer_id")
+    index("subscriptions", "owner", "owner_id", where="owner_id IS NOT NULL")
+    index("subscriptions", "referral", "referral_code", where="referral_code IS NOT NULL", unique=True)
     index(
         "subscriptions",
         "due",
@@ -162,6 +172,21 @@ def _items() -> None:
     index("applied_coupons", "coupon", "coupon_id")
     index("applied_coupons", "subscription", "subscription_id")
     table(
+        "changes",
+        *required(PlainText(), "id", "customer_id", "subscription_id", "kind"),
+        *required(JsonText(), "parameters"),
+        *required(Instant(), "created_at"),
+        *required(PlainText(), "actor"),
+        *optional(Instant(), "at"),
+        *required(PlainText(), "status"),
+        *optional(Instant(), "decided_at"),
+        *optional(PlainText(), "invoice_id"),
+        *optional(JsonText(), "before"),
+        reference("changes", "subscription_id", "subscriptions"),
+    )
+    index("changes", "invoice", "invoice_id", where="invoice_id IS NOT NULL")
+    index("changes", "subscription", "subscription_id")
+    table(
         "state_changes",
         *required(PlainText(), "id", "customer_id", "subscription_id"),
         *optional(PlainText(), "previous"),
@@ -177,6 +202,8 @@ def _items() -> None:
         *required(ExactDecimal(), "quantity"),
         *required(Instant(), "added_at"),
         *optional(Instant(), "period_start", "period_end", "ended_at"),
+        *optional(ExactDecimal(), "paid_quantity"),
+        *optional(Instant(), "changed_at"),
         reference("subscription_items", "subscription_id", "subscriptions"),
         reference("subscription_items", "price_id", "catalog"),
     )
@@ -187,6 +214,7 @@ def _items() -> None:
         *required(ExactDecimal(), "quantity"),
         *required(PreciseInstant(), "at"),
         *required(Instant(), "recorded_at"),
+        *required(JsonText(), "properties"),
         *optional(PlainText(), "line_id"),
         sa.UniqueConstraint("subscription_id", "component", "event_id", name="billcore_usage_events_once"),
         reference("usage_events", "subscription_id", "subscriptions"),
@@ -214,6 +242,8 @@ def _documents() -> None:
         *required(sa.Boolean(), "overdue"),
         *optional(PlainText(), "reserved_by"),
         *optional(Instant(), "discarded_at"),
+        *optional(PlainText(), "reference"),
+        *optional(sa.Integer(), "terms"),
         *required(sa.Integer(), "version"),
         sa.UniqueConstraint("series", "number", name="billcore_invoices_number"),
         sa.CheckConstraint("paid >= 0 AND credited >= 0 AND paid + credited <= total", name="billcore_invoices_paid"),
@@ -223,6 +253,7 @@ def _documents() -> None:
     index("invoices", "collect", "collect_at", "customer_id", "id", where="collect_at IS NOT NULL")
     index("invoices", "customer", "customer_id")
     index("invoices", "overdue", "customer_id", where="overdue")
+    index("invoices", "reference", "reference", where="reference IS NOT NULL", unique=True)
     table(
         "credit_notes",
         *required(PlainText(), "id", "customer_id"),
@@ -250,6 +281,7 @@ def _lines() -> None:
         *required(sa.Integer(), "sequence"),
         *required(Instant(), "period_start", "period_end", "billed_at"),
         *optional(PlainText(), "invoice_id"),
+        *required(sa.Boolean(), "free"),
         sa.UniqueConstraint("customer_id", "subscription_id", "sequence", name="billcore_renewals_once"),
         reference("renewals", "subscription_id", "subscriptions"),
         reference("renewals", "invoice_id", "invoices"),
@@ -268,24 +300,27 @@ def _lines() -> None:
         *required(sa.BigInteger(), "amount", "discount", "tax", "tax_included"),
         *required(JsonText(), "basis"),
         *optional(PlainText(), "credits_line_id"),
-        sa.CheckConstraint("(invoice_id IS NULL) <> (credit_note_id IS NULL)", name="billcore_lines_document"),
+        sa.CheckConstraint("invoice_id IS NULL OR credit_note_id IS NULL", name="billcore_lines_document"),
         reference("lines", "invoice_id", "invoices"),
         reference("lines", "credit_note_id", "credit_notes"),
     )
     index("lines", "credit_note", "credit_note_id", where="credit_note_id IS NOT NULL")
     index("lines", "credits", "credits_line_id", where="credits_line_id IS NOT NULL")
     index("lines", "invoice", "invoice_id")
+    index("lines", "waiting", "subscription_id", where="invoice_id IS NULL AND credit_note_id IS NULL")
     table(
         "coverage",
         *required(PlainText(), "id", "customer_id", "item_id"),
         *required(Instant(), "start", "end"),
         *required(PlainText(), "line_id", "status"),
+        *required(sa.Integer(), "layer"),
+        *optional(Instant(), "billed_until"),
         sa.CheckConstraint('"end" > start', name="billcore_coverage_length"),
         reference("coverage", "line_id", "lines"),
     )
     index("coverage", "ended", "item_id", where="status <> 'active'")
     index("coverage", "line", "line_id")
-    index("coverage", "once", "item_id", "start", where="status = 'active'", unique=True)
+    index("coverage", "once", "item_id", "layer", "start", where="status = 'active'", unique=True)
 
 
 def _payments() -> None:

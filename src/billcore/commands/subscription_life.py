@@ -1,0 +1,190 @@
+"""What happens to a subscription on its way: activate, cancel, hold, resume, retry (behaviour 5.2)."""
+
+from datetime import datetime
+from typing import Literal, Unpack
+
+from attrs import evolve
+
+from billcore.commands.cancellation import NOW_INCLUDED, cancel_at, cancel_now
+from billcore.commands.facts import facts_for
+from billcore.commands.parameters import (
+    Instant,
+    Options,
+    SubscriptionRef,
+    Text,
+    When,
+)
+from billcore.commands.payment_methods import retry_overdue
+from billcore.commands.scope import Scope
+from billcore.commands.signup import bill_now, pay_draft, to_pay_now
+from billcore.commands.unused import give_back
+from billcore.commands.verb import Noun, verb
+from billcore.domain.bill import make_bill, record
+from billcore.domain.lifecycle import activate, hold, resume, schedule_cancel, uncancel
+from billcore.domain.states import check
+from billcore.domain.subscription import Subscription, Unused
+from billcore.errors import InvalidValue, Refused
+from billcore.store import invoice as invoices
+from billcore.store import subscription as store
+
+
+class Life(Noun):
+    """Verbs of subscriptions that lead from one state to another."""
+
+    noun = "subscriptions"
+
+    @verb(collects=True)
+    def activate(self, scope: Scope, subscription: SubscriptionRef, **options: Unpack[Options]) -> Subscription:
+        """End the trial now, or do not wait for the start date: a new period begins and is charged.
+
+        A decline leaves the subscription as it was (setting activation_decline) and raises payment_declined;
+        payment_in_doubt while an earlier activation's attempt is open.
+        """
+        sub = scope.subscription(subscription)
+        waiting = invoices.draft_in_doubt(scope.tx, sub.customer_id, sub.id)
+        if waiting is not None:
+            raise Refused(
+                "payment_in_doubt",
+                f"An activation of subscription {sub.reference} has an attempt without an outcome.",
+                remedy="Wait for the next check of the payment.",
+                payment=waiting,
+            )
+        customer = scope.customer(sub.customer_id)
+        facts = facts_for(scope, sub, customer, scope.now)
+        step = activate(sub, facts, scope.now, scope.new_id)
+        bill = make_bill([step], customer, scope.site, scope.now, scope.new_id)
+        due = to_pay_now(scope, bill, step.subscription, customer)
+        if due and scope.settings.activation_decline == "revert":
+            pay_draft(scope, bill, customer, sub, due)
+            return sub
+        bill_now(scope, step, customer)
+        return step.subscription
+
+    @verb(collects=True)
+    def cancel(
+        self,
+        scope: Scope,
+        subscription: SubscriptionRef,
+        when: When = "now",
+        *,
+        credit: Literal["none", "unused"] = "none",
+        reason: Text | None = None,
+        **options: Unpack[Options],
+    ) -> Subscription:
+        """Cancel now, at the end of the current period, or at a date; add-ons go with their base.
+
+        Usage and what is owed in arrears is billed and collected once. `credit = "unused"` gives back unused time
+        as credit. Open invoices stay open. Raises transition_not_allowed, invalid_value for a date that is past.
+        """
+        sub = scope.subscription(subscription)
+        at = cancel_at(sub, when, scope)
+        for each in (sub, *store.addons(scope.tx, [sub.id], scope.catalog.coupons)):
+            if each.id != sub.id and each.ended_at is not None:
+                continue
+            if at is None:
+                cancel_now(scope, each, credit, reason)
+            else:
+                after = schedule_cancel(each, at, scope.now, reason, credit)
+                scope.writes.put(after)
+                _event(scope, each, "subscription.cancel_scheduled")
+        return sub
+
+    @verb()
+    def uncancel(self, scope: Scope, subscription: SubscriptionRef, **options: Unpack[Options]) -> Subscription:
+        """Undo a cancellation that has not come into effect yet."""
+        sub = scope.subscription(subscription)
+        after = uncancel(sub)
+        scope.writes.put(after)
+        for addon in store.addons(scope.tx, [sub.id], scope.catalog.coupons):
+            if addon.cancel_at == sub.cancel_at:
+                scope.writes.put(uncancel(addon))
+        _event(scope, sub, "subscription.cancel_undone")
+        return after
+
+    @verb(collects=True)
+    def hold(
+        self,
+        scope: Scope,
+        subscription: SubscriptionRef,
+        *,
+        resume_at: Instant | None = None,
+        unused: Unused = "forfeit",
+        **options: Unpack[Options],
+    ) -> Subscription:
+        """Stop a subscription on purpose until it is resumed, by hand or at `resume_at`; add-ons hold with it.
+
+        What is owed in arrears is billed. Unused paid time is forfeited, credited, or appended when it resumes.
+        """
+        sub = scope.subscription(subscription)
+        until = resume_at if isinstance(resume_at, datetime) else None
+        if until is not None and until <= scope.now:
+            raise InvalidValue("resume_at is not in the future.", remedy="Choose a later date.")
+        held = sub
+        for each in (sub, *store.addons(scope.tx, [sub.id], scope.catalog.coupons)):
+            if each.id != sub.id and each.state not in ("active", "trialing"):
+                continue
+            check(each.state, "hold", each.reference)
+            customer = scope.customer(each.customer_id)
+            facts = facts_for(scope, each, customer, scope.now + NOW_INCLUDED)
+            credits = give_back(scope, each, facts, scope.now) if unused == "credit" else ()
+            step = hold(each, facts, scope.now, until, unused, scope.new_id, credits)
+            bill_now(scope, evolve(step, usage_until=scope.now + NOW_INCLUDED), customer)
+            held = step.subscription if each.id == sub.id else held
+        return held
+
+    @verb(collects=True)
+    def resume(
+        self,
+        scope: Scope,
+        subscription: SubscriptionRef,
+        *,
+        period: Literal["reset", "keep"] = "reset",
+        **options: Unpack[Options],
+    ) -> Subscription:
+        """Go on after a hold. Before the old period's end nothing is charged and the dates stay.
+
+        After it a new period begins now (`reset`), or the rest of the old anchor's period is charged (`keep`).
+        """
+        sub = scope.subscription(subscription)
+        back = sub
+        for each in (sub, *store.addons(scope.tx, [sub.id], scope.catalog.coupons)):
+            if each.id != sub.id and each.state != "on_hold":
+                continue
+            customer = scope.customer(each.customer_id)
+            facts = facts_for(scope, each, customer, scope.now)
+            step = resume(each, facts, scope.now, period == "keep", scope.new_id)
+            bill_now(scope, step, customer)
+            back = step.subscription if each.id == sub.id else back
+        return back
+
+    @verb(collects=True)
+    def retry(self, scope: Scope, subscription: SubscriptionRef, **options: Unpack[Options]) -> Subscription:
+        """Try now to collect what is overdue of the subscription's payer, oldest first, until the first decline.
+
+        The dunning schedule stays. Raises transition_not_allowed unless something is overdue, payment_in_doubt
+        while an attempt is open.
+        """
+        sub = scope.subscription(subscription)
+        check(sub.state, "retry", sub.reference)
+        if not retry_overdue(scope, sub.customer_id, "retry", sub.currency):
+            raise _nothing_to_retry(sub)
+        return sub
+
+
+def _nothing_to_retry(sub: Subscription) -> Refused:
+    if sub.collection != "automatic":
+        return Refused(
+            "transition_not_allowed",
+            f"Subscription {sub.reference} is paid by remittance; nothing of it is ever charged.",
+            remedy="Record the payment when it arrives.",
+            state=sub.state,
+        )
+    return Refused(
+        "payment_in_doubt",
+        f"Every overdue invoice of subscription {sub.reference} has an attempt without an outcome.",
+        remedy="Wait for the next check of the payment.",
+    )
+
+
+def _event(scope: Scope, sub: Subscription, kind: str) -> None:
+    record(scope.writes, scope.new_id, sub.customer_id, scope.now, kind, sub.id)
