@@ -11,6 +11,8 @@ CODES = frozenset(
         "invalid_value",
         "invalid_parameter",
         "transition_not_allowed",
+        "price_unchanged",
+        "full_needs_reset",
         "component_not_offered",
         "currency_mismatch",
         "coupon_not_found",

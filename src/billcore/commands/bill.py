@@ -81,6 +81,8 @@ def write_step(scope: Scope, step: Step, invoice_id: str | None, bill: Bill) -> 
         put_subscription(scope.writes, step.subscription, step.before)
     if step.renewal is not None:
         scope.writes.add(evolve(step.renewal, invoice_id=invoice_id))
+    if step.cut is not None:
+        scope.writes.put(step.cut)
     for change in step.changes:
         record_change(scope.writes, scope.new_id, change)
     if step.usage and step.usage_until is not None:

@@ -198,6 +198,10 @@ def _billing_day(value: Any, zone: str) -> int:
     return day
 
 
+def _new_billing_day(value: Any, zone: str) -> int:
+    return 0 if value == "none" else _billing_day(value, zone)
+
+
 def _quantities(value: Any, zone: str) -> dict[str, Decimal]:
     if not isinstance(value, Mapping):
         raise InvalidValue(f"{value!r} does not name components.", remedy='Write { seats = "3" }.')
@@ -306,6 +310,7 @@ Flag = Annotated[bool, Kind("flag", "", _flag)]
 Count = Annotated[int, Kind("count", "N", _whole)]
 Days = Annotated[int, Kind("days", "DAYS", _days)]
 BillingDay = Annotated[int | Literal["end"], Kind("billing_day", "1-31|end", _billing_day)]
+NewBillingDay = Annotated[int | Literal["end", "none"], Kind("new_billing_day", "1-31|end|none", _new_billing_day)]
 Quantities = Annotated[Mapping[str, str | int | Decimal], Kind("quantities", "CODE=QUANTITY", _quantities, keyed=True)]
 Fields = Annotated[Mapping[str, str], Kind("fields", "NAME=TEXT", _texts, keyed=True)]
 Codes = Annotated[Sequence[str], Kind("codes", "CODE", _codes, repeated=True)]

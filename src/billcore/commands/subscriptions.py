@@ -29,6 +29,7 @@ from billcore.commands.parameters import (
 )
 from billcore.commands.scope import Scope
 from billcore.commands.signup import sign_up
+from billcore.commands.subscription_changes import Changes
 from billcore.commands.subscription_life import Life
 from billcore.commands.verb import verb
 from billcore.domain.payment import Payment
@@ -40,7 +41,7 @@ from billcore.store import payment as payments
 from billcore.store import subscription as store
 
 
-class Subscriptions(Life):
+class Subscriptions(Life, Changes):
     """Subscriptions: sign up, cancel, hold, resume, activate, retry."""
 
     noun = "subscriptions"

@@ -1,24 +1,23 @@
 """Giving back unused time: credit lines from what was really billed (behaviour 3.4, 3.5, 6.2)."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from billcore.commands.receivables import require_no_doubt, settle, written
 from billcore.commands.returning import billed_of, earlier_credits, returns_of
 from billcore.commands.scope import Scope
 from billcore.domain.bill import issue_note, note_for
+from billcore.domain.change import GiveBack
 from billcore.domain.compact import compact
 from billcore.domain.crediting import Parts, draw_back, take
-from billcore.domain.draft import DraftLine
+from billcore.domain.draft import BasisValue, DraftLine
 from billcore.domain.facts import Facts
 from billcore.domain.invoice import Coverage, Invoice, Line
-from billcore.domain.lifecycle import act
 from billcore.domain.periods import Period
-from billcore.domain.proration import BilledLine, LineCredit, prorate_credit
-from billcore.domain.step import Step
+from billcore.domain.proration import BilledLine, LineCredit, part_credit, prorate_credit
 from billcore.domain.subscription import Subscription
 from billcore.store import invoice as invoices
 
@@ -26,46 +25,69 @@ WHY = "unused time"
 """The reason on a credit note for it."""
 
 
-def act_with_credit(scope: Scope, sub: Subscription, facts: Facts, at: datetime) -> Step:
-    """What the next action of `sub` makes of it at `at`; a cancellation gives back as it was asked."""
-    assert sub.next_action is not None
-    step = act(sub, sub.next_action, facts, at, scope.new_id)
-    if sub.next_action == "cancel" and sub.cancel_credit is not None and sub.cancel_at is not None:
-        step = evolve(step, lines=(*step.lines, *give_back(scope, sub, facts, sub.cancel_at)))
-    return step
+@frozen
+class Returned:
+    """Credit lines of a command: those of its own document, and those that wait for the renewal."""
+
+    lines: tuple[DraftLine, ...] = ()
+    waiting: tuple[DraftLine, ...] = ()
+
+    @property
+    def everything(self) -> tuple[DraftLine, ...]:
+        """All of them, for a document that bills what waits too."""
+        return (*self.lines, *self.waiting)
 
 
 def give_back(scope: Scope, sub: Subscription, facts: Facts, at: datetime) -> tuple[DraftLine, ...]:
-    """Credit lines for all time that was billed in advance and lies after `at`; ends its coverage there.
+    """Credit lines for all time of a subscription that was billed in advance and lies after `at`; it ends there."""
+    everything = {item_id: GiveBack("share") for item_id in (sub.id, *(item.id for item in sub.items))}
+    return give_back_of(scope, sub, facts, at, everything).everything
+
+
+def give_back_of(
+    scope: Scope, sub: Subscription, facts: Facts, at: datetime, wanted: Mapping[str, GiveBack]
+) -> Returned:
+    """Credit lines for the billed time after `at` of the items in `wanted`, each as it says; ends its coverage there.
 
     What stands against an unpaid invoice leaves as a credit note to that invoice; the lines returned are the rest.
-    Raises payment_in_doubt when an attempt on such an invoice is open.
+    What was not billed yet is given back where it will be: those credits wait. Raises payment_in_doubt when an attempt
+    on such an invoice is open.
     """
-    covered = invoices.coverage(scope.tx, [sub.id, *(item.id for item in sub.items)], at)
+    covered = invoices.coverage(scope.tx, wanted, at) if wanted else []
     if not covered:
-        return ()
+        return Returned()
     lines = invoices.lines_of(scope.tx, [row.line_id for row in covered])
     earlier = earlier_credits(scope, list(lines))
     made: dict[str, list[DraftLine]] = {}
+    waits: dict[str, bool] = {}
     for row in covered:
-        line = lines[row.line_id]
-        credit = _credit(line, row, earlier.get(line.id, ()), at, facts)
+        line, how = lines[row.line_id], wanted[row.item_id]
+        if how.how == "nothing":
+            continue
+        credit = _credit(line, row, earlier.get(line.id, ()), at, facts, how)
         if credit.amount or credit.tax or credit.discount:
-            made.setdefault(line.invoice_id or "", []).append(_line(line, credit, facts))
-    rest: list[DraftLine] = []
+            place = line.invoice_id or line.credit_note_id or ""
+            made.setdefault(place, []).append(_line(line, credit, facts, how))
+            # Credits of one invoice stay together, as they share what had settled it.
+            waits[place] = waits.get(place, True) and (how.waits or not place)
+    rest: dict[bool, list[DraftLine]] = {False: [], True: []}
     billed = {id_: written(scope, invoice) for id_, invoice in invoices.by_ids(scope.tx, made).items()}
     for invoice in billed.values():  # Before anything is written: who catches the refusal keeps nothing of it.
         if invoice.due > 0:
             require_no_doubt(scope, invoice)
     for row in covered:
-        _end(scope, row, at)
-    for invoice_id, credits in made.items():
+        if wanted[row.item_id].ends:
+            _end(scope, row, at)
+    for place, credits in made.items():
         # A charge may stand on a credit note too, which has paid it by its own credit lines (behaviour 6.2).
-        rest += _only_what_was_settled(scope, sub, billed[invoice_id], credits, at) if invoice_id else credits
-    return tuple(rest)
+        settled = _only_what_was_settled(scope, sub, billed[place], credits, at) if place in billed else credits
+        rest[waits[place]] += settled
+    return Returned(tuple(rest[False]), tuple(rest[True]))
 
 
-def _credit(line: Line, row: Coverage, earlier: Sequence[Line], at: datetime, facts: Facts) -> LineCredit:
+def _credit(
+    line: Line, row: Coverage, earlier: Sequence[Line], at: datetime, facts: Facts, how: GiveBack
+) -> LineCredit:
     assert line.start is not None and line.end is not None
     price = facts.prices.get(line.price_id or "", facts.price)
     every = price.every or facts.price.every
@@ -75,7 +97,7 @@ def _credit(line: Line, row: Coverage, earlier: Sequence[Line], at: datetime, fa
         line.amount,
         line.discount,
         line.tax,
-        Period(line.start, line.end),
+        Period(line.start, row.billed_until or line.end),
         -sum(credit.amount for credit in earlier),
         -sum(credit.discount for credit in earlier),
         -sum(credit.tax for credit in earlier),
@@ -87,6 +109,8 @@ def _credit(line: Line, row: Coverage, earlier: Sequence[Line], at: datetime, fa
         -sum(credit.tax_included for credit in shared),
         row.end,
     )
+    if how.how == "part":
+        return part_credit(billed, at, how.part)
     return prorate_credit(billed, at, facts.settings.proration_basis, facts.zone, every)
 
 
@@ -97,8 +121,18 @@ def _end(scope: Scope, row: Coverage, at: datetime) -> None:
         scope.writes.put(evolve(row, end=at))
 
 
-def _line(line: Line, credit: LineCredit, facts: Facts) -> DraftLine:
+def _line(line: Line, credit: LineCredit, facts: Facts, how: GiveBack) -> DraftLine:
     price = facts.prices.get(line.price_id or "", facts.price)
+    basis: dict[str, BasisValue] = {"credits": line.id, "billed": [line.amount, line.discount, line.tax]}
+    if how.how == "part":
+        basis["removed"] = [how.part.numerator, how.part.denominator]
+    else:
+        basis |= {
+            "share": [credit.share.numerator, credit.share.denominator],
+            "basis": facts.settings.proration_basis,
+            "zone": facts.zone,
+            "every": str(price.every or facts.price.every),
+        }
     return DraftLine(
         line.subscription_id,
         line.item_id,
@@ -109,14 +143,7 @@ def _line(line: Line, credit: LineCredit, facts: Facts) -> DraftLine:
         credit.period,
         line.quantity,
         credit.amount,
-        basis={
-            "credits": line.id,
-            "billed": [line.amount, line.discount, line.tax],
-            "share": [credit.share.numerator, credit.share.denominator],
-            "basis": facts.settings.proration_basis,
-            "zone": facts.zone,
-            "every": str(price.every or facts.price.every),
-        },
+        basis=basis,
         credit=credit,
         credits_line_id=line.id,
     )

@@ -247,7 +247,8 @@ def _with_their_tax(lines: list[Line], waited: Mapping[str, Line]) -> list[Line]
         if billed is None:
             made.append(line)
             continue
-        share = Portion(*json.loads(line.basis)["share"])
+        basis = json.loads(line.basis)
+        share = Portion(*basis.get("share", basis.get("removed")))
         tax, included = given.get(billed.id, (0, 0))
         due = share.of(billed.tax), share.of(billed.tax_included)
         made.append(evolve(line, tax=tax - due[0], tax_included=included - due[1]))

@@ -202,6 +202,8 @@ def act(sub: Subscription, action: Action, facts: Facts, at: datetime, new_id: N
             return close(sub, "expired", "end_reached", due, at, facts, new_id)
         case "resume":
             return resume(sub, facts, due, False, new_id, "resume_date_reached")
+        case "change":
+            raise AssertionError("changes are made where what they give back can be read: commands.changing")
         case "start":
             step = enter(sub, facts, due, new_id, "start")
             changes = changed(sub, step.subscription, "start_reached", at, facts.actor, new_id)

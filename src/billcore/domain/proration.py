@@ -155,6 +155,19 @@ def prorate_credit(line: BilledLine, start: datetime, basis: ProrationBasis, zon
     )
 
 
+def part_credit(line: BilledLine, start: datetime, part: Portion) -> LineCredit:
+    """What a billed line gives back of that `part` of it, used or not; never more than is left (behaviour 6.3)."""
+    end = line.coverage.end if line.ended_at is None else line.ended_at
+    return LineCredit(
+        amount=-_given_back(line.amount, part, 0, line.credited_amount),
+        discount=-_given_back(line.discount, part, 0, line.credited_discount),
+        tax=-_given_back(line.tax, part, 0, line.credited_tax),
+        share=part,
+        period=Period(min(start, end), end),
+        tax_included=-_given_back(line.tax_included, part, 0, line.credited_included),
+    )
+
+
 def _given_back(billed: int, part: Portion, by_share: int, credited: int) -> int:
     """What is due back of one component of a line, in the sign of what was billed."""
     due, left = part.of(billed) - by_share, billed - credited

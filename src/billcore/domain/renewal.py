@@ -1,5 +1,6 @@
 """Periods begin, renew and close: the decisions that make lines out of time (behaviour 5.2, 7)."""
 
+from collections.abc import Callable
 from datetime import datetime
 
 from billcore.domain.catalog import Periods
@@ -22,12 +23,14 @@ from billcore.domain.subscription import Item, Subscription
 from billcore.domain.values import NewId, evolve
 
 
-def begin_trial(sub: Subscription, facts: Facts, at: datetime) -> tuple[Subscription, list[DraftLine]]:
-    """Start the trial at `at`: its amount and the setup fee of signup; the product is charged from its end."""
+def begin_trial(
+    sub: Subscription, facts: Facts, at: datetime, *, fee: bool = True
+) -> tuple[Subscription, list[DraftLine]]:
+    """Start the trial at `at`: its amount and the setup fee of signup (`fee`); the product is charged from its end."""
     assert sub.trial_until is not None
     period = Period(at, sub.trial_until)
     lines = fee_line(sub, facts, "trial", facts.price.trial_amount, period)
-    if facts.price.setup_fee_at == "signup":
+    if fee and facts.price.setup_fee_at == "signup":
         lines += fee_line(sub, facts, "setup_fee", facts.price.setup_fee, None)
     started = evolve(sub, state="trialing", period_start=at, period_end=sub.trial_until)
     return with_expiry(started, facts, None), lines
@@ -42,11 +45,13 @@ def begin(
     fee: bool,
     anchored: Schedule | None = None,
     keeps_own: bool = False,
+    again: bool = False,
 ) -> tuple[Subscription, list[DraftLine], Renewal]:
     """Start the first paid period at `at`: setup fee where `fee`, product, components.
 
     `anchored` gives the boundaries of another subscription (an add-on takes its base's), otherwise they are found
     from `at` and the billing day (behaviour 7.1). With `keeps_own`, components whose own period still runs keep it.
+    What is sold once with the signup is not charged when it begins `again`.
     """
     every = facts.price.every
     assert every is not None
@@ -71,7 +76,7 @@ def begin(
     sub, period = enter_period(sub, facts, whole)
     lines = fee_line(sub, facts, "setup_fee", facts.price.setup_fee, None) if fee else []
     lines += _advance(sub, facts, period, first=True)
-    if sub.sequence == 1:
+    if sub.sequence == 1 and not again:
         lines += [
             line
             for item in sub.items
@@ -81,10 +86,18 @@ def begin(
     return planned(sub), lines, renewal_of(sub, period, at, new_id)
 
 
-def renew(sub: Subscription, facts: Facts, due: datetime, at: datetime, new_id: NewId) -> Step:
+def renew(
+    sub: Subscription,
+    facts: Facts,
+    due: datetime,
+    at: datetime,
+    new_id: NewId,
+    change: Callable[[Subscription], tuple[Subscription, Facts]] | None = None,
+) -> Step:
     """Bill what fell due at the boundary `due`: the ended period in arrears, the next in advance.
 
-    `at` is when it happens: `due` itself, or later after an outage. The period advances whatever the payment does.
+    `at` is when it happens: `due` itself, or later after an outage. The period advances whatever the payment does. A
+    `change` that waited for the renewal makes of the subscription what enters the new period (behaviour 6.1).
     """
     assert sub.period_end is not None and sub.period_start is not None
     lines: list[DraftLine] = []
@@ -93,9 +106,10 @@ def renew(sub: Subscription, facts: Facts, due: datetime, at: datetime, new_id: 
     if sub.period_end <= due:
         lines, usage = _arrears(sub, facts, sub.period_end)
         lines += facts.waiting
-        schedule = facts.schedule(sub)
-        whole = Period(sub.period_end, schedule.boundary_after(sub.period_end))
-        after, period = enter_period(sub, facts, whole)
+        every = facts.price.every
+        if change is not None:
+            after, facts = change(sub)
+        after, period = _next_period(after, facts, sub.period_end, again=every == facts.price.every)
         lines += _advance(after, facts, period)
     else:
         after = evolve(sub, sequence=sub.sequence + 1)
@@ -199,12 +213,27 @@ def _own_period(sub: Subscription, item: Item, facts: Facts, start: datetime) ->
     return _cut_short(sub, Period(start, facts.item_schedule(sub, item).boundary_after(start)))
 
 
+def _next_period(sub: Subscription, facts: Facts, start: datetime, *, again: bool) -> tuple[Subscription, Period]:
+    """Enter the period that begins at `start`: the next of the schedule, or the first one of another interval."""
+    if not again:
+        every, settings = facts.price.every, facts.settings
+        assert every is not None
+        day = sub.billing_day if every.months else None
+        fresh = schedule_from_start(start, every, facts.zone, day, settings.billing_time, settings.period_policy)
+        sub = evolve(sub, anchor=fresh.anchor)
+        return enter_period(sub, facts, Period(start, fresh.first_end(start)))
+    return enter_period(sub, facts, Period(start, facts.schedule(sub).boundary_after(start)))
+
+
 def enter_period(sub: Subscription, facts: Facts, whole: Period) -> tuple[Subscription, Period]:
     """Enter the period `whole`, which a known end cuts short; what one full price covers is kept with it."""
     period = _cut_short(sub, whole)
     sub = evolve(
         sub, period_start=period.start, period_end=period.end, arrears_from=period.start, sequence=sub.sequence + 1
     )
+    if any(item.paid_quantity is not None for item in sub.items):
+        # What was given up of the old period without money back is over.
+        sub = evolve(sub, items=tuple(evolve(item, paid_quantity=None) for item in sub.items))
     span = span_of(whole, facts.schedule(sub))
     if sub.sequence == 1 and span != whole:
         if sub.first_charge == "none":

@@ -133,7 +133,7 @@ TABLE: Mapping[Event, Mapping[State, Cell]] = {
     "balance_short": _row({"active": ("suspended",)}),
     "balance_topped_up": _row({"suspended": ("active",)}),
     "activate": _row({"awaiting_signup": ("active",), "trialing": ("active",)}),
-    "change": _row(_staying(BILLING | {"trialing", "suspended"})),
+    "change": _row(_staying(BILLING | {"trialing", "suspended"}) | {"active": ("active", "trialing")}),
     "cancel": _row(dict.fromkeys(_NOT_ENDED - {"pending"}, ("canceled",))),
     "schedule_cancel": _row(_staying(_NOT_ENDED - {"pending"})),
     "uncancel": _row(_staying(_NOT_ENDED - {"pending"})),
@@ -163,6 +163,7 @@ BY_HAND: frozenset[Event] = frozenset(EVENTS[EVENTS.index("activate") :])
 # What users can ask for today; a planned cancellation is the same command as one at once.
 _COMMANDS: Mapping[Event, str] = {
     "activate": "activate",
+    "change": "change",
     "cancel": "cancel",
     "schedule_cancel": "cancel",
     "uncancel": "uncancel",

@@ -17,7 +17,8 @@ class Step:
     """One subscription `before` the decision and after it, with the lines and the renewal that it brings about.
 
     `usage` are the item ids whose unbilled events up to `usage_until` belong to these lines; `collects` False means
-    that their invoice waits (unpaid subscriptions).
+    that their invoice waits (unpaid subscriptions). `cut` is the row of the running period where a change ended it
+    early or began it anew.
     """
 
     subscription: Subscription
@@ -29,6 +30,7 @@ class Step:
     usage: tuple[str, ...] = ()
     usage_until: datetime | None = None
     collects: bool = True
+    cut: Renewal | None = None
 
 
 def changed(

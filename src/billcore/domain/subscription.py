@@ -12,10 +12,10 @@ from billcore.domain.states import State
 Collection = Literal["automatic", "remittance"]
 FirstCharge = Literal["prorated", "full", "none"]
 Unused = Literal["forfeit", "credit", "extend"]
-Action = Literal["resume", "cancel", "expire", "start", "trial_end", "renew"]
+Action = Literal["resume", "cancel", "expire", "change", "start", "trial_end", "renew"]
 
 # Behaviour 2.5: what comes first when several things fall due at one instant.
-ACTION_ORDER: tuple[Action, ...] = ("resume", "cancel", "expire", "start", "trial_end", "renew")
+ACTION_ORDER: tuple[Action, ...] = ("resume", "cancel", "expire", "change", "start", "trial_end", "renew")
 
 
 @frozen
@@ -134,10 +134,12 @@ def next_action(sub: Subscription) -> tuple[datetime, Action] | None:
         case "trialing":
             add(sub.trial_until, "trial_end")
             add(sub.cancel_at, "cancel")
+            add(sub.change_at, "change")
             add(sub.ends_at, "expire")
             add(sub.expires_at, "expire")
         case "active" | "past_due" | "unpaid" | "soft_failure":
             add(sub.cancel_at, "cancel")
+            add(sub.change_at, "change")
             add(sub.ends_at, "expire")
             add(sub.expires_at, "expire")
             # Without a boundary there was no paid period yet: what went wrong did so during the trial.

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from billcore.commands.bill import bill_steps, number, number_notes
+from billcore.commands.changing import act_at
 from billcore.commands.facts import customers_of, load_facts
 from billcore.commands.scope import Scope
 from billcore.commands.signup import start_or_wait
-from billcore.commands.unused import act_with_credit
 from billcore.domain.bill import record
 from billcore.domain.customer import Customer
 from billcore.domain.lifecycle import close
@@ -75,7 +75,7 @@ def _steps(
     for sub in subs:
         at = scope.now = moments[sub.id]
         try:
-            step = act_with_credit(scope, sub, facts[sub.id], at)
+            step = act_at(scope, sub, facts[sub.id], at)
         except Exception as error:
             if isinstance(error, Refused) and error.code == "payment_in_doubt":
                 scope.writes.put(evolve(sub, next_action_at=at + IN_DOUBT_AGAIN))

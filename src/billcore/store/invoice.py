@@ -174,6 +174,15 @@ def lines_of(tx: Transaction, line_ids: Iterable[str]) -> dict[str, Line]:
     return {row[0]: _LINE.load(row) for row in rows}
 
 
+def highest_layer(tx: Transaction, item_id: str, after: datetime) -> int:
+    """The highest layer of an item's active coverage that ends after an instant; 0 where there is none."""
+    row = tx.one(
+        "SELECT max(layer) FROM billcore_coverage WHERE item_id = ? AND status = 'active' AND \"end\" > ?",
+        [item_id, after],
+    )
+    return int(row[0]) if row is not None and row[0] is not None else 0
+
+
 def waiting(tx: Transaction, subscription_ids: Iterable[str]) -> list[Line]:
     """The lines of subscriptions that no document has billed yet, oldest first."""
     rows = tx.rows(

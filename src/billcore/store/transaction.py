@@ -94,19 +94,21 @@ class Transaction(ABC):
         )
 
     def save(self, writes: Writes) -> None:
-        """Insert and update everything collected, in an order that the foreign keys allow.
+        """Update and insert everything collected, in an order that the foreign keys allow.
+
+        Changed rows first: one that gives a place up (time that is covered no more) makes room for a new one.
 
         Raises StoreError version_conflict when a row is not as it was read any more.
         """
         for mapper in MAPPERS:
-            new = writes.new(mapper.record)
-            if new:
-                self._insert(mapper, new)
             changed = writes.changed(mapper.record)
             if changed:
                 touched = self._update(mapper, changed)
                 if touched != len(changed):
                     raise conflict(mapper, len(changed) - touched, len(changed))
+            new = writes.new(mapper.record)
+            if new:
+                self._insert(mapper, new)
 
 
 def conflict(mapper: Mapper, missing: int, total: int) -> StoreError:

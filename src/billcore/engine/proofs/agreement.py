@@ -12,8 +12,8 @@ from billcore.store.database import Transaction
 FOREVER = "~"
 """Sorts after every instant."""
 
-OFF = frozenset({"on_hold", *END})
-"""States in which no time is billed (behaviour 3.6)."""
+OFF = frozenset({"on_hold", "trialing", *END})
+"""States in which no time is billed (behaviour 3.6): a trial begins anew after a change or a return."""
 
 Span = tuple[str, str]
 """A stretch of time, [from, to), as the store writes instants: they sort."""
@@ -37,6 +37,7 @@ class Covered:
     start: str
     end: str
     line_id: str
+    layer: int = 0
 
 
 @frozen
@@ -96,8 +97,8 @@ _CHANGES = (
     "WHERE subscription_id IN ?? ORDER BY subscription_id, at, id"
 )
 _COVERAGE = (
-    'SELECT item_id, start, "end", line_id FROM billcore_coverage '
-    "WHERE item_id IN ?? AND status = 'active' ORDER BY item_id, start"
+    'SELECT item_id, start, "end", line_id, layer FROM billcore_coverage '
+    "WHERE item_id IN ?? AND status = 'active' ORDER BY item_id, layer, start"
 )
 # Coverage that a credit note ended as a whole, and that of void invoices.
 _ENDED = (
@@ -131,8 +132,8 @@ def _batch(tx: Transaction, rows: list[tuple[object, ...]]) -> list[Agreement]:
     for row in rows:
         _note_end(made[str(row[0])], row[11], row[12])
     owner = {part.id: agreement for agreement in made.values() for part in agreement.parts}
-    for item, start, end, line in tx.stream(_COVERAGE, [list(owner)]):
-        owner[item].coverage[item].append(Covered(start, end, line))
+    for item, *covered in tx.stream(_COVERAGE, [list(owner)]):
+        owner[item].coverage[item].append(Covered(*covered))
     for item, start, end in tx.stream(_ENDED, [list(owner)]):
         owner[item].ended[item].append((start, end))
     return list(made.values())

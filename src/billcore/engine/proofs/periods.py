@@ -25,7 +25,7 @@ MANY = 10
 _BEYOND = """
     SELECT c.line_id, c.start, c."end", c.item_id, l.start, l."end", l.item_id
     FROM billcore_coverage c JOIN billcore_lines l ON l.id = c.line_id
-    WHERE l.start IS NULL OR c.start < l.start OR c."end" > l."end" OR c.item_id <> l.item_id
+    WHERE l.start IS NULL OR c.start < l.start OR c."end" > coalesce(c.billed_until, l."end") OR c.item_id <> l.item_id
 """
 _UNCOVERED = """
     SELECT l.id FROM billcore_lines l
@@ -131,7 +131,7 @@ def _shifted(agreement: Agreement, since: str, planned: str, actual: str) -> boo
 def _prove_overlap(findings: Findings, agreement: Agreement) -> None:
     for rows in agreement.coverage.values():
         for before, after in pairwise(rows):
-            if after.start < before.end:
+            if before.layer == after.layer and after.start < before.end:
                 message = f"{after.start} to {min(before.end, after.end)} is billed a second time"
                 findings.add(OVERLAP, "line", after.line_id, message)
 
@@ -143,7 +143,8 @@ def _prove_gaps(findings: Findings, agreement: Agreement, pricing: Pricing) -> N
             continue
         rows = agreement.coverage.get(part.id, [])
         if part.own is not None:
-            gaps: Iterator[Span] = _between(agreement, part, rows, bill)
+            own = [row for row in rows if row.layer == 0]
+            gaps: Iterator[Span] = _between(agreement, part, own, bill)
         else:
             gaps = _in_periods(agreement, part, rows, bill, pricing)
         for start, end in gaps:

@@ -1,12 +1,14 @@
 """What prices say about coverage: which parts are billed for time, what was given back, what costs nothing."""
 
+import json
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from attrs import evolve
 
 from billcore.commands.scope import Scope
-from billcore.domain.catalog import Price
+from billcore.domain.change import Change
 from billcore.domain.charges import price_in_force
 from billcore.domain.facts import schedule_of
 from billcore.domain.periods import Period, span_of
@@ -14,6 +16,7 @@ from billcore.domain.pricing import charge_for
 from billcore.domain.proration import portion, prorate_charge
 from billcore.domain.subscription import Subscription
 from billcore.engine.proofs.agreement import Agreement, Part, Span
+from billcore.store import change as changes
 from billcore.store import customer as customers
 from billcore.store import subscription as subscriptions
 from billcore.store.types import text_to_instant
@@ -66,28 +69,22 @@ class Pricing:
         zone = self._scope.zone(customers.by_ids(tx, [agreement.customer_id])[agreement.customer_id])
         whole = Period(text_to_instant(period[0]), text_to_instant(period[1]))
         pieces = [Period(text_to_instant(start), text_to_instant(end)) for start, end in left]
-        prices = self._scope.prices([agreement.price_id, part.price_id])
-        price, product_price = prices[part.price_id], prices[agreement.price_id]
+        history = _History(sub, changes.of_subscriptions(tx, [sub.id]))
 
         def costs_nothing(piece: Period) -> bool:
-            return self._amount(sub, part, price, product_price, piece, whole, zone) == 0
+            return self._amount(history.at(piece.start), part, piece, whole, zone) == 0
 
         return costs_nothing(whole) or all(costs_nothing(piece) for piece in pieces)
 
-    def _amount(
-        self,
-        sub: Subscription,
-        part: Part,
-        price: Price,
-        product_price: Price,
-        piece: Period,
-        whole: Period,
-        zone: str,
-    ) -> int:
+    def _amount(self, sub: Subscription, part: Part, piece: Period, whole: Period, zone: str) -> int:
+        item = next((item for item in sub.items if item.id == part.id), None)
+        price_id, quantity = (sub.price_id, sub.quantity) if item is None else (item.price_id, item.quantity)
+        prices = self._scope.prices([sub.price_id, price_id])
+        price, product_price = prices[price_id], prices[sub.price_id]
         amounts = None
         if part.component is None:
             amounts = price_in_force(price, sub, whole.start, zone)
-        exact = charge_for(price, sub.currency, Decimal(part.quantity), amounts=amounts)
+        exact = charge_for(price, sub.currency, quantity, amounts=amounts)
         every = price.every or product_price.every
         if exact == 0 or sub.anchor is None or every is None:
             return 0
@@ -95,6 +92,41 @@ class Pricing:
         span = span_of(whole, schedule_of(sub, every, zone, settings))
         inside = _cut(piece, span.start, span.end)
         return prorate_charge(exact, portion(inside, span, settings.proration_basis, zone, every))
+
+
+class _History:
+    """A subscription as it was at any time, by the changes that came into effect since."""
+
+    def __init__(self, sub: Subscription, made: list[Change]) -> None:
+        self._now = sub
+        self._before = [
+            (change.at, json.loads(change.before))
+            for change in made
+            if change.status == "applied" and change.at is not None and change.before is not None
+        ]
+        self._before.sort(key=lambda pair: pair[0])
+
+    def at(self, instant: datetime) -> Subscription:
+        """With the price, quantity and components that it had at an instant."""
+        for until, before in self._before:
+            if instant < until:
+                return self._as(before)
+        return self._now
+
+    def _as(self, before: dict[str, Any]) -> Subscription:
+        phases = before.get("priced_from")
+        items = tuple(
+            evolve(item, price_id=before["items"][item.id][0], quantity=Decimal(before["items"][item.id][1]))
+            for item in self._now.items
+            if item.id in before["items"]
+        )
+        return evolve(
+            self._now,
+            price_id=before["price"],
+            quantity=Decimal(before["quantity"]),
+            priced_from=text_to_instant(phases) if phases else None,
+            items=items,
+        )
 
 
 def _cut(piece: Period, start: datetime, end: datetime) -> Period:

@@ -1,0 +1,160 @@
+"""Makes changes of subscriptions: at once, at an instant, or with the renewal (behaviour 6.1)."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from attrs import evolve
+
+from billcore.commands.facts import facts_for
+from billcore.commands.scope import Scope
+from billcore.commands.target import Asked, before_of, target_of
+from billcore.commands.unused import give_back, give_back_of
+from billcore.commands.waiting import keep_waiting
+from billcore.domain.bill import record
+from billcore.domain.change import Change, ChangeStatus, GiveBack, Target, Wish
+from billcore.domain.changing import decide_change, switched
+from billcore.domain.draft import DraftLine
+from billcore.domain.facts import Facts, schedule_of
+from billcore.domain.lifecycle import act
+from billcore.domain.renewal import renew
+from billcore.domain.step import Step, planned
+from billcore.domain.subscription import Subscription
+from billcore.store import change as changes
+from billcore.store import invoice as invoices
+from billcore.store import subscription as subscriptions
+
+
+def change_step(scope: Scope, sub: Subscription, facts: Facts, target: Target, wish: Wish) -> Step:
+    """What a change makes of a subscription and bills now; lines that wait are stored."""
+    running = changes.running(scope.tx, sub.customer_id, sub.id, sub.sequence)
+    decision = decide_change(sub, facts, target, wish, running, scope.now, scope.new_id)
+    returned = give_back_of(scope, sub, facts, wish.at, decision.given_back)
+    if wish.period == "reset":
+        # Whatever waited is billed with the period that ends.
+        return evolve(decision.step, lines=(*returned.everything, *decision.step.lines))
+    waiting = [*returned.waiting, *_layered(scope, decision.waiting, wish.at)]
+    keep_waiting(scope, decision.step.subscription, waiting)
+    return evolve(decision.step, lines=(*returned.lines, *_layered(scope, decision.step.lines, wish.at)))
+
+
+def addon_steps(scope: Scope, base: Step, at: datetime) -> list[Step]:
+    """Add-ons of a base that began a new period take its dates: theirs ends and begins with it (behaviour 6.6)."""
+    made = []
+    sub = base.subscription
+    for addon in subscriptions.addons(scope.tx, [sub.id], scope.catalog.coupons):
+        if addon.ended_at is not None or addon.anchor is None or sub.anchor is None:
+            continue
+        customer = scope.customer(addon.customer_id)
+        facts = facts_for(scope, addon, customer, at)
+        assert facts.price.every is not None
+        anchored = schedule_of(sub, facts.price.every, facts.zone, facts.settings)
+        wish = Wish(at, "prorated", "reset", billing_day=sub.billing_day or 0, anchored=anchored)
+        made.append(change_step(scope, addon, facts, Target(facts, addon.quantity), wish))
+    return made
+
+
+def note_change(scope: Scope, sub: Subscription, asked: Asked, at: datetime) -> None:
+    """Write down a change that came into effect, with what there was before."""
+    change = Change(
+        scope.new_id("cha"),
+        sub.customer_id,
+        sub.id,
+        "change",
+        asked.stored(),
+        scope.now,
+        scope.actor,
+        at,
+        "applied",
+        scope.now,
+        before=before_of(sub),
+    )
+    scope.writes.add(change)
+    record(scope.writes, scope.new_id, sub.customer_id, scope.now, "subscription.changed", sub.id)
+
+
+def plan_change(scope: Scope, sub: Subscription, asked: Asked, at: datetime | None) -> Subscription:
+    """Keep a change for an instant, or for the renewal (None); one that waited before is replaced."""
+    drop_change(scope, sub)
+    change = Change(scope.new_id("cha"), sub.customer_id, sub.id, "change", asked.stored(), scope.now, scope.actor, at)
+    scope.writes.add(change)
+    record(scope.writes, scope.new_id, sub.customer_id, scope.now, "subscription.change_scheduled", sub.id)
+    after = planned(evolve(sub, change_id=change.id, change_at=at))
+    scope.writes.put(after)
+    return after
+
+
+def drop_change(scope: Scope, sub: Subscription, status: ChangeStatus = "dropped") -> Subscription:
+    """The subscription without the change that waits for it, if there is one."""
+    if sub.change_id is None:
+        return sub
+    change = changes.get(scope.tx, sub.change_id)
+    scope.writes.put(evolve(change, status=status, decided_at=scope.now))
+    return planned(evolve(sub, change_id=None, change_at=None))
+
+
+def act_at(scope: Scope, sub: Subscription, facts: Facts, at: datetime) -> Step:
+    """What the next action of `sub` makes of it at `at`: with a change that waited, and what it gives back."""
+    assert sub.next_action is not None
+    if sub.next_action == "change":
+        return _planned_change(scope, sub, facts)
+    if sub.change_id is not None and sub.change_at is None and sub.next_action in ("renew", "trial_end"):
+        due = sub.next_action_at or at
+        if sub.period_end is None or sub.period_end <= due:
+            return _change_with_renewal(scope, sub, facts, due, at)
+    step = act(sub, sub.next_action, facts, at, scope.new_id)
+    if sub.next_action == "cancel" and sub.cancel_credit is not None and sub.cancel_at is not None:
+        step = evolve(step, lines=(*step.lines, *give_back(scope, sub, facts, sub.cancel_at)))
+    if sub.next_action == "expire" and sub.ends_at is not None and sub.ends_at == sub.next_action_at:
+        # A term ends exactly where it says: what was billed beyond it is given back (behaviour 5.2).
+        step = evolve(step, lines=(*step.lines, *give_back(scope, sub, facts, sub.ends_at)))
+    return step
+
+
+def _planned_change(scope: Scope, sub: Subscription, facts: Facts) -> Step:
+    """A change whose instant has come, as if it was asked for then."""
+    assert sub.change_id is not None and sub.change_at is not None
+    change = changes.get(scope.tx, sub.change_id)
+    asked = Asked.read(change.parameters)
+    target = target_of(scope, sub, facts, asked, sub.change_at)
+    free = evolve(sub, change_id=None, change_at=None)
+    step = change_step(scope, free, facts, target, asked.wish(sub.change_at, facts, target))
+    _done(scope, sub, change, sub.change_at)
+    return evolve(step, before=sub)
+
+
+def _change_with_renewal(scope: Scope, sub: Subscription, facts: Facts, due: datetime, at: datetime) -> Step:
+    """The ending period is closed at its own price, then the change applies, then the new period begins."""
+    assert sub.change_id is not None
+    change = changes.get(scope.tx, sub.change_id)
+    asked = Asked.read(change.parameters)
+    target = target_of(scope, sub, facts, asked, due)
+    if sub.next_action == "trial_end":
+        after = evolve(switched(sub, target, due), change_id=None, priced_from=None)
+        step = evolve(act(after, "trial_end", target.facts, at, scope.new_id), before=sub)
+    else:
+
+        def apply(ending: Subscription) -> tuple[Subscription, Facts]:
+            return evolve(switched(ending, target, due), change_id=None, changed_at=None), target.facts
+
+        step = renew(sub, facts, due, at, scope.new_id, apply)
+        ended = {one.after.id: GiveBack("share") for one in target.items if one.after.ended_at is not None}
+        step = evolve(step, lines=(*step.lines, *give_back_of(scope, sub, facts, due, ended).everything))
+    _done(scope, sub, change, due)
+    return step
+
+
+def _done(scope: Scope, sub: Subscription, change: Change, at: datetime) -> None:
+    scope.writes.put(evolve(change, at=at, status="applied", decided_at=scope.now, before=before_of(sub)))
+    record(scope.writes, scope.new_id, sub.customer_id, scope.now, "subscription.changed", sub.id)
+
+
+def _layered(scope: Scope, lines: Sequence[DraftLine], at: datetime) -> list[DraftLine]:
+    """Lines for time that is covered already get a layer above it (behaviour 6.3)."""
+    made = []
+    for line in lines:
+        if line.layer and line.item_id is not None:
+            layer = 1 + invoices.highest_layer(scope.tx, line.item_id, at)
+            made.append(evolve(line, layer=layer))
+        else:
+            made.append(line)
+    return made

@@ -1,0 +1,168 @@
+"""Decides changes of what is subscribed: at once with the dates kept, with a new period, or in a trial (6.1, 6.3)."""
+
+from datetime import datetime
+
+from billcore.domain.change import Decision, GiveBack, Target, Wish
+from billcore.domain.charges import product_line
+from billcore.domain.component_change import ChangeBill, ComponentChanges, rises
+from billcore.domain.facts import Facts
+from billcore.domain.invoice import Renewal
+from billcore.domain.periods import Period
+from billcore.domain.renewal import (
+    begin,
+    begin_trial,
+    billed_from,
+    closing_lines,
+    price_span,
+    trial_end,
+    with_expiry,
+)
+from billcore.domain.step import Step, changed, planned
+from billcore.domain.subscription import Item, Subscription
+from billcore.domain.time_left import time_left
+from billcore.domain.values import NewId, evolve
+
+
+def decide_change(
+    sub: Subscription, facts: Facts, target: Target, wish: Wish, running: Renewal | None, now: datetime, new_id: NewId
+) -> Decision:
+    """What a change at `wish.at` (now, or before: back-dated) makes of a subscription, and what it bills.
+
+    `facts` are those until then, `target` what holds from then on. `running` is the row of the billing that took the
+    subscription into its period. Raises nothing: what cannot be was refused before.
+    """
+    if sub.anchor is None or sub.state == "trialing":
+        return _in_trial(sub, target, wish)
+    if wish.period == "reset":
+        return _with_new_period(sub, facts, target, wish, running, now, new_id)
+    return _with_dates_kept(sub, facts, target, wish)
+
+
+def switched(sub: Subscription, target: Target, at: datetime) -> Subscription:
+    """The subscription with what the target says; phases of a new price count from `at` (behaviour 4.4)."""
+    changed_items = {change.after.id: change.after for change in target.items}
+    items = tuple(changed_items.pop(item.id, item) for item in sub.items) + tuple(changed_items.values())
+    after = evolve(sub, price_id=target.facts.price.id, quantity=target.quantity, items=items)
+    if after.price_id == sub.price_id:
+        return after
+    # An end that the old price set goes with it.
+    return evolve(after, priced_from=at, expires_at=None)
+
+
+def _in_trial(sub: Subscription, target: Target, wish: Wish) -> Decision:
+    """Product and components switch, nothing is charged or credited; the trial's end stays, or the new one starts."""
+    after = switched(sub, target, wish.at)
+    if after.priced_from is not None:
+        after = evolve(after, priced_from=None)
+    until = trial_end(target.facts, wish.at) if wish.include_trial else None
+    if until is not None:
+        after = evolve(after, trial_until=until, period_end=until)
+    return Decision(Step(planned(after), sub, "change"))
+
+
+def _with_dates_kept(sub: Subscription, facts: Facts, target: Target, wish: Wish) -> Decision:
+    """The unused rest of the old is given back and the rest of the period charged at the new, as each mode says."""
+    bill = ChangeBill()
+    after = switched(sub, target, wish.at)
+    if after.price_id != sub.price_id or after.quantity != sub.quantity:
+        after = _product_kept(sub, after, facts, target, wish, bill)
+    up = rises(sub, facts, target, wish.at)
+    components = ComponentChanges(sub, after, facts, target, wish, up)
+    for change in target.items:
+        after = components.decide(change, after, bill)
+    if after.price_id != sub.price_id:
+        assert after.period_start is not None and after.period_end is not None
+        after = with_expiry(after, target.facts, Period(after.period_start, after.period_end))
+    step = Step(planned(after), sub, "change", tuple(bill.lines))
+    return Decision(step, bill.given_back, tuple(bill.waiting))
+
+
+def _product_kept(
+    sub: Subscription, after: Subscription, facts: Facts, target: Target, wish: Wish, bill: ChangeBill
+) -> Subscription:
+    """The product's part of a change that keeps the dates: prorated, or from the next period on."""
+    assert sub.period_start is not None and sub.period_end is not None
+    waits = (wish.invoice_at or facts.settings.invoice_at) == "renewal"
+    arrears = facts.price.bill == "arrears"
+    begun = billed_from(sub.arrears_from or sub.period_start, sub.period_start, sub.free_until, sub.changed_at)
+    prorated = (wish.proration or "prorated") == "prorated"
+    # What was used at the old price in arrears is billed at the period's end, as it would have been.
+    until = max(wish.at, sub.period_start) if prorated else sub.period_end
+    if arrears and begun < until:
+        bill.wait([product_line(sub, facts, Period(begun, until), price_span(sub))])
+    if not prorated:
+        return evolve(after, changed_at=sub.period_end)
+    bill.given_back[sub.id] = GiveBack("share", waits=waits)
+    pieces = time_left(sub, facts, wish.at)
+    if target.facts.price.bill == "arrears":
+        pieces = [(piece, span) for piece, span in pieces if piece.end <= sub.period_start]
+    bill.charge([product_line(after, target.facts, piece, span) for piece, span in pieces], waits=waits)
+    return evolve(after, changed_at=until)
+
+
+def _with_new_period(
+    sub: Subscription,
+    facts: Facts,
+    target: Target,
+    wish: Wish,
+    running: Renewal | None,
+    now: datetime,
+    new_id: NewId,
+) -> Decision:
+    """The running period ends at the change: what is in arrears is billed, a new period begins."""
+    assert sub.period_start is not None
+    at = wish.at
+    owed, usage = closing_lines(sub, facts, at)
+    how = "share" if (wish.proration or "prorated") == "prorated" else "nothing"
+    given_back = {
+        item_id: GiveBack("share" if how == "share" else "nothing") for item_id in (sub.id, *(i.id for i in sub.items))
+    }
+    again = running is not None and at == sub.period_start
+    day = sub.billing_day if wish.billing_day is None else wish.billing_day or None
+    fresh = evolve(
+        switched(sub, target, at),
+        billing_day=day,
+        first_charge="prorated",
+        changed_at=None,
+        free_until=None,
+        sequence=sub.sequence - 1 if again else sub.sequence,
+    )
+    fresh = evolve(fresh, items=tuple(_afresh(item) for item in fresh.items))
+    cut = evolve(running, period_end=at) if running is not None and not again else None
+    until = trial_end(target.facts, at) if wish.include_trial else None
+    if until is not None:
+        trial = evolve(fresh, trial_until=until, anchor=None, priced_from=None, sequence=sub.sequence)
+        after, lines = begin_trial(trial, target.facts, at, fee=False)
+        after = planned(evolve(after, span_start=None, span_end=None))
+        changes = changed(sub, after, "change", now, facts.actor, new_id)
+        cut = evolve(running, period_end=at) if running is not None and at > sub.period_start else None
+        step = Step(after, sub, "change", (*owed, *facts.waiting, *lines), None, changes, usage, at, cut=cut)
+        return Decision(step, given_back)
+    begun, lines, renewal = begin(fresh, target.facts, at, new_id, fee=False, again=True, anchored=wish.anchored)
+    if how == "nothing" and wish.proration == "none":
+        lines = []
+        begun = evolve(begun, free_until=begun.period_end)
+        renewal = evolve(renewal, free=True)
+    after = planned(evolve(begun, state=sub.state, previous_state=sub.previous_state))
+    if again:
+        assert running is not None
+        cut = evolve(running, period_start=renewal.period_start, period_end=renewal.period_end, free=renewal.free)
+    step = Step(
+        after,
+        sub,
+        "change",
+        (*owed, *facts.waiting, *lines),
+        None if again else renewal,
+        (),
+        usage,
+        at,
+        cut=cut,
+    )
+    return Decision(step, given_back)
+
+
+def _afresh(item: Item) -> Item:
+    """A component as it enters a new period: what it was paid for ends with the old one."""
+    if item.paid_quantity is None and item.changed_at is None and item.period_end is None:
+        return item
+    return evolve(item, paid_quantity=None, changed_at=None, period_start=None, period_end=None)
