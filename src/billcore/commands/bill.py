@@ -85,8 +85,13 @@ def write_step(scope: Scope, step: Step, invoice_id: str | None, bill: Bill) -> 
         scope.writes.put(step.cut)
     for change in step.changes:
         record_change(scope.writes, scope.new_id, change)
+    mark_usage(scope, step, _lines(bill))
+
+
+def mark_usage(scope: Scope, step: Step, lines: Sequence[Line]) -> None:
+    """Tie the usage that a step bills to the lines that bill it."""
     if step.usage and step.usage_until is not None:
-        usage_store.mark_billed(scope.tx, _usage_marks(step, _lines(bill)))
+        usage_store.mark_billed(scope.tx, _usage_marks(step, lines))
 
 
 def _usage_marks(step: Step, lines: Sequence[Line]) -> list[tuple[str, str, datetime]]:

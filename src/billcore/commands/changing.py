@@ -37,6 +37,14 @@ def change_step(scope: Scope, sub: Subscription, facts: Facts, target: Target, w
     return evolve(decision.step, lines=(*returned.lines, *_layered(scope, decision.step.lines, wish.at)))
 
 
+def ask_again(scope: Scope, sub: Subscription, facts: Facts, change: Change) -> Step:
+    """The same change once more, when its draft has been paid."""
+    asked = Asked.read(change.parameters)
+    target = target_of(scope, sub, facts, asked, scope.now)
+    scope.writes.put(evolve(change, before=before_of(sub)))
+    return change_step(scope, sub, facts, target, asked.wish(scope.now, facts, target))
+
+
 def addon_steps(scope: Scope, base: Step, at: datetime) -> list[Step]:
     """Add-ons of a base that began a new period take its dates: theirs ends and begins with it (behaviour 6.6)."""
     made = []

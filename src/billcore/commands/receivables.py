@@ -1,17 +1,14 @@
 """Invoices in the hands of whoever settles them: with their payer's subscriptions, dunning case and credits."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import TypeVar
 
-from billcore.commands.facts import facts_for
 from billcore.commands.scope import Scope
-from billcore.domain.bill import apply_credits, make_bill, use_coupons
+from billcore.domain.bill import apply_credits
 from billcore.domain.credit import Credit, usable
 from billcore.domain.invoice import Invoice, InvoiceEvent
-from billcore.domain.lifecycle import activate
-from billcore.domain.receivable import Account, Receivable
-from billcore.domain.states import TABLE, Refusal
+from billcore.domain.receivable import WAITS_FOR_PAYMENT, Account, Receivable
 from billcore.domain.step import Step
 from billcore.domain.subscription import Subscription
 from billcore.domain.writes import Record
@@ -26,6 +23,8 @@ PROBLEMS = ("past_due", "unpaid", "soft_failure")
 
 
 R = TypeVar("R", bound=Record)
+
+Begins = Callable[[Scope, Invoice, Subscription], Callable[[], Step] | None]
 
 
 def written(scope: Scope, record: R) -> R:
@@ -110,10 +109,12 @@ def receivables(
     zones: Mapping[str, str],
     quiet: set[str] | None = None,
     but: frozenset[str] = frozenset(),
+    begins: Begins | None = None,
 ) -> dict[str, Receivable]:
     """The invoices with all that hangs on them, by id. `quiet` ones need no subscriptions that are well.
 
-    `zones` are those of customers who have one of their own; subscriptions in `but` are left out.
+    `zones` are those of customers who have one of their own; subscriptions in `but` are left out. `begins` says how
+    the payment of a draft brings about what its command asked for (`commands.phases`).
     """
     ids = {invoice.customer_id for invoice, _ in wanted}
     overdue: dict[tuple[str, str], set[str]] = {}
@@ -150,23 +151,20 @@ def receivables(
             cases.get(key),
             frozenset(overdue.get(key, ())),
             tuple(credits.get(invoice.customer_id, ())),
-            activation=_activation(scope, invoice, subs),
+            activation=_activation(scope, invoice, subs, begins),
         )
         made[invoice.id] = Receivable(invoice, account, scope.site, at, scope.writes, scope.new_id)
     return made
 
 
-def _activation(scope: Scope, invoice: Invoice, subs: dict[str, dict[str, Subscription]]) -> Step | None:
-    """What a paid activation makes of its subscription, counted from the command; None when it went another way."""
-    if invoice.purpose != "activation" or invoice.status != "draft":
+def _activation(
+    scope: Scope, invoice: Invoice, subs: dict[str, dict[str, Subscription]], begins: Begins | None
+) -> Callable[[], Step] | None:
+    """How a draft's payment brings about what it waits for; None when its subscription went another way."""
+    if begins is None or invoice.status != "draft" or invoice.purpose not in WAITS_FOR_PAYMENT:
         return None
     sub = subs.get(invoice.customer_id, {}).get(invoice.subscription_id or "")
-    if sub is None or isinstance(TABLE["activate"][sub.state], Refusal):
-        return None
-    customer = scope.customer(invoice.customer_id)
-    step = activate(sub, facts_for(scope, sub, customer, invoice.created_at), invoice.created_at, scope.new_id)
-    bill = make_bill([step], customer, scope.site, invoice.created_at, scope.new_id)
-    return use_coupons(step, bill.used)
+    return begins(scope, invoice, sub) if sub is not None else None
 
 
 def with_lines_where_shared(scope: Scope, ids: Collection[str]) -> dict[str, Invoice]:

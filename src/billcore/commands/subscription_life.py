@@ -1,6 +1,7 @@
 """What happens to a subscription on its way: activate, cancel, hold, resume, retry (behaviour 5.2)."""
 
 from datetime import datetime
+from functools import partial
 from typing import Literal, Unpack
 
 from attrs import evolve
@@ -8,13 +9,17 @@ from attrs import evolve
 from billcore.commands.cancellation import NOW_INCLUDED, cancel_at, cancel_now
 from billcore.commands.facts import facts_for
 from billcore.commands.parameters import (
+    Flag,
     Instant,
     Options,
     SubscriptionRef,
     Text,
     When,
+    as_instant,
 )
 from billcore.commands.payment_methods import retry_overdue
+from billcore.commands.phases import pay_first
+from billcore.commands.reactivating import Return, return_step, settle_debt
 from billcore.commands.scope import Scope
 from billcore.commands.signup import bill_now, pay_draft, to_pay_now
 from billcore.commands.unused import give_back
@@ -158,6 +163,39 @@ class Life(Noun):
         return back
 
     @verb(collects=True)
+    def reactivate(
+        self,
+        scope: Scope,
+        subscription: SubscriptionRef,
+        *,
+        period: Literal["reset", "keep"] = "reset",
+        balance: Literal["keep", "forgive"] = "keep",
+        include_trial: Flag = False,
+        ends_at: Instant | None = None,
+        **options: Unpack[Options],
+    ) -> Subscription:
+        """Bring back a subscription that has ended or runs unpaid: with a new period, charged in full from now.
+
+        `period = "keep"` stays in the old period while that lasts, and charges only what was given back of it. Open
+        invoices are collected with it, oldest first, or forgiven. Declined, everything stays as it was and
+        payment_declined is raised. Raises transition_not_allowed, invalid_value for a term that is over.
+        """
+        sub = scope.subscription(subscription)
+        check(sub.state, "reactivate", sub.reference)
+        _require_base(scope, sub)
+        customer = scope.customer(sub.customer_id)
+        facts = facts_for(scope, sub, customer, scope.now)
+        how = Return(period == "keep", balance == "forgive", include_trial, as_instant(ends_at))
+        make = partial(return_step, sub=sub, facts=facts, how=how)
+        if pay_first(scope, sub, customer, "reactivate", how.stored(), make):
+            scope.collects.add(customer.id)
+            return sub
+        step = make(scope)
+        settle_debt(scope, sub, how)
+        bill_now(scope, step, customer)
+        return step.subscription
+
+    @verb(collects=True)
     def retry(self, scope: Scope, subscription: SubscriptionRef, **options: Unpack[Options]) -> Subscription:
         """Try now to collect what is overdue of the subscription's payer, oldest first, until the first decline.
 
@@ -169,6 +207,20 @@ class Life(Noun):
         if not retry_overdue(scope, sub.customer_id, "retry", sub.currency):
             raise _nothing_to_retry(sub)
         return sub
+
+
+def _require_base(scope: Scope, sub: Subscription) -> None:
+    """An add-on runs with its base."""
+    if sub.base_id is None:
+        return
+    base = scope.subscription(sub.base_id)
+    if base.ended_at is not None:
+        raise Refused(
+            "transition_not_allowed",
+            f"Subscription {sub.reference} is an add-on of {base.reference}, which is {base.state}.",
+            remedy="Reactivate its base first.",
+            state=sub.state,
+        )
 
 
 def _nothing_to_retry(sub: Subscription) -> Refused:

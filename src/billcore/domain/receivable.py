@@ -1,5 +1,6 @@
 """One invoice that is being collected, with its payer's subscriptions and dunning case (behaviour 5.2, 9.5)."""
 
+from collections.abc import Callable
 from datetime import datetime
 
 from attrs import frozen
@@ -18,15 +19,18 @@ from billcore.domain.subscription import Subscription
 from billcore.domain.values import NewId, evolve
 from billcore.domain.writes import Writes
 
+WAITS_FOR_PAYMENT = ("activation", "change", "reactivation")
+"""Purposes of drafts whose payment brings about what a command asked for, of a subscription that is there already."""
+
 
 @frozen
 class Account:
     """One payer's money matters in one currency.
 
     `subscriptions` are the payer's that stand on the invoice or are past due, unpaid or in soft failure;
-    `overdue` are the ids of all overdue invoices; `activation` is the step that a draft's payment brings about for
-    a subscription that is there already; `chain` are the attempts that have led to this one, where another method may
-    follow at once on a decline, and `more` says that one is left.
+    `overdue` are the ids of all overdue invoices; `activation` makes the step that a draft's payment brings about
+    for a subscription that is there already; `chain` are the attempts that have led to this one, where another method
+    may follow at once on a decline, and `more` says that one is left.
     """
 
     zone: str
@@ -34,7 +38,7 @@ class Account:
     case: DunningCase | None = None
     overdue: frozenset[str] = frozenset()
     credits: tuple[Credit, ...] = ()
-    activation: Step | None = None
+    activation: Callable[[], Step] | None = None
     chain: Chain | None = None
     more: bool = False
 
@@ -91,7 +95,7 @@ class Receivable:
         self.invoice = issue(draft, self.account.credits, 0, self.at, False, self.site, self.writes, self.new_id)
         self.writes.put(self.invoice)
         if self.account.activation is not None:
-            self._activate(self.account.activation)
+            self._activate(self.account.activation())
         for sub in self.on_invoice():
             if sub.state != "pending":
                 continue
@@ -109,6 +113,8 @@ class Receivable:
         put_subscription(self.writes, after, step.before)
         if step.renewal is not None:
             self.writes.add(evolve(step.renewal, invoice_id=self.invoice.id))
+        if step.cut is not None:
+            self.writes.put(step.cut)
         for change in step.changes:
             record_change(self.writes, self.new_id, change)
 
@@ -117,7 +123,7 @@ class Receivable:
 
         What was written off may still be paid.
         """
-        if self.invoice.status == "draft" and self.invoice.purpose == "activation":
+        if self.invoice.status == "draft" and self.invoice.purpose in WAITS_FOR_PAYMENT:
             return self.invoice.discarded_at is None and self.account.activation is not None
         return self.invoice.discarded_at is None and self.invoice.status in ("draft", "open", "uncollectible")
 

@@ -164,6 +164,7 @@ BY_HAND: frozenset[Event] = frozenset(EVENTS[EVENTS.index("activate") :])
 _COMMANDS: Mapping[Event, str] = {
     "activate": "activate",
     "change": "change",
+    "reactivate": "reactivate",
     "cancel": "cancel",
     "schedule_cancel": "cancel",
     "uncancel": "uncancel",

@@ -11,6 +11,7 @@ from billcore.commands.attempts import attempt
 from billcore.commands.bill import number_issued
 from billcore.commands.cancellation import end_unpaid
 from billcore.commands.methods import BY_HAND, chain, ends_retries, next_method, with_chain
+from billcore.commands.phases import begins, refuse_change
 from billcore.commands.receivables import pay_from, receivables, with_lines_where_shared
 from billcore.commands.scope import Scope
 from billcore.domain.customer import Customer
@@ -204,19 +205,22 @@ def _record(scope: Scope, settled: Sequence[Settled]) -> list[Settled]:
     billed = with_lines_where_shared(scope, {payment.billed for payment, _ in mine})
     zones = customers.zones(scope.tx, busy)
     quiet = {
-        wanted.id
+        paid.id
         for payment, row in mine
-        if (wanted := billed[payment.billed]).status == "open"
+        if (paid := billed[payment.billed]).status == "open"
         and row.outcome.kind == "approved"
-        and row.outcome.amount >= wanted.due  # A part of it leaves the rest overdue.
+        and row.outcome.amount >= paid.due  # A part of it leaves the rest overdue.
     }
-    affected = receivables(scope, [(billed[payment.billed], row.at) for payment, row in mine], zones, quiet)
+    wanted = [(billed[payment.billed], row.at) for payment, row in mine]
+    affected = receivables(scope, wanted, zones, quiet, begins=begins)
     for payment, row in mine:
         scope.now = row.at
         affair = affected[payment.billed]
         affair.account = with_chain(scope, payment, affair, row.outcome)
         settled_payment = settle(payment, row.outcome, affair)
         end_unpaid(scope, affair.unpaid, "payment_declined", row.at)
+        if affair.invoice.discarded_at is not None:
+            refuse_change(scope, affair.invoice)
         if payment.status in IN_DOUBT:
             _note_on_method(scope, settled_payment, row)
             if settled_payment.status in ("failed", "canceled") and ends_retries(payment, affair.account):

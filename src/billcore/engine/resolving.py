@@ -6,6 +6,7 @@ from functools import partial
 
 from attrs import evolve, frozen
 
+from billcore.commands.phases import begins
 from billcore.commands.receivables import receivables, with_lines_where_shared
 from billcore.commands.scope import Scope
 from billcore.domain.money import Money
@@ -177,7 +178,7 @@ def _waited_for(scope: Scope, group: Collection[Payment]) -> set[str]:
     billed = with_lines_where_shared(scope, {payment.billed for payment in group})
     drafts = [(invoice, scope.now) for invoice in billed.values() if invoice.status == "draft"]
     zones = customers.zones(scope.tx, {invoice.customer_id for invoice, _ in drafts}) if drafts else {}
-    begun = receivables(scope, drafts, zones) if drafts else {}
+    begun = receivables(scope, drafts, zones, begins=begins) if drafts else {}
     wanted = {
         invoice.id: begun[invoice.id].is_wanted() if invoice.id in begun else invoice.status == "open"
         for invoice in billed.values()

@@ -1,0 +1,118 @@
+"""Commands that change a running subscription only when they are paid: a draft, its attempt, then the change (5.1)."""
+
+from collections.abc import Callable
+
+from attrs import evolve
+
+from billcore.commands.bill import mark_usage
+from billcore.commands.changing import ask_again
+from billcore.commands.facts import facts_for
+from billcore.commands.reactivating import return_again
+from billcore.commands.scope import Scope
+from billcore.commands.signup import pay_draft, to_pay_now
+from billcore.domain.bill import make_bill, use_coupons
+from billcore.domain.change import Change, ChangeKind
+from billcore.domain.customer import Customer
+from billcore.domain.invoice import Invoice
+from billcore.domain.lifecycle import activate
+from billcore.domain.states import TABLE, Event, Refusal
+from billcore.domain.step import Step
+from billcore.domain.subscription import Subscription
+from billcore.domain.writes import Writes
+from billcore.errors import Refused
+from billcore.store import change as changes
+
+Make = Callable[[Scope], Step]
+
+
+def pay_first(
+    scope: Scope, sub: Subscription, customer: Customer, kind: ChangeKind, parameters: str, make: Make
+) -> bool:
+    """Store a draft and its attempt where a command has something to pay first; False where it has not.
+
+    What `make` decides is only looked at: it is decided again when the payment has come, as of now.
+    """
+    step = make(_aside(scope))
+    bill = make_bill([step], customer, scope.site, scope.now, scope.new_id)
+    due = to_pay_now(scope, bill, step.subscription, customer)
+    if due == 0 or bill.invoice is None:
+        return False
+    pay_draft(scope, bill, customer, sub, due)
+    scope.writes.add(
+        Change(
+            scope.new_id("cha"),
+            sub.customer_id,
+            sub.id,
+            kind,
+            parameters,
+            scope.now,
+            scope.actor,
+            scope.now,
+            invoice_id=bill.invoice.id,
+        )
+    )
+    return True
+
+
+def begins(scope: Scope, invoice: Invoice, sub: Subscription) -> Callable[[], Step] | None:
+    """How the payment of a draft brings about what it waits for, counted from the command.
+
+    None when the subscription went another way: nothing then waits for the payment any more.
+    """
+    event: Event = {"activation": "activate", "change": "change"}.get(invoice.purpose, "reactivate")  # type: ignore[assignment]
+    if isinstance(TABLE[event][sub.state], Refusal):
+        return None
+    customer = scope.customer(invoice.customer_id)
+    change = None if invoice.purpose == "activation" else changes.for_invoice(scope.tx, invoice.id)
+    if change is None and invoice.purpose != "activation":
+        return None
+
+    def make(asking: Scope) -> Step:
+        facts = facts_for(asking, sub, customer, invoice.created_at)
+        if change is None:
+            return activate(sub, facts, invoice.created_at, asking.new_id)
+        again = ask_again if change.kind == "change" else return_again
+        return again(asking, sub, facts, change)
+
+    return _as_of_then(scope, invoice, customer, change, make)
+
+
+def _as_of_then(
+    scope: Scope, invoice: Invoice, customer: Customer, change: Change | None, make: Make
+) -> Callable[[], Step] | None:
+    try:
+        seen = make(_aside(evolve(scope, now=invoice.created_at)))
+    except Refused:
+        return None
+    bill = make_bill([seen], customer, scope.site, invoice.created_at, scope.new_id)
+    if bill.invoice is None or _billed(bill.invoice) != _billed(invoice):
+        return None
+
+    def begin() -> Step:
+        at, scope.now = scope.now, invoice.created_at
+        step = make(scope)
+        scope.now = at
+        if change is not None:
+            known = scope.writes.get(Change, change.id) or change
+            assert isinstance(known, Change)
+            scope.writes.put(evolve(known, status="applied", decided_at=at))
+        mark_usage(scope, step, invoice.lines)
+        return use_coupons(step, bill.used)
+
+    return begin
+
+
+def refuse_change(scope: Scope, invoice: Invoice) -> None:
+    """The change whose draft was not paid comes to nothing."""
+    change = changes.for_invoice(scope.tx, invoice.id)
+    if change is not None:
+        scope.writes.put(evolve(change, status="refused", decided_at=scope.now))
+
+
+def _aside(scope: Scope) -> Scope:
+    """A unit of work whose writes nobody keeps: what is decided in it is only looked at."""
+    return evolve(scope, writes=Writes(), saved=[], sends=[], collects=set())
+
+
+def _billed(invoice: Invoice) -> list[tuple[object, ...]]:
+    return [(line.kind, line.item_id, line.price_id, line.start, line.end, line.total) for line in invoice.lines]
