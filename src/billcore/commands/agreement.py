@@ -12,7 +12,8 @@ from billcore.domain.customer import Customer
 from billcore.domain.facts import Facts, own_interval
 from billcore.domain.lifecycle import enter
 from billcore.domain.periods import Period, Schedule, schedule_from_start, span_of
-from billcore.domain.renewal import with_expiry, with_span
+from billcore.domain.renewal import with_expiry
+from billcore.domain.span import with_span
 from billcore.domain.states import LIVE
 from billcore.domain.step import Step, planned
 from billcore.domain.subscription import Collection, FirstCharge, Item, Subscription

@@ -164,6 +164,10 @@ def _when(value: Any, zone: str) -> str | datetime:
     return instant(value, zone)
 
 
+def _term(value: Any, zone: str) -> str | datetime:
+    return "evergreen" if value == "evergreen" else instant(value, zone)
+
+
 def _duration(value: Any, _zone: str) -> Duration:
     return value if isinstance(value, Duration) else Duration.parse(_text(value, _zone))
 
@@ -305,6 +309,7 @@ Amounts = Annotated[Mapping[str, str | Decimal | Money], Kind("amounts", "INVOIC
 Instant = Annotated[str | date | datetime, Kind("instant", "DATE", instant)]
 PreciseInstant = Annotated[str | date | datetime, Kind("instant", "DATE", _precise)]
 When = Annotated[str | date | datetime, Kind("when", "now|period_end|DATE", _when)]
+Term = Annotated[str | date | datetime, Kind("term", "DATE|evergreen", _term)]
 DurationText = Annotated[str | Duration, Kind("duration", "DURATION", _duration)]
 Flag = Annotated[bool, Kind("flag", "", _flag)]
 Count = Annotated[int, Kind("count", "N", _whole)]

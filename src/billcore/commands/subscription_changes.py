@@ -24,6 +24,7 @@ from billcore.commands.parameters import (
     as_instant,
     as_quantities,
 )
+from billcore.commands.phases import pay_first
 from billcore.commands.scope import Scope
 from billcore.commands.signup import bill_now
 from billcore.commands.target import Asked, require_sold, target_of
@@ -32,6 +33,7 @@ from billcore.domain.bill import record
 from billcore.domain.change import InvoiceAt, PeriodMode, Target
 from billcore.domain.facts import Facts
 from billcore.domain.states import check
+from billcore.domain.step import Step
 from billcore.domain.subscription import Subscription
 from billcore.errors import InvalidValue, Refused
 from billcore.settings import ChangeMode
@@ -158,6 +160,13 @@ def _carry_out(
     if effective_at is not None:
         _require_reachable(scope, sub, at)
     wish = asked.wish(at, facts, target)
+    if scope.settings.change_decline == "refuse" and effective_at is None:
+
+        def make(asking: Scope) -> Step:
+            return change_step(asking, sub, facts, target, wish)
+
+        if pay_first(scope, sub, customer, "change", asked.stored(), make):
+            return sub
     note_change(scope, sub, asked, at)
     step = change_step(scope, sub, facts, target, wish)
     bill_now(scope, evolve(step, usage_until=at + NOW_INCLUDED if step.usage else None), customer)

@@ -30,6 +30,7 @@ from billcore.commands.parameters import (
 from billcore.commands.scope import Scope
 from billcore.commands.signup import sign_up
 from billcore.commands.subscription_changes import Changes
+from billcore.commands.subscription_dates import Dates
 from billcore.commands.subscription_life import Life
 from billcore.commands.verb import verb
 from billcore.domain.payment import Payment
@@ -41,7 +42,7 @@ from billcore.store import payment as payments
 from billcore.store import subscription as store
 
 
-class Subscriptions(Life, Changes):
+class Subscriptions(Life, Changes, Dates):
     """Subscriptions: sign up, cancel, hold, resume, activate, retry."""
 
     noun = "subscriptions"

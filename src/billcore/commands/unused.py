@@ -15,6 +15,7 @@ from billcore.domain.compact import compact
 from billcore.domain.crediting import Parts, draw_back, take
 from billcore.domain.draft import BasisValue, DraftLine
 from billcore.domain.facts import Facts
+from billcore.domain.instants import instant_text
 from billcore.domain.invoice import Coverage, Invoice, Line
 from billcore.domain.periods import Period
 from billcore.domain.proration import BilledLine, LineCredit, part_credit, prorate_credit
@@ -67,7 +68,7 @@ def give_back_of(
         credit = _credit(line, row, earlier.get(line.id, ()), at, facts, how)
         if credit.amount or credit.tax or credit.discount:
             place = line.invoice_id or line.credit_note_id or ""
-            made.setdefault(place, []).append(_line(line, credit, facts, how))
+            made.setdefault(place, []).append(_line(line, credit, facts, how, row.billed_until))
             # Credits of one invoice stay together, as they share what had settled it.
             waits[place] = waits.get(place, True) and (how.waits or not place)
     rest: dict[bool, list[DraftLine]] = {False: [], True: []}
@@ -114,6 +115,14 @@ def _credit(
     return prorate_credit(billed, at, facts.settings.proration_basis, facts.zone, every)
 
 
+def move_coverage(scope: Scope, sub: Subscription, end: datetime) -> None:
+    """The paid time of the running period ends at another instant: what was billed for it stays (behaviour 7.2)."""
+    items = [sub.id, *(item.id for item in sub.items if item.period_end is None)]
+    for row in invoices.coverage(scope.tx, items, scope.now):
+        if row.end == sub.period_end and row.start < end:
+            scope.writes.put(evolve(row, end=end, billed_until=end))
+
+
 def _end(scope: Scope, row: Coverage, at: datetime) -> None:
     if row.start >= at:
         scope.writes.put(evolve(row, status="credited"))
@@ -121,7 +130,7 @@ def _end(scope: Scope, row: Coverage, at: datetime) -> None:
         scope.writes.put(evolve(row, end=at))
 
 
-def _line(line: Line, credit: LineCredit, facts: Facts, how: GiveBack) -> DraftLine:
+def _line(line: Line, credit: LineCredit, facts: Facts, how: GiveBack, until: datetime | None) -> DraftLine:
     price = facts.prices.get(line.price_id or "", facts.price)
     basis: dict[str, BasisValue] = {"credits": line.id, "billed": [line.amount, line.discount, line.tax]}
     if how.how == "part":
@@ -133,6 +142,8 @@ def _line(line: Line, credit: LineCredit, facts: Facts, how: GiveBack) -> DraftL
             "zone": facts.zone,
             "every": str(price.every or facts.price.every),
         }
+        if until is not None and until != line.end:
+            basis["until"] = instant_text(until)
     return DraftLine(
         line.subscription_id,
         line.item_id,

@@ -8,18 +8,10 @@ from billcore.domain.component_change import ChangeBill, ComponentChanges, rises
 from billcore.domain.facts import Facts
 from billcore.domain.invoice import Renewal
 from billcore.domain.periods import Period
-from billcore.domain.renewal import (
-    begin,
-    begin_trial,
-    billed_from,
-    closing_lines,
-    price_span,
-    trial_end,
-    with_expiry,
-)
+from billcore.domain.renewal import begin, begin_trial, closing_lines, trial_end, with_expiry
+from billcore.domain.span import billed_from, price_span, time_left
 from billcore.domain.step import Step, changed, planned
 from billcore.domain.subscription import Item, Subscription
-from billcore.domain.time_left import time_left
 from billcore.domain.values import NewId, evolve
 
 

@@ -15,9 +15,8 @@ from billcore.domain.facts import Facts, own_interval
 from billcore.domain.periods import Duration, Period, span_of, split
 from billcore.domain.pricing import charge_for
 from billcore.domain.proration import Portion, prorate_charge
-from billcore.domain.renewal import billed_from, price_span
+from billcore.domain.span import billed_from, price_span, time_left
 from billcore.domain.subscription import Item, Subscription
-from billcore.domain.time_left import time_left
 from billcore.domain.values import evolve
 from billcore.settings import ChangeMode
 

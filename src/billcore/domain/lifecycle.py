@@ -12,13 +12,12 @@ from billcore.domain.renewal import (
     begin_trial,
     closing_lines,
     going_on,
-    price_span,
     renew,
     renewal_of,
     trial_end,
     wake_items,
-    with_span,
 )
+from billcore.domain.span import price_span, with_span
 from billcore.domain.states import Event, State, check
 from billcore.domain.step import Step, changed, planned
 from billcore.domain.subscription import Action, Item, Subscription, Unused

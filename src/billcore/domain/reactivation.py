@@ -8,7 +8,8 @@ from billcore.domain.draft import DraftLine
 from billcore.domain.facts import Facts
 from billcore.domain.invoice import Renewal
 from billcore.domain.periods import Period
-from billcore.domain.renewal import begin, begin_trial, price_span, trial_end, wake_items
+from billcore.domain.renewal import begin, begin_trial, trial_end, wake_items
+from billcore.domain.span import price_span
 from billcore.domain.states import check
 from billcore.domain.step import Step, changed, planned
 from billcore.domain.subscription import Item, Subscription

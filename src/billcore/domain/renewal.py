@@ -18,6 +18,7 @@ from billcore.domain.facts import Facts, own_interval
 from billcore.domain.invoice import Renewal
 from billcore.domain.periods import Period, Schedule, add, schedule_from_start, span_of
 from billcore.domain.proration import portion
+from billcore.domain.span import billed_from, is_free, pieces, price_span, with_span
 from billcore.domain.step import Step, changed, planned
 from billcore.domain.subscription import Item, Subscription
 from billcore.domain.values import NewId, evolve
@@ -243,31 +244,6 @@ def enter_period(sub: Subscription, facts: Facts, whole: Period) -> tuple[Subscr
     return with_span(sub, span), period
 
 
-def with_span(sub: Subscription, span: Period) -> Subscription:
-    """`sub` with what one full price covers of its running period: kept only where it is not the period itself."""
-    if span.start == sub.period_start and span.end == sub.period_end:
-        return sub if sub.span_start is None else evolve(sub, span_start=None, span_end=None)
-    return evolve(sub, span_start=span.start, span_end=span.end)
-
-
-def price_span(sub: Subscription) -> Period:
-    """What one full price covers in the running period (behaviour 3.2)."""
-    if sub.span_start is not None and sub.span_end is not None:
-        return Period(sub.span_start, sub.span_end)
-    assert sub.period_start is not None and sub.period_end is not None
-    return Period(sub.period_start, sub.period_end)
-
-
-def billed_from(start: datetime, *others: datetime | None) -> datetime:
-    """The latest of these: from when on time is billed."""
-    return max([start, *[one for one in others if one is not None]])
-
-
-def is_free(sub: Subscription) -> bool:
-    """Whether the whole running period costs nothing, by agreement."""
-    return sub.free_until is not None and sub.period_end is not None and sub.free_until >= sub.period_end
-
-
 def _cut_short(sub: Subscription, whole: Period) -> Period:
     """The part of a period before the subscription's end, where that is known already (behaviour 5.2)."""
     end = whole.end
@@ -305,16 +281,16 @@ def _arrears(sub: Subscription, facts: Facts, until: datetime) -> tuple[list[Dra
     part = Period(start, until)
     lines: list[DraftLine | None] = []
     begun = billed_from(start, sub.free_until, sub.changed_at)
-    if facts.price.bill == "arrears" and begun < until:
-        lines.append(product_line(sub, facts, Period(begun, until), span))
+    if facts.price.bill == "arrears":
+        lines += [product_line(sub, facts, piece, span) for piece, span in pieces(sub, facts, begun, until)]
     metered = []
     for item, _price, component in owing:
         begun = billed_from(start, sub.free_until, item.added_at, item.changed_at)
         if component.kind == "metered":
             lines += usage_lines(sub, item, facts, part)
             metered.append(item.id)
-        elif begun < until:
-            lines.append(item_line(sub, item, facts, Period(begun, until), span))
+        else:
+            lines += [item_line(sub, item, facts, piece, span) for piece, span in pieces(sub, facts, begun, until)]
     made = [line for line in lines if line is not None]
     start = billed_from(start, sub.free_until)
     if facts.price.minimum is not None and start < until:

@@ -1,6 +1,7 @@
 """A credit line: the unused share of what a line really billed, or an amount of what is left of it (3.4, 8.6)."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from billcore.domain.crediting import Parts, part_of
 from billcore.domain.invoice import Line
@@ -20,7 +21,9 @@ def credit_of(line: Line, basis: Basis, document: Document) -> tuple[list[Step],
         return [Step(f"the line it gives back, {line.credits_line_id}, is not stored any more")], Figures(0, 0, 0, 0)
     amount = exact_text(billed.amount, document.currency)
     steps = [Step(f"{billed.description} of {_where(billed, document)}, as billed", amount)]
-    if "share" in basis:
+    if "removed" in basis:
+        more, parts = _by_part(line, basis, billed, document)
+    elif "share" in basis:
         more, parts = _by_share(line, basis, billed, document)
     else:
         more, parts = _by_amount(basis, billed, document)
@@ -51,6 +54,28 @@ def _by_amount(basis: Basis, billed: Line, document: Document) -> tuple[list[Ste
     if given.discount or given.tax:
         steps.append(Step("discount and tax in proportion, the amount is the rest", exact_text(given.amount, currency)))
     return steps, given
+
+
+def _by_part(line: Line, basis: Basis, billed: Line, document: Document) -> tuple[list[Step], Parts]:
+    """What the part of it that was taken away had billed, used or not, as far as it is left (behaviour 6.3)."""
+    part = Portion(*basis["removed"])
+    before = [one for one, _ in document.earlier.get(billed.id, ()) if one.id < line.id]
+    values = [
+        _capped(
+            part.of(getattr(billed, name)),
+            getattr(billed, name) + sum(getattr(one, name) for one in before),
+            getattr(billed, name),
+        )
+        for name in _FIELDS
+    ]
+    steps = [Step(f"the part of it that was taken away, {part}", exact_text(part.of(billed.amount), document.currency))]
+    if values[0] != part.of(billed.amount):
+        steps.append(Step("but no more than is left of it", exact_text(values[0], document.currency)))
+    parts = Parts(*values)
+    if "part" in basis:
+        steps.append(Step("as far as it was paid, tax included", exact_text(basis["part"], document.currency)))
+        parts = part_of(parts, basis["part"])
+    return steps, parts
 
 
 def _by_share(line: Line, basis: Basis, billed: Line, document: Document) -> tuple[list[Step], Parts]:
@@ -104,7 +129,9 @@ def _share(line: Line, billed: Line, basis: Basis) -> tuple[Portion, list[Step]]
     if "zone" not in basis or None in (line.start, billed.start, billed.end):
         return stored, []
     assert line.start is not None and billed.start is not None and billed.end is not None
-    measured = measure(Period(line.start, billed.end), Period(billed.start, billed.end), basis)
+    # A moved billing date moved the end of what was billed (behaviour 7.2).
+    end = datetime.fromisoformat(basis["until"]) if "until" in basis else billed.end
+    measured = measure(Period(min(line.start, end), end), Period(billed.start, end), basis)
     unit = UNITS[basis["basis"]]
     steps = [Step(f"not used from {line.start:%Y-%m-%dT%H:%M:%S}Z on: {measured} {unit}")]
     if (measured.numerator, measured.denominator) != (stored.numerator, stored.denominator):

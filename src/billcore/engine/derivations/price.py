@@ -33,6 +33,8 @@ def amount_of(line: Line, basis: Basis, document: Document) -> tuple[list[Step],
     exact = charge_for(price, currency, quantity, amounts=amounts)
     steps = [Step(_named(price, introductory=amounts is not None))]
     steps += _charge(price, currency, quantity, exact, price.amounts if amounts is None else amounts)
+    if "above" in basis:
+        return _above(basis, document, exact, steps)
     part, how = _portion(line, basis, document.zone)
     steps += how
     amount = prorate_charge(exact, part)
@@ -42,6 +44,18 @@ def amount_of(line: Line, basis: Basis, document: Document) -> tuple[list[Step],
         exact = unrounded
     if exact != amount:
         steps.append(Step("rounded once, half away from zero", exact_text(amount, currency)))
+    return steps, amount
+
+
+def _above(basis: Basis, document: Document, exact: Fraction | int, steps: list[Step]) -> tuple[list[Step], int]:
+    """More units at their whole price: what they cost above those that are paid already (behaviour 6.3)."""
+    before = document.prices.get(basis["above_price"])
+    units = Decimal(basis["above"])
+    paid = charge_for(before, document.currency, units) if before is not None else 0
+    steps.append(Step(f"less what {_n(units)} cost, which are paid", exact_text(-paid, document.currency)))
+    amount = prorate_charge(Fraction(exact) - paid, Portion(1, 1))
+    if Fraction(exact) - paid != amount:
+        steps.append(Step("rounded once, half away from zero", exact_text(amount, document.currency)))
     return steps, amount
 
 
