@@ -6,9 +6,12 @@ from typing import Literal
 
 from billcore.commands.bill import bill_steps, number, number_notes
 from billcore.commands.facts import facts_for, load_facts
+from billcore.commands.refund_billing import bill_refunding
 from billcore.commands.scope import Scope
 from billcore.commands.signup import bill_now
-from billcore.commands.unused import give_back
+from billcore.commands.unused import give_back, give_back_period
+from billcore.domain.draft import DraftLine
+from billcore.domain.facts import Facts
 from billcore.domain.lifecycle import close
 from billcore.domain.states import check
 from billcore.domain.subscription import Subscription
@@ -22,16 +25,42 @@ NOW_INCLUDED = timedelta(seconds=1)
 """A command comes after the usage recorded at its own instant (behaviour 2.5)."""
 
 
-def cancel_now(scope: Scope, sub: Subscription, credit: str, reason: str | None) -> None:
+Gives = Literal["none", "credit_unused", "refund_unused", "refund_all"]
+"""What a cancellation gives back: unused time as credit or to the payments, or all that the running period billed."""
+
+
+def gives(credit: str, refund: str) -> Gives:
+    """What `credit` and `refund` together mean; raises InvalidValue where both are asked for."""
+    if credit != "none" and refund != "none":
+        raise InvalidValue(
+            "Unused time is given back as credit or refunded, not both.", remedy="Leave one out.", parameter="refund"
+        )
+    if credit == "unused":
+        return "credit_unused"
+    return {"unused": "refund_unused", "all": "refund_all"}.get(refund, "none")  # type: ignore[return-value]  # choices
+
+
+def credits_for(scope: Scope, sub: Subscription, facts: Facts, at: datetime, what: Gives) -> tuple[DraftLine, ...]:
+    """The credit lines of a cancellation at an instant."""
+    if what == "none":
+        return ()
+    return (give_back_period if what == "refund_all" else give_back)(scope, sub, facts, at)
+
+
+def cancel_now(scope: Scope, sub: Subscription, what: Gives, reason: str | None) -> None:
     """End a subscription now and bill what is owed and given back on one document (behaviour 5.2, 6.2)."""
     check(sub.state, "cancel", sub.reference)
     customer = scope.customer(sub.customer_id)
     until = scope.now + NOW_INCLUDED
     facts = facts_for(scope, sub, customer, until)
-    credits = give_back(scope, sub, facts, scope.now) if credit == "unused" else ()
+    credits = credits_for(scope, sub, facts, scope.now, what)
     asked = evolve(sub, cancel_requested_at=scope.now, cancel_reason=reason)
     step = close(asked, "canceled", "cancel", scope.now, scope.now, facts, scope.new_id, credits)
-    bill_now(scope, evolve(step, before=sub, usage_until=until), customer)
+    step = evolve(step, before=sub, usage_until=until)
+    if what.startswith("refund"):
+        bill_refunding(scope, step, customer, scope.now)
+    else:
+        bill_now(scope, step, customer)
 
 
 def end_unpaid(

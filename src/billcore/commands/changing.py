@@ -5,6 +5,7 @@ from datetime import datetime
 
 from attrs import evolve
 
+from billcore.commands.cancellation import credits_for, gives
 from billcore.commands.facts import facts_for
 from billcore.commands.scope import Scope
 from billcore.commands.target import Asked, before_of, target_of
@@ -110,8 +111,10 @@ def act_at(scope: Scope, sub: Subscription, facts: Facts, at: datetime) -> Step:
         if sub.period_end is None or sub.period_end <= due:
             return _change_with_renewal(scope, sub, facts, due, at)
     step = act(sub, sub.next_action, facts, at, scope.new_id)
-    if sub.next_action == "cancel" and sub.cancel_credit is not None and sub.cancel_at is not None:
-        step = evolve(step, lines=(*step.lines, *give_back(scope, sub, facts, sub.cancel_at)))
+    if sub.next_action == "cancel" and sub.cancel_at is not None:
+        what = gives(sub.cancel_credit or "none", sub.cancel_refund or "none")
+        credits = credits_for(scope, sub, facts, sub.cancel_at, what)
+        step = evolve(step, lines=(*step.lines, *credits), refunds=what.startswith("refund"))
     if sub.next_action == "expire" and sub.ends_at is not None and sub.ends_at == sub.next_action_at:
         # A term ends exactly where it says: what was billed beyond it is given back (behaviour 5.2).
         step = evolve(step, lines=(*step.lines, *give_back(scope, sub, facts, sub.ends_at)))

@@ -6,7 +6,7 @@ from typing import Literal, Unpack
 
 from attrs import evolve
 
-from billcore.commands.cancellation import NOW_INCLUDED, cancel_at, cancel_now
+from billcore.commands.cancellation import NOW_INCLUDED, cancel_at, cancel_now, gives
 from billcore.commands.facts import facts_for
 from billcore.commands.parameters import (
     Flag,
@@ -73,23 +73,30 @@ class Life(Noun):
         when: When = "now",
         *,
         credit: Literal["none", "unused"] = "none",
+        refund: Literal["none", "unused", "all"] = "none",
         reason: Text | None = None,
         **options: Unpack[Options],
     ) -> Subscription:
         """Cancel now, at the end of the current period, or at a date; add-ons go with their base.
 
-        Usage and what is owed in arrears is billed and collected once. `credit = "unused"` gives back unused time
-        as credit. Open invoices stay open. Raises transition_not_allowed, invalid_value for a date that is past.
+        Usage and what is owed in arrears is billed and collected once. `credit = "unused"` gives back unused time as
+        credit, `refund` to the payments that had paid: unused time, or all that the running period billed but usage.
+        Open invoices stay open. Raises transition_not_allowed, invalid_value for a date that is past,
+        unsupported_capability where a gateway gives nothing back.
         """
+        what = gives(credit, refund)
         sub = scope.subscription(subscription)
         at = cancel_at(sub, when, scope)
         for each in (sub, *store.addons(scope.tx, [sub.id], scope.catalog.coupons)):
             if each.id != sub.id and each.ended_at is not None:
                 continue
             if at is None:
-                cancel_now(scope, each, credit, reason)
+                cancel_now(scope, each, what, reason)
             else:
-                after = schedule_cancel(each, at, scope.now, reason, credit)
+                after = evolve(
+                    schedule_cancel(each, at, scope.now, reason, credit),
+                    cancel_refund=refund if refund != "none" else None,
+                )
                 scope.writes.put(after)
                 _event(scope, each, "subscription.cancel_scheduled")
         return sub

@@ -29,7 +29,7 @@ from billcore.commands.parameters import (
 )
 from billcore.commands.scope import Scope
 from billcore.commands.signup import sign_up
-from billcore.commands.subscription_changes import Changes
+from billcore.commands.subscription_attach import Attached, Attaching
 from billcore.commands.subscription_dates import Dates
 from billcore.commands.subscription_life import Life
 from billcore.commands.verb import verb
@@ -42,7 +42,7 @@ from billcore.store import payment as payments
 from billcore.store import subscription as store
 
 
-class Subscriptions(Life, Changes, Dates):
+class Subscriptions(Life, Attaching, Dates):
     """Subscriptions: sign up, cancel, hold, resume, activate, retry."""
 
     noun = "subscriptions"
@@ -128,14 +128,23 @@ class Subscriptions(Life, Changes, Dates):
             limit=limit,
         )
 
-    def settled(self, scope: Scope, result: Subscription, attempts: Collection[str]) -> Subscription:
-        """The subscription as it stands after its attempts; a refused signup or activation raises."""
-        sub = store.by_ids(scope.tx, [result.id], scope.catalog.coupons)[result.id]
-        for payment in payments.by_ids(scope.tx, attempts).values():
-            invoice = invoices.by_ids(scope.tx, [payment.billed], lines=False)[payment.billed]
-            if invoice.discarded_at is not None:
-                raise _declined(sub, payment)
-        return sub
+    def settled(self, scope: Scope, result: object, attempts: Collection[str]) -> object:
+        """The subscription as it stands after its attempts; one that was refused for want of payment raises."""
+        if isinstance(result, Attached):
+            sub = result.subscription
+            return result if sub is None else evolve(result, subscription=_paid(scope, sub, attempts))
+        assert isinstance(result, Subscription)
+        return _paid(scope, result, attempts)
+
+
+def _paid(scope: Scope, result: Subscription, attempts: Collection[str]) -> Subscription:
+    """The subscription as it is by now; raises where what was to be paid first was discarded."""
+    sub = store.by_ids(scope.tx, [result.id], scope.catalog.coupons)[result.id]
+    for payment in payments.by_ids(scope.tx, attempts).values():
+        invoice = invoices.by_ids(scope.tx, [payment.billed], lines=False)[payment.billed]
+        if invoice.discarded_at is not None:
+            raise _declined(sub, payment)
+    return sub
 
 
 def _declined(sub: Subscription, payment: Payment) -> Refused:

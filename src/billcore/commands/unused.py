@@ -12,14 +12,15 @@ from billcore.commands.scope import Scope
 from billcore.domain.bill import issue_note, note_for
 from billcore.domain.change import GiveBack
 from billcore.domain.compact import compact
-from billcore.domain.crediting import Parts, draw_back, take
+from billcore.domain.crediting import Parts, draw_back, left_of, take
 from billcore.domain.draft import BasisValue, DraftLine
 from billcore.domain.facts import Facts
 from billcore.domain.instants import instant_text
 from billcore.domain.invoice import Coverage, Invoice, Line
 from billcore.domain.periods import Period
-from billcore.domain.proration import BilledLine, LineCredit, part_credit, prorate_credit
+from billcore.domain.proration import WHOLE, BilledLine, LineCredit, part_credit, prorate_credit
 from billcore.domain.subscription import Subscription
+from billcore.store import change as changes
 from billcore.store import invoice as invoices
 
 WHY = "unused time"
@@ -45,16 +46,52 @@ def give_back(scope: Scope, sub: Subscription, facts: Facts, at: datetime) -> tu
     return give_back_of(scope, sub, facts, at, everything).everything
 
 
+def give_back_period(scope: Scope, sub: Subscription, facts: Facts, at: datetime) -> tuple[DraftLine, ...]:
+    """Credit lines for all that the running period billed but usage and what is sold once, used or not (refund all)."""
+    items = {item_id: GiveBack("part") for item_id in (sub.id, *(item.id for item in sub.items))}
+    timed = give_back_of(scope, sub, facts, at, items, since=sub.period_start).everything
+    fees = _fees_of_period(scope, sub)
+    given = {line.credits_line_id for line in timed}
+    made: dict[str, list[DraftLine]] = {}
+    earlier = earlier_credits(scope, [line.id for line in fees])
+    for line in fees:
+        left = left_of(line, earlier.get(line.id, ()))
+        if line.id not in given and left.total > 0:
+            whole = LineCredit(-left.amount, -left.discount, -left.tax, WHOLE, Period(at, at), -left.tax_included)
+            made.setdefault(line.invoice_id or "", []).append(_line(line, whole, facts, GiveBack("part"), None))
+    billed = {id_: written(scope, invoice) for id_, invoice in invoices.by_ids(scope.tx, made).items()}
+    for invoice in billed.values():
+        if invoice.due > 0:
+            require_no_doubt(scope, invoice)
+    rest = [_only_what_was_settled(scope, sub, billed[place], credits, at) for place, credits in made.items()]
+    return (*timed, *(line for lines in rest for line in lines))
+
+
+def _fees_of_period(scope: Scope, sub: Subscription) -> list[Line]:
+    """Setup fees, trial amounts and minimums on the invoice of the running period."""
+    running = changes.running(scope.tx, sub.customer_id, sub.id, sub.sequence)
+    if running is None or running.invoice_id is None:
+        return []
+    invoice = invoices.by_ids(scope.tx, [running.invoice_id])[running.invoice_id]
+    kinds = ("setup_fee", "trial", "minimum")
+    return [line for line in invoice.lines if line.subscription_id == sub.id and line.kind in kinds]
+
+
 def give_back_of(
-    scope: Scope, sub: Subscription, facts: Facts, at: datetime, wanted: Mapping[str, GiveBack]
+    scope: Scope,
+    sub: Subscription,
+    facts: Facts,
+    at: datetime,
+    wanted: Mapping[str, GiveBack],
+    since: datetime | None = None,
 ) -> Returned:
     """Credit lines for the billed time after `at` of the items in `wanted`, each as it says; ends its coverage there.
 
     What stands against an unpaid invoice leaves as a credit note to that invoice; the lines returned are the rest.
     What was not billed yet is given back where it will be: those credits wait. Raises payment_in_doubt when an attempt
-    on such an invoice is open.
+    on such an invoice is open. `since` takes in time that has passed, for what is given back whole.
     """
-    covered = invoices.coverage(scope.tx, wanted, at) if wanted else []
+    covered = invoices.coverage(scope.tx, wanted, since or at) if wanted else []
     if not covered:
         return Returned()
     lines = invoices.lines_of(scope.tx, [row.line_id for row in covered])
@@ -77,7 +114,7 @@ def give_back_of(
         if invoice.due > 0:
             require_no_doubt(scope, invoice)
     for row in covered:
-        if wanted[row.item_id].ends:
+        if wanted[row.item_id].ends and row.end > at:
             _end(scope, row, at)
     for place, credits in made.items():
         # A charge may stand on a credit note too, which has paid it by its own credit lines (behaviour 6.2).
@@ -171,7 +208,7 @@ def _given(line: DraftLine) -> Parts:
     return Parts(-credit.amount, -credit.discount, -credit.tax, -credit.tax_included)
 
 
-def _split(lines: Sequence[DraftLine], total: int) -> tuple[list[DraftLine], list[DraftLine]]:
+def split_credits(lines: Sequence[DraftLine], total: int) -> tuple[list[DraftLine], list[DraftLine]]:
     """Credit lines as two lists, the first giving back `total` in all, the second the rest; empty ones are left out."""
     given = [_given(line) for line in lines]
     parts = take(given, total)
@@ -200,13 +237,13 @@ def _only_what_was_settled(
     reduced = min(billed.reducible, whole)
     rest = min(whole - reduced, sum(source.left for source in billed.sources))
     if reduced:
-        against, credits = _split(credits, reduced)
+        against, credits = split_credits(credits, reduced)
         lines = {line.id: line for line in invoice.lines}
         note = note_for([_as_line(scope, line, lines) for line in against], invoice, "invoice", WHY, at, scope.new_id)
         issue_note(note, at, scope.writes, scope.new_id)
         settle(scope, invoice, "credit", credited=reduced, but=frozenset({sub.id}))
     if rest < whole - reduced:
-        credits = [evolve(line, basis={**line.basis, "part": _total(line)}) for line in _split(credits, rest)[0]]
+        credits = [evolve(line, basis={**line.basis, "part": _total(line)}) for line in split_credits(credits, rest)[0]]
     if not credits:
         return []
     returned = tuple(returns_of(scope, invoice, draw_back(billed.sources, rest)))

@@ -118,7 +118,16 @@ def uncancel(sub: Subscription) -> Subscription:
             remedy="Only a cancellation at the period's end or at a date can be undone.",
             state=sub.state,
         )
-    return planned(evolve(sub, cancel_at=None, cancel_requested_at=None, cancel_reason=None, cancel_credit=None))
+    return planned(
+        evolve(
+            sub,
+            cancel_at=None,
+            cancel_requested_at=None,
+            cancel_reason=None,
+            cancel_credit=None,
+            cancel_refund=None,
+        )
+    )
 
 
 def hold(

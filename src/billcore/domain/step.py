@@ -18,7 +18,7 @@ class Step:
 
     `usage` are the item ids whose unbilled events up to `usage_until` belong to these lines; `collects` False means
     that their invoice waits (unpaid subscriptions). `cut` is the row of the running period where a change ended it
-    early or began it anew.
+    early or began it anew; with `refunds` what is given back goes to the payments that had paid.
     """
 
     subscription: Subscription
@@ -31,6 +31,7 @@ class Step:
     usage_until: datetime | None = None
     collects: bool = True
     cut: Renewal | None = None
+    refunds: bool = False
 
 
 def changed(

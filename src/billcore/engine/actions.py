@@ -6,6 +6,7 @@ from datetime import datetime
 from billcore.commands.bill import bill_steps, number, number_notes
 from billcore.commands.changing import act_at
 from billcore.commands.facts import customers_of, load_facts
+from billcore.commands.refund_billing import bill_refunding
 from billcore.commands.scope import Scope
 from billcore.commands.signup import start_or_wait
 from billcore.domain.bill import record
@@ -55,10 +56,15 @@ def _do(place: Workplace, scope: Scope, due: Sequence[Due]) -> Worked:
     steps = _steps(scope, subs, wanted, moments, customers)
     credits = payments.open_credits(scope.tx, customers)
     steps += _with_their_bases(scope, steps, moments)
-    documents = bill_steps(scope, steps, customers, credits, moments)
+    refunding = [(step, due) for step, due in steps if step.refunds]
+    documents = bill_steps(scope, [pair for pair in steps if not pair[0].refunds], customers, credits, moments)
     documents.sort(key=lambda invoice: (invoice.issued_at or invoice.created_at, invoice.id))
     number(scope, documents)
     number_notes(scope)
+    for step, _ in refunding:
+        # What is to be refunded is sent by the next round, like a refund of any worker that stopped.
+        scope.now, scope.lease = moments[step.subscription.id], None
+        bill_refunding(scope, step, customers[step.subscription.customer_id], scope.now)
     return claimed.worked
 
 

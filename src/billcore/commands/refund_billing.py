@@ -1,0 +1,121 @@
+"""Documents of a cancellation that is refunded: to the payments, and to credit what they had not paid (6.2)."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from attrs import evolve
+
+from billcore.commands.bill import bill_steps, number, number_notes, write_step
+from billcore.commands.crediting import ToRefund
+from billcore.commands.receivables import apply_to_open
+from billcore.commands.refunding import Wish, refund_owed
+from billcore.commands.returning import give_back
+from billcore.commands.scope import Scope
+from billcore.commands.unused import split_credits
+from billcore.domain.bill import issue_note, make_bill, use_coupons
+from billcore.domain.credit import Allocation
+from billcore.domain.customer import Customer
+from billcore.domain.draft import DraftLine
+from billcore.domain.invoice import CreditNote
+from billcore.domain.step import Step
+from billcore.domain.values import NewId
+from billcore.store import invoice as invoices
+from billcore.store import payment as payments
+
+
+def bill_refunding(scope: Scope, step: Step, customer: Customer, at: datetime) -> None:
+    """Bill a step whose credits go back to where the money came from, as far as its charges leave any.
+
+    One note to refund, and one to credit for what no payment had paid; an invoice where the charges are more. Raises
+    unsupported_capability where a gateway gives nothing back.
+    """
+    bill = make_bill([step], customer, scope.site, at, scope.new_id)
+    if bill.note is None:
+        documents = bill_steps(
+            scope,
+            [(step, at)],
+            {customer.id: customer},
+            payments.open_credits(scope.tx, [customer.id]),
+            {step.subscription.id: at},
+        )
+        number(scope, documents)
+        number_notes(scope)
+        scope.flush()
+        return
+    paid = [one for one in bill.returned if one.account == "payments"]
+    others = [one for one in bill.returned if one.account != "payments"]
+    given = -sum(line.total for line in bill.note.lines if line.credits_line_id is not None)
+    charged = given - bill.note.total
+    # Charges take what is no money of the customer's first (behaviour 3.5).
+    kept = max(0, sum(one.returned for one in others) - charged)
+    refunded = bill.note.total - kept
+    first, second = _parted(step.lines, kept)
+    notes = []
+    if refunded:
+        notes.append(_note(scope, step, customer, at, first, "refund"))
+        give_back(scope, [*paid, *_but(others, kept)], notes[0].id, 0)
+        issue_note(notes[0], at, scope.writes, scope.new_id)
+    if kept:
+        note = _note(scope, step, customer, at, second if refunded else step.lines, "credit")
+        restored = give_back(scope, _last(others, kept, scope.new_id) if refunded else bill.returned, note.id, kept)
+        issue_note(note, at, scope.writes, scope.new_id, restored)
+        notes.append(note)
+    write_step(scope, use_coupons(step, bill.used), None, evolve(bill, note=notes[0]))
+    number_notes(scope)
+    scope.flush()
+    if refunded:
+        _refund(scope, paid, refunded, notes[0])
+    if kept:
+        apply_to_open(scope, customer.id, notes[-1].currency)
+    scope.flush()
+
+
+def _parted(lines: Sequence[DraftLine], kept: int) -> tuple[list[DraftLine], list[DraftLine]]:
+    """The lines of the note to refund, and credit lines over `kept` for the one to credit."""
+    if not kept:
+        return list(lines), []
+    credits = [line for line in lines if line.credit is not None]
+    second, rest = split_credits(credits, kept)
+    return [*(line for line in lines if line.credit is None), *rest], second
+
+
+def _note(
+    scope: Scope, step: Step, customer: Customer, at: datetime, lines: Sequence[DraftLine], to: str
+) -> CreditNote:
+    bill = make_bill([evolve(step, lines=tuple(lines))], customer, scope.site, at, scope.new_id)
+    assert bill.note is not None
+    return evolve(bill.note, to="refund" if to == "refund" else "credit", reason="unused time")
+
+
+def _but(others: Sequence[Allocation], kept: int) -> list[Allocation]:
+    """What the charges take of these: all but `kept`, which lies at their end."""
+    left = sum(one.returned for one in others) - kept
+    made = []
+    for one in others:
+        part = min(left, one.returned)
+        left -= part
+        if part:
+            made.append(evolve(one, returned=part))
+    return made
+
+
+def _last(others: Sequence[Allocation], kept: int, new_id: NewId) -> list[Allocation]:
+    """The `kept` at the end of these; a part of one is a record of its own."""
+    taken = sum(one.returned for one in others) - kept
+    made = []
+    for one in others:
+        part = min(taken, one.returned)
+        taken -= part
+        if one.returned > part:
+            made.append(evolve(one, id=new_id("all") if part else one.id, returned=one.returned - part))
+    return made
+
+
+def _refund(scope: Scope, paid: Sequence[Allocation], amount: int, note: CreditNote) -> None:
+    """Give `amount` back to the payments that had paid, in the order in which they are given back."""
+    for one in paid:
+        part = min(amount, one.returned)
+        amount -= part
+        if part and one.source_id is not None:
+            invoice = invoices.by_ids(scope.tx, [one.invoice_id])[one.invoice_id]
+            refund_owed(scope, invoice, [ToRefund(one.source_id, part, note.id)], Wish(reason=note.reason))

@@ -1,0 +1,131 @@
+"""One call that gives a customer a product: new, more, less, or beside what he has (behaviour 6.4)."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, Unpack
+
+from attrs import evolve, frozen
+
+from billcore.commands import vault
+from billcore.commands.attempts import usable_method
+from billcore.commands.components import custom_price
+from billcore.commands.desk import Desk
+from billcore.commands.parameters import Code, Codes, Custom, CustomerRef, Options, Reference, Text
+from billcore.commands.scope import Scope
+from billcore.commands.subscription_changes import Changes
+from billcore.commands.verb import BoundVerb, Definition, verb
+from billcore.domain.attaching import is_downgrade
+from billcore.domain.catalog import Price
+from billcore.domain.customer import Customer
+from billcore.domain.states import BILLING
+from billcore.domain.subscription import Subscription
+from billcore.domain.writes import Writes
+from billcore.errors import Refused
+from billcore.plugins.gateway import Capability, Page
+from billcore.store import customer as customers
+from billcore.store import subscription as store
+
+RUNNING = (*sorted(BILLING), "trialing")
+"""States of what a customer has of a family by now."""
+
+
+@frozen
+class Attached:
+    """What came of it: a new subscription, an upgrade now, a downgrade at the renewal, or a page to pay on first.
+
+    `checkout` is the page of the gateway where the customer enters a payment method; nothing is subscribed to by then.
+    """
+
+    action: Literal["new", "upgrade", "downgrade", "checkout"]
+    subscription: Subscription | None = None
+    checkout: str | None = None
+
+
+class Attaching(Changes):
+    """The verb that decides by itself what a customer's wish for a product means."""
+
+    noun = "subscriptions"
+
+    def ask(self, definition: Definition, arguments: Mapping[str, Any], desk: Desk) -> object:
+        """A page of the gateway's for a customer who has nothing to pay with."""
+        with desk.reading() as scope:
+            owner = scope.customer(arguments["customer"])
+            gateway = vault.meant(scope, None)
+            needy = _method(scope, owner) is None and arguments["return_url"] is not None
+            able = Capability.HOSTED_PAGE in scope.capabilities(gateway)
+        return vault.page(desk, {**arguments, "gateway": gateway}) if needy and able else None
+
+    @verb(collects=True, asks=True)
+    def attach(
+        self,
+        scope: Scope,
+        reference: Reference,
+        customer: CustomerRef,
+        price: Code,
+        *,
+        custom: Custom | None = None,
+        coupons: Codes | None = None,
+        return_url: Text | None = None,
+        **options: Unpack[Options],
+    ) -> Attached:
+        """Give a customer a product, whatever he has of its family: a new subscription, an upgrade or a downgrade.
+
+        It is an upgrade (now, prorated) unless the new price is lower a month and its interval not longer: then it
+        waits for the renewal. Other families and add-ons come beside. `reference` is for a new subscription only. A
+        customer without a payment method gets a page of the gateway's to enter one, where it has such a page and
+        `return_url` is given. Raises as subscriptions.create and subscriptions.change; price_unchanged.
+        """
+        owner = scope.customer(customer)
+        chosen = scope.catalog.catalog.price(price)
+        product = scope.catalog.catalog.product_of(chosen)
+        current = None if product.kind == "addon" else _current(scope, owner, product.family)
+        given: dict[str, object] = {"price": price}
+        if custom:
+            given["custom"] = custom
+        if current is None:
+            given |= {"reference": reference, "customer": owner.id, "coupons": coupons}
+            return self._paid_or_checkout(scope, "new", self._verb("create"), given)
+        wanted = custom_price(scope, chosen, custom) if custom else chosen
+        given["subscription"] = current.id
+        if _lowers(scope, current, wanted):
+            return Attached("downgrade", self._verb("change").within(scope, {**given, "when": "renewal"}))
+        return self._paid_or_checkout(scope, "upgrade", self._verb("change"), given)
+
+    def _verb(self, name: str) -> "BoundVerb[..., Subscription]":
+        bound: BoundVerb[..., Subscription] = getattr(self, name)
+        return bound
+
+    def _paid_or_checkout(
+        self,
+        scope: Scope,
+        action: Literal["new", "upgrade"],
+        bound: "BoundVerb[..., Subscription]",
+        given: Mapping[str, object],
+    ) -> Attached:
+        if isinstance(scope.answer, Page):
+            try:
+                bound.within(evolve(scope, writes=Writes(), saved=[], sends=[], collects=set()), given)
+            except Refused as refused:
+                if refused.code != "payment_declined":
+                    raise
+                return Attached("checkout", checkout=scope.answer.url)
+        return Attached(action, bound.within(scope, given))
+
+
+def _method(scope: Scope, owner: Customer) -> object:
+    return usable_method(customers.methods(scope.tx, [owner.id]).get(owner.id, []), owner, None)
+
+
+def _current(scope: Scope, owner: Customer, family: str) -> Subscription | None:
+    """What the customer has of a family, the oldest first; add-ons are nothing that a product takes the place of."""
+    for sub in store.of_customers(scope.tx, [owner.id], scope.catalog.coupons, RUNNING):
+        product = scope.catalog.catalog.product_of(scope.prices([sub.price_id])[sub.price_id])
+        if product.family == family and product.kind != "addon" and sub.base_id is None:
+            return sub
+    return None
+
+
+def _lowers(scope: Scope, sub: Subscription, wanted: Price) -> bool:
+    old = scope.prices([sub.price_id])[sub.price_id]
+    if wanted.every is None or sub.currency not in wanted.currencies:
+        return False  # The change refuses it.
+    return is_downgrade(old, wanted, sub.currency, sub.quantity)
