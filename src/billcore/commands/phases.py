@@ -8,6 +8,7 @@ from billcore.commands.bill import mark_usage
 from billcore.commands.changing import ask_again
 from billcore.commands.facts import facts_for
 from billcore.commands.reactivating import return_again
+from billcore.commands.returning import give_back
 from billcore.commands.scope import Scope
 from billcore.commands.signup import pay_draft, to_pay_now
 from billcore.domain.bill import make_bill, use_coupons
@@ -97,6 +98,7 @@ def _as_of_then(
             assert isinstance(known, Change)
             scope.writes.put(evolve(known, status="applied", decided_at=at))
         mark_usage(scope, step, invoice.lines)
+        give_back(scope, [one for line in step.lines for one in line.returned], invoice.id, 0)
         return use_coupons(step, bill.used)
 
     return begin

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from attrs import evolve, frozen
 
+from billcore.commands.receivables import written
 from billcore.commands.scope import Scope
 from billcore.commands.unused import give_back_of
 from billcore.commands.voiding import write_off
@@ -85,8 +86,8 @@ def return_again(scope: Scope, sub: Subscription, facts: Facts, change: Change) 
 def settle_debt(scope: Scope, sub: Subscription, how: Return) -> None:
     """Open invoices of the subscription are collected now, oldest first, or forgiven: written off."""
     for stored in crediting.still_due(scope.tx, sub.customer_id, sub.currency):
-        invoice = stored
-        if all(line.subscription_id != sub.id for line in invoice.lines):
+        invoice = written(scope, stored)
+        if invoice.due == 0 or all(line.subscription_id != sub.id for line in invoice.lines):
             continue
         if how.forgive:
             write_off(scope, invoice, "forgiven when the subscription came back")

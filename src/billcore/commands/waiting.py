@@ -43,7 +43,7 @@ def keep_waiting(scope: Scope, sub: Subscription, lines: Sequence[DraftLine]) ->
         tax, included = (0, 0) if made.credit is None else (line.tax, line.tax_included)
         kept = evolve(line, invoice_id=None, tax=tax, tax_included=included, basis=json.dumps(basis, sort_keys=True))
         scope.writes.add(kept)
-        cover(kept, scope.writes, scope.new_id, made.layer)
+        cover(kept, scope.writes, scope.new_id)
         scope.writes.add(*[evolve(one, document_id=kept.id) for one in made.returned])
 
 

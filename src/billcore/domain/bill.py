@@ -321,12 +321,12 @@ def _revenue(invoice: Invoice) -> list[tuple[str, str, int]]:
     ]
 
 
-def cover(line: Line, writes: Writes, new_id: NewId, layer: int = 0) -> None:
+def cover(line: Line, writes: Writes, new_id: NewId) -> None:
     """Write down the time that a line bills; one that waited for its document has its coverage already."""
     timed = line.kind in ("product", "component") and line.start != line.end
     if line.waited or not timed or line.item_id is None or line.start is None or line.end is None:
         return
-    writes.add(Coverage(new_id("cov"), line.customer_id, line.item_id, line.start, line.end, line.id, layer=layer))
+    writes.add(Coverage(new_id("cov"), line.customer_id, line.item_id, line.start, line.end, line.id, layer=line.layer))
 
 
 def _note(

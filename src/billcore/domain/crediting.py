@@ -98,8 +98,14 @@ def draw_back(sources: Sequence[Source], amount: int) -> list[Source]:
 
 
 def paid_by_lines(invoice: Invoice) -> int:
-    """What credit lines on the invoice itself pay of its charges, positive minor units."""
-    return -sum(line.total for line in invoice.lines if line.credits_line_id is not None)
+    """What credit lines on the invoice itself pay of its charges, positive minor units.
+
+    One that gives back of a line beside it pays nothing: that line had waited, and less of it is charged.
+    """
+    own = {line.id for line in invoice.lines}
+    return -sum(
+        line.total for line in invoice.lines if line.credits_line_id is not None and line.credits_line_id not in own
+    )
 
 
 def sources_of(invoice: Invoice, payments: Sequence[Payment], allocations: Sequence[Allocation]) -> tuple[Source, ...]:

@@ -235,6 +235,7 @@ def _line(
         compact(basis),
         line.credits_line_id,
         line.waiting is not None,
+        line.layer,
     )
 
 

@@ -38,7 +38,8 @@ class Line:
 
     Amounts are minor units of the document's currency: `amount` is as priced; `discount` and `tax` are its
     parts of the document's; `tax_included` is the part of `tax` inside an inclusive price. `basis` is JSON:
-    how the amount was computed (behaviour 3.7). One that has `waited` for its document is stored already.
+    how the amount was computed (behaviour 3.7). One that has `waited` for its document is stored already; on
+    which `layer` of its item's time it lies is kept with its coverage.
     """
 
     id: str
@@ -61,6 +62,7 @@ class Line:
     basis: str
     credits_line_id: str | None = None
     waited: bool = False
+    layer: int = 0
 
     @property
     def total(self) -> int:

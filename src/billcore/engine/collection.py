@@ -8,7 +8,7 @@ from functools import partial
 from attrs import frozen
 
 from billcore.commands.attempts import attempt
-from billcore.commands.bill import number_issued
+from billcore.commands.bill import number_issued, number_notes
 from billcore.commands.cancellation import end_unpaid
 from billcore.commands.methods import BY_HAND, chain, ends_retries, next_method, with_chain
 from billcore.commands.phases import begins, refuse_change
@@ -229,6 +229,7 @@ def _record(scope: Scope, settled: Sequence[Settled]) -> list[Settled]:
         assert isinstance(invoice, Invoice)
         if invoice.number is None and invoice.status != "draft":
             scope.writes.put(number_issued(scope, invoice))
+    number_notes(scope)
     return later
 
 

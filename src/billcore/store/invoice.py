@@ -193,10 +193,10 @@ def waiting(tx: Transaction, subscription_ids: Iterable[str]) -> list[Line]:
 
 
 def credit_lines(tx: Transaction, line_ids: Iterable[str]) -> list[Line]:
-    """The lines that give back something of these lines, oldest first; not those of void and discarded invoices."""
+    """The lines that give back something of these lines, oldest first; not those of void invoices and of drafts."""
     rows = tx.rows(
         f"{_LINE.select} WHERE credits_line_id IN ?? AND NOT EXISTS (SELECT 1 FROM billcore_invoices i "
-        "WHERE i.id = billcore_lines.invoice_id AND (i.status = 'void' OR i.discarded_at IS NOT NULL)) ORDER BY id",
+        "WHERE i.id = billcore_lines.invoice_id AND i.status IN ('void', 'draft')) ORDER BY id",
         [list(line_ids)],
     )
     return [_LINE.load(row) for row in rows]

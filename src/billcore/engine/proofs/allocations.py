@@ -32,20 +32,22 @@ _NOTES = """
     FROM billcore_credit_notes n WHERE n.customer_id IN ??
 """
 _CREDITS = "SELECT id, currency, amount, remaining FROM billcore_credits WHERE customer_id IN ??"
+# A line that waited may be given back on the document that bills it: that pays nothing, it charges less.
 _CHARGED = """
     SELECT l.invoice_id,
         CAST(sum(CASE WHEN l.credits_line_id IS NULL THEN l.amount - l.discount + l.tax - l.tax_included ELSE 0 END)
             AS BIGINT),
-        CAST(sum(CASE WHEN l.credits_line_id IS NULL THEN 0 ELSE l.amount - l.discount + l.tax - l.tax_included END)
-            AS BIGINT)
-    FROM billcore_lines l WHERE l.customer_id IN ?? AND l.invoice_id IS NOT NULL GROUP BY l.invoice_id
+        CAST(sum(CASE WHEN l.credits_line_id IS NULL OR o.invoice_id = l.invoice_id THEN 0
+            ELSE l.amount - l.discount + l.tax - l.tax_included END) AS BIGINT)
+    FROM billcore_lines l LEFT JOIN billcore_lines o ON o.id = l.credits_line_id
+    WHERE l.customer_id IN ?? AND l.invoice_id IS NOT NULL GROUP BY l.invoice_id
 """
 _GIVEN = """
     SELECT l.invoice_id, CAST(sum(c.amount - c.discount + c.tax - c.tax_included) AS BIGINT)
     FROM billcore_lines c JOIN billcore_lines l ON l.id = c.credits_line_id
     LEFT JOIN billcore_invoices i ON i.id = c.invoice_id
     WHERE c.customer_id IN ?? AND l.invoice_id IS NOT NULL
-        AND (i.id IS NULL OR (i.discarded_at IS NULL AND i.status <> 'void'))
+        AND (i.id IS NULL OR i.status NOT IN ('void', 'draft'))
     GROUP BY l.invoice_id
 """
 

@@ -41,7 +41,7 @@ _GIVEN_BACK = """
             CAST(sum(c.amount) AS BIGINT) AS amount, CAST(sum(c.discount) AS BIGINT) AS discount,
             CAST(sum(c.tax) AS BIGINT) AS tax, CAST(sum(c.tax_included) AS BIGINT) AS tax_included
         FROM billcore_lines c LEFT JOIN billcore_invoices i ON i.id = c.invoice_id
-        WHERE c.credits_line_id IS NOT NULL AND (i.id IS NULL OR (i.discarded_at IS NULL AND i.status <> 'void'))
+        WHERE c.credits_line_id IS NOT NULL AND (i.id IS NULL OR i.status NOT IN ('void', 'draft'))
         GROUP BY c.credits_line_id
     ) k LEFT JOIN billcore_lines l ON l.id = k.line_id
 """
