@@ -20,12 +20,14 @@ def test_an_example_comes_out_as_it_says(path):
         assert verdict.failures == (), verdict.title
 
 
-RULES = Reader().read(ROOT / "tests" / "scenarios" / "rules.json")
+RULES = [
+    story for name in ("rules.json", "changes.json") for story in Reader().read(ROOT / "tests" / "scenarios" / name)
+]
 
 
 @pytest.mark.parametrize("story", RULES, ids=lambda story: story.id)
 def test_a_rule_is_told_as_a_story(story):
-    """Each story of rules.json was worked out by hand from the rules; its title says which one it tells."""
+    """Each of these stories was worked out by hand from the rules; its title says which one it tells."""
     verdict = check_story(story, databases.fresh())
     assert verdict.error is None
     assert verdict.failures == ()

@@ -16,7 +16,7 @@ from billcore.scenario.compare import compare
 from billcore.scenario.places import IN_MEMORY
 from billcore.scenario.story import UNSUPPORTED, Failure, Step, Story, Verdict
 from billcore.scenario.verbs import BY_TOKEN
-from billcore.scenario.world import printed, world_of
+from billcore.scenario.world import EVERYTHING, printed, world_of
 from billcore.store import payment as payments
 from billcore.store import refund as refunds
 from billcore.store import subscription as subscriptions
@@ -126,11 +126,23 @@ class _Play:
         self.failures += [Failure(f"{prefix}{one.path}", one.expected, one.actual) for one in found]
 
     def unsound(self) -> list[Failure]:
-        """What must hold of every story: nothing had to be put aside, and the books are right."""
+        """What must hold of every story: nothing was put aside, every amount explains itself, the books are right."""
         with self.billing.database.transaction(reads=True) as tx:
             subs = subscriptions.parked(tx, 10)
         found = [Failure(f"subscriptions.{ref}", "not parked", reason) for ref, _, reason in subs]
-        return found + [Failure("verify", "ok", str(finding)) for finding in self.billing.verify().findings]
+        found += [Failure("verify", "ok", str(finding)) for finding in self.billing.verify().findings]
+        return found + self._unexplained()
+
+    def _unexplained(self) -> list[Failure]:
+        """Documents whose amounts do not follow from what was stored with them (behaviour 3.7)."""
+        invoices = self.billing.invoices.list(limit=EVERYTHING)
+        documents = [*invoices, *self.billing.invoices.credit_notes(limit=EVERYTHING)]
+        told = [self.billing.explain(document.id) for document in documents]
+        return [
+            Failure(f"explain {one.document}", "as billed", "; ".join(line.conclusion for line in one.lines))
+            for one in told
+            if not one.agrees
+        ]
 
     def _do(self, step: Step) -> None:
         if step.do == "expect":

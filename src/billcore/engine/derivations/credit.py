@@ -59,19 +59,18 @@ def _by_amount(basis: Basis, billed: Line, document: Document) -> tuple[list[Ste
 def _by_part(line: Line, basis: Basis, billed: Line, document: Document) -> tuple[list[Step], Parts]:
     """What the part of it that was taken away had billed, used or not, as far as it is left (behaviour 6.3)."""
     part = Portion(*basis["removed"])
-    before = [one for one, _ in document.earlier.get(billed.id, ()) if one.id < line.id]
+    credits = [(one, own) for one, own in document.earlier.get(billed.id, ()) if one.id != line.id]
+    together = [one for one, own in credits if "removed" in own and (one.start, one.end) == (line.start, line.end)]
+    before = [one for one, _ in credits if one not in together and one.id < line.id]
     values = [
-        _capped(
-            part.of(getattr(billed, name)),
-            getattr(billed, name) + sum(getattr(one, name) for one in before),
-            getattr(billed, name),
-        )
-        for name in _FIELDS
+        _capped(part.of(whole), whole + sum(getattr(one, name) for one in before), whole)
+        for name, whole in ((name, getattr(billed, name)) for name in _FIELDS)
     ]
     steps = [Step(f"the part of it that was taken away, {part}", exact_text(part.of(billed.amount), document.currency))]
     if values[0] != part.of(billed.amount):
         steps.append(Step("but no more than is left of it", exact_text(values[0], document.currency)))
-    parts = Parts(*values)
+    steps += [Step(f"of it on {_where(one, document)}", exact_text(-one.amount, document.currency)) for one in together]
+    parts = Parts(*values) - _sum(together)
     if "part" in basis:
         steps.append(Step("as far as it was paid, tax included", exact_text(basis["part"], document.currency)))
         parts = part_of(parts, basis["part"])
