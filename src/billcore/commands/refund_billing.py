@@ -44,7 +44,8 @@ def bill_refunding(scope: Scope, step: Step, customer: Customer, at: datetime) -
         return
     paid = [one for one in bill.returned if one.account == "payments"]
     others = [one for one in bill.returned if one.account != "payments"]
-    given = -sum(line.total for line in bill.note.lines if line.credits_line_id is not None)
+    beside = {line.id for line in bill.note.lines}
+    given = -sum(line.total for line in bill.note.lines if (line.credits_line_id or line.id) not in beside)
     charged = given - bill.note.total
     # Charges take what is no money of the customer's first (behaviour 3.5).
     kept = max(0, sum(one.returned for one in others) - charged)
@@ -74,9 +75,11 @@ def _parted(lines: Sequence[DraftLine], kept: int) -> tuple[list[DraftLine], lis
     """The lines of the note to refund, and credit lines over `kept` for the one to credit."""
     if not kept:
         return list(lines), []
-    credits = [line for line in lines if line.credit is not None]
+    # What waited and is taken back beside it is nobody's money.
+    beside = {line.waiting.id for line in lines if line.waiting is not None}
+    credits = [line for line in lines if line.credit is not None and line.credits_line_id not in beside]
     second, rest = split_credits(credits, kept)
-    return [*(line for line in lines if line.credit is None), *rest], second
+    return [*(line for line in lines if line not in credits), *rest], second
 
 
 def _note(

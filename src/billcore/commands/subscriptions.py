@@ -32,6 +32,7 @@ from billcore.commands.signup import sign_up
 from billcore.commands.subscription_attach import Attached, Attaching
 from billcore.commands.subscription_dates import Dates
 from billcore.commands.subscription_life import Life
+from billcore.commands.subscription_outlook import Outlook
 from billcore.commands.verb import verb
 from billcore.domain.payment import Payment
 from billcore.domain.states import State
@@ -42,7 +43,7 @@ from billcore.store import payment as payments
 from billcore.store import subscription as store
 
 
-class Subscriptions(Life, Attaching, Dates):
+class Subscriptions(Life, Attaching, Dates, Outlook):
     """Subscriptions: sign up, cancel, hold, resume, activate, retry."""
 
     noun = "subscriptions"

@@ -135,9 +135,9 @@ class _Play:
 
     def _unexplained(self) -> list[Failure]:
         """Documents whose amounts do not follow from what was stored with them (behaviour 3.7)."""
-        invoices = self.billing.invoices.list(limit=EVERYTHING)
-        documents = [*invoices, *self.billing.invoices.credit_notes(limit=EVERYTHING)]
-        told = [self.billing.explain(document.id) for document in documents]
+        invoices = [one.id for one in self.billing.invoices.list(limit=EVERYTHING)]
+        notes = [one.id for one in self.billing.invoices.credit_notes(limit=EVERYTHING)]
+        told = [self.billing.explain(document) for document in (*invoices, *notes)]
         return [
             Failure(f"explain {one.document}", "as billed", "; ".join(line.conclusion for line in one.lines))
             for one in told

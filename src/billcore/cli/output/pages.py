@@ -7,11 +7,25 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from billcore.billing import Billing
-from billcore.cli.output import balances, catalog, customers, invoices, payments, refunds, subscriptions, webhooks
+from billcore.cli.output import (
+    balances,
+    catalog,
+    customers,
+    invoices,
+    outlook,
+    payments,
+    refunds,
+    subscriptions,
+    webhooks,
+)
 from billcore.cli.output.screen import money, screen
 from billcore.cli.output.view import View
 from billcore.commands.catalog import CatalogChange, Quote
+from billcore.commands.forecasting import Forecast
 from billcore.commands.invoices import GivenBack, InvoicePreview
+from billcore.commands.subscription_attach import Attached
+from billcore.commands.subscription_outlook import NextBilling, Summary
+from billcore.commands.timeline import Happening
 from billcore.commands.vault import HostedLink
 from billcore.commands.verb import Definition
 from billcore.commands.webhooks import Receipt, Replayed
@@ -42,6 +56,12 @@ _DONE = {
     "resume": "resumed",
     "activate": "activated",
     "retry": "tried again",
+    "change": "changed",
+    "cancel_change": "keeps what it has",
+    "set_component": "changed",
+    "reactivate": "is back",
+    "change_billing_date": "has new dates",
+    "set_term": "has a new term",
     "record": "recorded",
 }
 
@@ -79,6 +99,8 @@ def confirmation(view: View, definition: Definition, result: object, given: Mapp
             return Text(f"{counted(result.count, 'webhook')} to be worked on once more by the next billcore run.")
         case Subscription():
             return Text(_subscription_line(view, result, done, definition.name))
+        case Attached():
+            return Text(outlook.attached_line(view, result))
         case GivenBack():
             return balances.given_back(result)
         case Invoice():
@@ -111,6 +133,8 @@ def _subscription_line(view: View, sub: Subscription, done: str, verb: str) -> s
     """Subscription s1 created: active, renews 2026-02-28."""
     if verb == "cancel" and sub.ended_at is None and sub.cancel_at is not None:
         return f"Subscription {sub.reference} {view.ending(sub)}; until then it is {sub.state}."
+    if verb in ("change", "set_component") and sub.change_id is not None:
+        return f"Subscription {sub.reference} {subscriptions.change_of(view, sub)}; until then it stays as it is."
     coming = subscriptions.next_of(view, sub)
     if sub.state == "pending":
         newest = view.billing.payments.list(customer=sub.customer_id, newest=True, limit=1)
@@ -127,6 +151,10 @@ def _page(view: View, definition: Definition, result: object) -> RenderableType:
             return customers.customer_page(view, result)
         case Subscription():
             return subscriptions.subscription_page(view, result)
+        case Summary():
+            return outlook.summary_page(view, result)
+        case NextBilling():
+            return outlook.next_page(view, result)
         case Invoice():
             return invoices.invoice_page(view, result)
         case CreditNote():
@@ -182,6 +210,10 @@ def _table(view: View, result: Sequence[object]) -> RenderableType:
             return balances.credit_list(view, [one for one in result if isinstance(one, Credit)])
         case Refund():
             return refunds.refund_list(view, [one for one in result if isinstance(one, Refund)])
+        case Forecast():
+            return outlook.forecast_list(view, [one for one in result if isinstance(one, Forecast)])
+        case Happening():
+            return outlook.timeline_list(view, [one for one in result if isinstance(one, Happening)])
     return Group(*(Text(str(one)) for one in result))
 
 

@@ -13,6 +13,7 @@ ACTIONS: Mapping[str, str] = {
     "resume": "resumes",
     "cancel": "ends",
     "expire": "expires",
+    "change": "changes",
     "start": "starts",
     "trial_end": "trial ends",
     "renew": "renews",
@@ -61,6 +62,7 @@ def subscription_page(view: View, sub: Subscription) -> RenderableType:
             ("trial until", view.day(sub.trial_until)),
             ("billings", str(sub.sequence)),
             ("next", next_of(view, sub)),
+            ("planned", change_of(view, sub)),
             ("resumes", view.day(sub.resume_at)),
             ("end", view.ending(sub)),
             ("reason", sub.cancel_reason),
@@ -81,6 +83,13 @@ def next_of(view: View, sub: Subscription) -> str:
     if sub.next_action is None:
         return view.ending(sub)
     return f"{ACTIONS[sub.next_action]} {view.day(sub.next_action_at)}"
+
+
+def change_of(view: View, sub: Subscription) -> str:
+    """When the planned change comes into effect, "" without one."""
+    if sub.change_id is None:
+        return ""
+    return f"changes on {view.day(sub.change_at)}" if sub.change_at is not None else "changes with its renewal"
 
 
 def _quantity(sub: Subscription) -> str:
