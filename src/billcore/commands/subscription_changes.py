@@ -157,9 +157,9 @@ def _carry_out(
     _require_sense(sub, facts, target, asked, when, effective_at)
     if later:
         return plan_change(scope, sub, asked, None if when == "renewal" else at)
-    if effective_at is not None:
-        _require_reachable(scope, sub, at)
     wish = asked.wish(at, facts, target)
+    if effective_at is not None:
+        _require_reachable(scope, sub, at, new_period=wish.period == "reset")
     if scope.settings.change_decline == "refuse" and effective_at is None:
 
         def make(asking: Scope) -> Step:
@@ -234,12 +234,18 @@ def _require_sense(
         )
 
 
-def _require_reachable(scope: Scope, sub: Subscription, at: datetime) -> None:
+def _require_reachable(scope: Scope, sub: Subscription, at: datetime, *, new_period: bool) -> None:
     """Refuse to reach back further than the subscription has run without a break."""
     if sub.activated_at is None or sub.state == "trialing" or sub.period_start is None:
         raise InvalidValue(
             f"Subscription {sub.reference} has no paid period that a change could reach back into.",
             remedy="Leave effective_at out.",
+            parameter="effective_at",
+        )
+    if new_period and at < sub.period_start:
+        raise InvalidValue(
+            f"The running period of subscription {sub.reference} began at {sub.period_start:%Y-%m-%d %H:%M} UTC.",
+            remedy="A new period begins inside it; keep the dates to reach back further.",
             parameter="effective_at",
         )
     back = store.returned_at(scope.tx, sub.id)
