@@ -67,14 +67,17 @@ ROWS = [
     # expiry, term end; a trial inside a term ends with it
     ("end_reached", ("active", "past_due", "unpaid", "soft_failure", "trialing"), ("expired",)),
     # reactivate
-    ("reactivate", ("canceled", "trial_ended", "expired"), ("active", "trialing")),
-    ("reactivate", ("unpaid",), ("active",)),
+    ("reactivate", ("canceled", "trial_ended", "expired", "unpaid"), ("active", "trialing")),
+    # a change may begin the trial of its new price
+    ("change", ("active",), ("active", "trialing")),
     # pause and unpause by the operator
     ("pause", RUNNING, ("paused",)),
     ("unpause", ("paused",), RUNNING),
 ]
 STAYING = {
     "change": ("trialing", "active", "soft_failure", "past_due", "unpaid", "suspended"),
+    "change_billing_date": ("trialing", "active", "soft_failure", "past_due", "unpaid"),
+    "set_term": NOT_ENDED,
     "schedule_cancel": NOT_ENDED,
     "uncancel": NOT_ENDED,
     "retry": ("soft_failure", "past_due", "unpaid"),

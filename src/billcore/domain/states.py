@@ -149,7 +149,7 @@ TABLE: Mapping[Event, Mapping[State, Cell]] = {
             "canceled": ("active", "trialing"),
             "trial_ended": ("active", "trialing"),
             "expired": ("active", "trialing"),
-            "unpaid": ("active",),
+            "unpaid": ("active", "trialing"),
         }
     ),
     "pause": _row(dict.fromkeys(_RUNNING - {"paused"}, ("paused",))),
