@@ -1,8 +1,18 @@
 """Gateways on the command line: configured by file and variables, checked at the start, secrets never shown."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
+
+from billcore.plugins.asking import NOBODYS, wrong_with
+from billcore.plugins.gateway import (
+    AttemptNotFound,
+    GatewayMisconfigured,
+    GatewayNotSent,
+    GatewayUnknown,
+    Pending,
+)
 
 SECRET = "sk_test_canary123"
 
@@ -173,3 +183,58 @@ def test_webhooks_are_listed_shown_replayed_and_given_up(shell):
     assert "discarded" in shell.ok("webhooks", "discard", event["id"]).out
     assert "1 webhook to be worked on once more" in shell.ok("webhooks", "replay", "--status", "discarded").out
     assert shell.json("run")["webhooks"] == 1
+
+
+def test_a_check_asks_each_provider_before_the_first_use(shell):
+    """It asks for an attempt that cannot exist, and leaves no trace in the test gateway's book."""
+    shell.with_customer()
+    said = shell.ok("gateways", "--check")
+    assert "test: its provider answers and takes the key." in said.out
+    assert "stripe:" not in said.out  # It has no key yet.
+    rows = {one["name"]: one["answer"] for one in shell.json("gateways", "--check")["gateways"]}
+    assert rows["test"] == "ok" and rows["stripe"] is None
+    assert {one["answer"] for one in shell.json("gateways")["gateways"]} == {None}
+
+
+class Provider:
+    """A gateway that answers a lookup as it is told."""
+
+    capabilities = frozenset()
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def lookup(self, request):
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (AttemptNotFound(NOBODYS), ""),
+        (GatewayMisconfigured("Invalid API Key provided."), "the key or its rights are wrong: Invalid API Key"),
+        (GatewayNotSent("connection refused"), "cannot be reached, or does not answer: connection refused"),
+        (GatewayUnknown("timed out"), "cannot be reached, or does not answer: timed out"),
+        (ZeroDivisionError(), "cannot be reached, or does not answer"),
+        (Pending("ch_1"), "it knows the attempt pay_0000"),
+    ],
+)
+def test_what_is_wrong_is_told_in_words(answer, said):
+    wrong = wrong_with(Provider(answer), datetime(2026, 1, 1, tzinfo=UTC))
+    assert said in wrong and bool(wrong) is bool(said)
+
+
+def test_a_provider_that_cannot_be_reached_is_exit_code_1(shell):
+    """Nobody listens at that port."""
+    shell.with_customer()
+    (shell.folder / "key").write_text("sk_test_of_nobody")
+    configured(
+        shell,
+        "[gateways.stripe]\napi_key = 'file:key'\nbase_url = 'http://127.0.0.1:9'\ntimeout_s = 2\n",
+    )
+    said = shell("gateways", "--check")
+    assert said.code == 1
+    assert "stripe: its provider cannot be reached, or does not answer" in said.out
+    assert "sk_test_of_nobody" not in said.out + said.err

@@ -68,3 +68,15 @@ def test_what_is_owed_is_listed_and_made_good(shell):
     assert "owed refund" in said and "billcore refunds retry ref_" in said
     assert shell.ok("refunds", "retry", "acme/refund/1").out.endswith("succeeded.\n")
     assert shell.ok("doctor").out == "Nothing is stuck.\n"
+
+
+def test_of_a_credit_it_is_said_to_which_account_it_went_back(shell):
+    """What gifts and prepayments had paid is theirs again; only the rest is credit (behaviour 3.5)."""
+    shell.with_customer()
+    shell.ok("credits", "add", "--customer", "acme", "--amount", "4.00")
+    shell.ok("prepayments", "add", "--customer", "acme", "--amount", "6.00")
+    shell.ok("subscriptions", "create", "--reference", "s1", "--customer", "acme", "--price", "pro-monthly")
+    said = " ".join(shell.ok("invoices", "credit", "acme/1", "--amount", "40.00").out.split())
+    assert said.startswith("Credit note CN-1: 1.00 USD is his prepayment again, 39.00 USD is the customer's credit.")
+    said = " ".join(shell.ok("invoices", "credit", "acme/1").out.split())
+    assert "Credit note CN-2: 5.00 USD is his prepayment again, 4.00 USD is his service credit again." in said

@@ -1,5 +1,7 @@
 """Giving money back: how much, of what, where to, and what is refused (behaviour 9.6)."""
 
+import re
+
 import pytest
 
 from billcore import Money, sqlite_engine
@@ -112,6 +114,32 @@ def test_a_gateway_without_refunds_is_refused_before_anything_is_stored(monkeypa
     assert refused.code == "unsupported_capability" and "external" in refused.remedy
     assert dump(billing, *GROWN) == before
     assert billing.payments.refund("acme/pay/1", external=True).status == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("noun", "name", "given"),
+    [
+        ("payments", "refund", {"payment": "acme/pay/1"}),
+        ("refunds", "create", {"customer": "acme", "amount": "5.00"}),
+        ("invoices", "credit", {"invoice": "acme/1", "to": "refund"}),
+    ],
+)
+def test_the_way_out_where_a_gateway_gives_nothing_back_is_one_that_the_verb_has(
+    monkeypatch, noun, name, given
+) -> None:
+    """Every option that the remedy names is taken; a verb that is named instead has its own."""
+    billing = paid()
+    gateway = billing.gateway("test")
+    monkeypatch.setattr(gateway, "capabilities", gateway.capabilities - {Capability.REFUND})
+    definition = getattr(getattr(billing, noun), name).definition
+    remedy = refusal(getattr(getattr(billing, noun), name), **given).remedy
+    own = remedy.split("payments.refund")[0]
+    options = dict(re.findall(r"(\w+) = (\w+)", own))
+    assert options
+    for option, value in options.items():
+        parameter = next(one for one in definition.parameters if one.name == option)
+        assert not parameter.choices or value in parameter.choices
+        getattr(getattr(billing, noun), name)(**{**given, option: value}, dry_run=True)
 
 
 def test_outside_the_gateway_nothing_is_called() -> None:

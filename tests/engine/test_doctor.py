@@ -226,3 +226,16 @@ def test_a_database_that_may_lose_commits(tmp_path) -> None:
     (trouble,) = billing.doctor().troubles
     assert (trouble.kind, trouble.subject, trouble.reason) == ("database", "PRAGMA synchronous", "It is 0, not 2.")
     billing.close()
+
+
+def test_a_customer_at_the_bank_is_listed_only_after_half_an_hour() -> None:
+    """So long he may take; everything else in doubt is listed at once."""
+    billing = books(customers=("acme", "bolt"))
+    billing.gateway("test").script(["action", "pending"], default="approve")
+    billing.subscriptions.create("s1", "acme", "pro-m")
+    billing.subscriptions.create("s2", "bolt", "pro-m")
+    assert [one.subject for one in billing.doctor().troubles] == [billing.payments.get("bolt/pay/1").id]
+    billing.run(day("2026-01-01T00:29:59"))
+    assert len(billing.doctor().troubles) == 1
+    billing.run(day("2026-01-01T00:30"))
+    assert [one.reason.split(",")[0] for one in billing.doctor().troubles] == ["requires_action", "pending"]

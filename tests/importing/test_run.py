@@ -8,6 +8,7 @@ from attrs import asdict
 from billcore.billing import Billing
 from billcore.errors import BillcoreError, FileInvalid
 from billcore.importing.run import import_customers
+from billcore.store import tables as tables_of_the_store
 from tests import databases
 from tests.importing.shop import ADA, BOB, CAS, CATALOG, csv_file, run, shop, tables
 
@@ -297,3 +298,25 @@ def test_lines_before_a_broken_one_are_in_and_the_next_run_goes_on(tmp_path):
         import_customers(billing, path, tables(), batch=1)
     assert caught.value.facts["line"] == 3
     assert [customer.reference for customer in billing.customers.list()] == ["ada"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ada,4242 4242 4242 4242,ada@example.com,pro,,2026-02-01,,visa",
+        "ada,Ada (card 4242 4242 4242 4242),ada@example.com,pro,,2026-02-01,,visa",
+        "4242-4242-4242-4242,Ada,ada@example.com,pro,,2026-02-01,,visa",
+        "ada,Ada,ada@example.com,pro,4242424242424242,2026-02-01,,visa",
+        "ada,Ada,ada@example.com,pro,,4242424242424242,,visa",
+        "ada,Ada,ada@example.com,pro,,2026-02-01,,4242424242424242",
+    ],
+)
+def test_a_card_number_in_a_line_is_refused_and_not_repeated(tmp_path, line) -> None:
+    """Promise P10: neither stored nor told, not even with the lines that were rejected."""
+    billing = shop()
+    report, rejects = run(billing, csv_file(tmp_path, line, BOB))
+    assert (report.customers, [one.code for one in rejects]) == (1, ["invalid_value"])
+    with billing.database.transaction(reads=True) as tx:
+        stored = [tx.rows(f"SELECT * FROM {name}") for name in tables_of_the_store.metadata.tables]
+    for text in (repr(stored), repr(rejects)):
+        assert "4242424242424242" not in text.replace(" ", "").replace("-", "")

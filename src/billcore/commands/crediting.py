@@ -10,6 +10,7 @@ from billcore.commands.returning import billed_of, give_back, returns_of
 from billcore.commands.scope import Scope
 from billcore.domain.bill import issue_note, note_for
 from billcore.domain.compact import compact
+from billcore.domain.credit import CreditAccount, Drawing
 from billcore.domain.crediting import Asked, Billed, Parts, Piece, plan_credit
 from billcore.domain.invoice import CreditNote, CreditTo, Invoice, Line
 from billcore.errors import InvalidValue, NotFound
@@ -27,12 +28,22 @@ class ToRefund:
 
 
 @frozen
+class ToAccount:
+    """What a credit note gave to one of the customer's accounts, in minor units: back to where it came from, or new."""
+
+    credit_note_id: str
+    account: CreditAccount
+    amount: int
+
+
+@frozen
 class Credited:
     """What was given back: the invoice as it is now, the numbered notes, and what is still to be refunded."""
 
     invoice: Invoice
     notes: tuple[CreditNote, ...]
     refunds: tuple[ToRefund, ...] = ()
+    accounts: tuple[ToAccount, ...] = ()
 
 
 def credit_invoice(
@@ -64,10 +75,11 @@ def credit_invoice(
     billed = billed_of(scope, invoice)
     line_ids = None if lines is None else _chosen(invoice, lines)
     plan = plan_credit(billed, Asked(to, amount, line_ids, payment_id))
-    notes, refunds = [], []
+    notes, refunds, accounts = [], [], []
     for piece in plan.pieces:
-        note = _note(scope, billed, piece, reason)
+        note, restored = _note(scope, billed, piece, reason)
         notes.append(note)
+        accounts += _accounts(note, restored)
         if piece.to == "invoice":
             invoice = settle(scope, invoice, "credit", credited=piece.total)
         elif piece.to == "refund":
@@ -77,15 +89,28 @@ def credit_invoice(
     number_notes(scope)
     if any(piece.to == "credit" for piece in plan.pieces):
         apply_to_open(scope, invoice.customer_id, invoice.currency)
-    return Credited(written(scope, invoice), tuple(written(scope, note) for note in notes), tuple(refunds))
+    numbered = tuple(written(scope, note) for note in notes)
+    return Credited(written(scope, invoice), numbered, tuple(refunds), tuple(accounts))
 
 
-def _note(scope: Scope, billed: Billed, piece: Piece, reason: str | None) -> CreditNote:
+def _note(scope: Scope, billed: Billed, piece: Piece, reason: str | None) -> tuple[CreditNote, list[Drawing]]:
     lines = [_line(scope, line, parts, left, piece) for line, parts, left in piece.parts]
     note = note_for(lines, billed.invoice, piece.to, reason, scope.now, scope.new_id)
     returns = returns_of(scope, billed.invoice, piece.taken)
-    issue_note(note, scope.now, scope.writes, scope.new_id, give_back(scope, returns, note.id, note.total))
-    return note
+    restored = give_back(scope, returns, note.id, note.total)
+    issue_note(note, scope.now, scope.writes, scope.new_id, restored)
+    return note, restored
+
+
+def _accounts(note: CreditNote, restored: Sequence[Drawing]) -> list[ToAccount]:
+    """What the note gave to which account; what no credit had paid is a new credit."""
+    given: dict[CreditAccount, int] = {}
+    for drawing in restored:
+        given[drawing.credit.account] = given.get(drawing.credit.account, 0) + drawing.amount
+    rest = note.total - sum(given.values())
+    if rest and note.to == "credit":
+        given["credits"] = given.get("credits", 0) + rest
+    return [ToAccount(note.id, account, amount) for account, amount in given.items()]
 
 
 def _line(scope: Scope, billed: Line, parts: Parts, left: Parts, piece: Piece) -> Line:

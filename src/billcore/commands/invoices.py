@@ -4,12 +4,12 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Literal, Unpack
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from billcore.commands.amounts import minor_of
 from billcore.commands.bill import net_terms
 from billcore.commands.changing import act_at
-from billcore.commands.crediting import credit_invoice
+from billcore.commands.crediting import ToAccount, credit_invoice
 from billcore.commands.facts import facts_for
 from billcore.commands.parameters import (
     Amount,
@@ -52,11 +52,18 @@ class InvoicePreview:
 
 @frozen
 class GivenBack:
-    """What crediting an invoice made: the invoice as it is now, the credit notes, and refunds that were sent."""
+    """What crediting an invoice made: the invoice as it is now, the credit notes, and refunds that were sent.
+
+    `accounts` say what of the notes to credit went to which of the customer's accounts.
+    """
 
     invoice: Invoice
     credit_notes: tuple[CreditNote, ...]
     refunds: tuple[Refund, ...] = ()
+    accounts: tuple[ToAccount, ...] = ()
+
+
+_OTHERWISE = "Give it as credit (to = credit); or payments.refund with external = true, which makes the note as well."
 
 
 class Invoices(Noun):
@@ -150,8 +157,8 @@ class Invoices(Noun):
         found = find_invoice(scope, invoice)
         minor = minor_of(amount, found.currency) if amount is not None else None
         made = credit_invoice(scope, found, to=to, amount=minor, lines=lines, reason=reason)
-        sent = refund_owed(scope, made.invoice, made.refunds, Wish(reason=reason))
-        return GivenBack(made.invoice, made.notes, tuple(sent))
+        sent = refund_owed(scope, made.invoice, made.refunds, Wish(reason=reason, otherwise=_OTHERWISE))
+        return GivenBack(made.invoice, made.notes, tuple(sent), made.accounts)
 
     @verb(collects=True)
     def void(
@@ -209,7 +216,7 @@ class Invoices(Noun):
         if not isinstance(result, GivenBack) or not result.refunds:
             return result
         now = refunds.by_ids(scope.tx, [one.id for one in result.refunds])
-        return GivenBack(result.invoice, result.credit_notes, tuple(now.get(one.id, one) for one in result.refunds))
+        return evolve(result, refunds=tuple(now.get(one.id, one) for one in result.refunds))
 
 
 def find_invoice(scope: Scope, ref: str) -> Invoice:

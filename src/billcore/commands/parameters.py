@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, Literal, TypedDict
 
 from attrs import frozen
 
+from billcore.domain.card_number import names_card
 from billcore.domain.instants import FIRST_YEAR, LAST_YEAR, is_usable
 from billcore.domain.money import Money
 from billcore.domain.periods import Duration, from_local
@@ -73,10 +74,22 @@ def _can_be_stored(text: str) -> bool:
     return text.isprintable() or not any(char == "\x00" or "\ud800" <= char <= "\udfff" for char in text)
 
 
+def holding_card(name: str) -> InvalidValue:
+    """The refusal of a parameter in which the number of a card stands; it does not repeat the number (promise P10)."""
+    return InvalidValue(
+        f"{name} holds what looks like a card number.",
+        remedy="billcore never stores card numbers: give the token that the gateway made of it, or leave it out.",
+        parameter=name,
+        card_number=True,
+    )
+
+
 def name_of(option: str, value: object) -> str | None:
     """An option's short text, as of `idempotency_key` and `actor`; raises InvalidValue for anything else."""
     if value is None:
         return None
+    if names_card(value, alone=option == "idempotency_key"):
+        raise holding_card(option)
     if isinstance(value, str) and 0 < len(value) <= 200 and _can_be_stored(value):
         return value
     raise InvalidValue(f"{option}: {value!r:.200} cannot be one.", remedy="Give 1 to 200 characters.", parameter=option)

@@ -114,11 +114,15 @@ def _last(others: Sequence[Allocation], kept: int, new_id: NewId) -> list[Alloca
     return made
 
 
+_OTHERWISE = "Give it as credit (credit = unused); or cancel alone, and payments.refund with external = true."
+
+
 def _refund(scope: Scope, paid: Sequence[Allocation], amount: int, note: CreditNote) -> None:
     """Give `amount` back to the payments that had paid, in the order in which they are given back."""
+    how = Wish(reason=note.reason, otherwise=_OTHERWISE)
     for one in paid:
         part = min(amount, one.returned)
         amount -= part
         if part and one.source_id is not None:
             invoice = invoices.by_ids(scope.tx, [one.invoice_id])[one.invoice_id]
-            refund_owed(scope, invoice, [ToRefund(one.source_id, part, note.id)], Wish(reason=note.reason))
+            refund_owed(scope, invoice, [ToRefund(one.source_id, part, note.id)], how)

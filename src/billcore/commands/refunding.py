@@ -24,14 +24,21 @@ from billcore.store import invoice as invoices
 from billcore.store import payment as payments
 from billcore.store import refund as refunds
 
+BY_WORD = "Pay it back outside (to = external), or give it as credit (to = credit)."
+"""What `refunds` can do where a gateway gives nothing back."""
+
 
 @frozen
 class Wish:
-    """How money is to be given back: where to, and whether a credit note says so (else its invoice is open again)."""
+    """How money is to be given back: where to, and whether a credit note says so (else its invoice is open again).
+
+    `otherwise` says how else the verb can do it, where the gateway of the payment gives nothing back.
+    """
 
     to: RefundTo = "method"
     credit: bool = True
     reason: str | None = None
+    otherwise: str = "Pay it back outside (external = true), or give it as credit (to = credit)."
 
 
 def wish(to: RefundTo, external: bool, credit: bool, reason: str | None) -> Wish:
@@ -56,7 +63,7 @@ def refund_payment(scope: Scope, payment: Payment, invoice: Invoice, amount: int
     require_money(payment)
     invoice = _lined(scope, invoice)
     require_no_doubt(scope, invoice)
-    require_way(scope, payment, wish.to)
+    require_way(scope, payment, wish.to, wish.otherwise)
     most = _most(scope, payment, invoice, wish)
     if not most or (amount is not None and amount > most):
         raise exceeds(payment, amount, most)
@@ -80,7 +87,7 @@ def refund_owed(
     for one in owed:
         payment = payments.by_ids(scope.tx, [one.payment_id])[one.payment_id]
         by_hand = evolve(wish, to="external") if payment.gateway == BY_HAND and wish.to == "method" else wish
-        require_way(scope, payment, by_hand.to)
+        require_way(scope, payment, by_hand.to, by_hand.otherwise)
         made.append(_promised(scope, payment, invoice, one.amount, by_hand, cause, one.credit_note_id))
     return made
 
@@ -236,15 +243,15 @@ def require_money(payment: Payment) -> None:
         )
 
 
-def require_way(scope: Scope, payment: Payment, to: RefundTo) -> None:
-    """Refuse a refund to the method that its gateway cannot make, before anything is stored."""
+def require_way(scope: Scope, payment: Payment, to: RefundTo, otherwise: str) -> None:
+    """Refuse a refund to the method that its gateway cannot make, before anything is stored: `otherwise` is the way."""
     if to != "method":
         return
     if payment.gateway == BY_HAND or Capability.REFUND not in scope.capabilities(payment.gateway):
         raise Refused(
             "unsupported_capability",
             f"Payment {payment.id} came through {payment.gateway}, which gives nothing back.",
-            remedy="Pay it back outside (external = true), or give it as credit (to = credit).",
+            remedy=otherwise,
             payment=payment.id,
             gateway=payment.gateway,
         )

@@ -3,6 +3,8 @@
 from collections.abc import Collection
 from typing import Literal, Unpack
 
+from attrs import evolve
+
 from billcore.commands.amounts import currency_of, minor_of
 from billcore.commands.invoices import find_invoice
 from billcore.commands.parameters import (
@@ -18,6 +20,7 @@ from billcore.commands.parameters import (
 )
 from billcore.commands.payments import find_payment
 from billcore.commands.refunding import (
+    BY_WORD,
     leased,
     require_way,
     spread,
@@ -63,7 +66,8 @@ class Refunds(Noun):
         known = (owner.currency, scope.settings.currency)
         currency = billed.currency if billed is not None else currency_of(amount, *known)
         wanted = minor_of(amount, currency)
-        return spread(scope, owner, currency, wanted, billed, wish(to, False, credit, reason))
+        how = evolve(wish(to, False, credit, reason), otherwise=BY_WORD)
+        return spread(scope, owner, currency, wanted, billed, how)
 
     @verb(collects=True)
     def retry(
@@ -88,7 +92,7 @@ class Refunds(Noun):
                 refund=failed.id,
             )
         payment = payments.by_ids(scope.tx, [failed.payment_id])[failed.payment_id]
-        require_way(scope, payment, to)
+        require_way(scope, payment, to, BY_WORD)
         billed = invoices.by_ids(scope.tx, [failed.invoice_id]).get(failed.invoice_id) if failed.invoice_id else None
         return leased(scope, till_of(scope, payment, billed).again(failed, to))
 

@@ -6,6 +6,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 from billcore.commands.desk import Desk
+from billcore.commands.parameters import holding_card
 from billcore.commands.scope import Scope
 from billcore.domain.card_number import has_card_number
 from billcore.domain.customer import Customer, PaymentMethod
@@ -131,11 +132,7 @@ def may_add(scope: Scope, given: Mapping[str, Any], *, again: bool) -> Customer:
     """
     for name in ("token", "brand", "last4", "expires_on", "gateway_customer"):
         if given[name] is not None and has_card_number(given[name]):
-            raise InvalidValue(
-                f"This {name} holds what looks like a card number.",
-                remedy="Give the token that the gateway made of it; billcore never stores card numbers.",
-                parameter=name,
-            )
+            raise holding_card(name)
     require_gateway(scope, given["gateway"])
     owner = scope.customer(given["customer"])
     taken = given["reference"] and store.method(scope.tx, given["reference"])

@@ -23,13 +23,31 @@ from typing import (
 from attrs import field, frozen
 
 from billcore.commands.desk import Desk
-from billcore.commands.parameters import Kind, Unset
+from billcore.commands.parameters import Kind, Unset, holding_card
 from billcore.commands.scope import Scope
+from billcore.domain.card_number import names_card
 from billcore.errors import InvalidValue, Refused
 
 P = ParamSpec("P")
 T = TypeVar("T")
 N = TypeVar("N", bound="Noun")
+
+
+_KEYS = frozenset(
+    {
+        "reference",
+        "customer",
+        "subscription",
+        "invoice",
+        "credit_note",
+        "payment",
+        "refund",
+        "payment_method",
+        "payment_methods",
+        "webhook",
+    }
+)
+"""Kinds that name something by a key of the host's own, which may have any digits in it."""
 
 
 @frozen
@@ -51,6 +69,8 @@ class Parameter:
             if self.required or not (self.default is None or isinstance(self.default, Unset)):
                 raise InvalidValue(f"{self.name} cannot be nothing.", remedy="Give a value.", parameter=self.name)
             return None
+        if names_card(value, alone=self.kind is not None and self.kind.name in _KEYS):
+            raise holding_card(self.name)
         if self.kind is None:
             if value not in self.choices:
                 raise InvalidValue(f"{self.name} cannot be {value!r}.", remedy=f"Possible: {', '.join(self.choices)}.")

@@ -1,6 +1,7 @@
 """Invoices that are taken back or given up: void, billed again, written off (behaviour 8.5)."""
 
 import json
+from collections.abc import Sequence
 
 from attrs import evolve
 
@@ -28,6 +29,34 @@ def void_invoice(scope: Scope, invoice: Invoice, reason: str | None, *, rebill: 
     Credits that paid a part of it are there again, payments become prepayment. With `rebill` the same is billed again
     at once. Raises payment_in_doubt, transition_not_allowed.
     """
+    void = _take_back(scope, invoice, reason, rebill=rebill)
+    if rebill:
+        _bill_again(scope, void)
+    else:
+        _keep_credit_lines(scope, void)
+    apply_to_open(scope, invoice.customer_id, invoice.currency)
+    return void
+
+
+def void_all(scope: Scope, found: Sequence[Invoice], reason: str | None, but: frozenset[str]) -> None:
+    """Take several open invoices of a customer back, as `void_invoice` does; what had paid them pays none of them.
+
+    Subscriptions in `but` (ids) are left as they are: what asks for it decides on them itself. Raises payment_in_doubt
+    before anything is written, transition_not_allowed.
+    """
+    for invoice in found:
+        require_no_doubt(scope, invoice)
+    for invoice in found:
+        _keep_credit_lines(scope, _take_back(scope, invoice, reason, rebill=False, but=but))
+        scope.flush()
+    for customer_id, currency in dict.fromkeys((invoice.customer_id, invoice.currency) for invoice in found):
+        apply_to_open(scope, customer_id, currency)
+    scope.flush()
+
+
+def _take_back(
+    scope: Scope, invoice: Invoice, reason: str | None, *, rebill: bool, but: frozenset[str] = frozenset()
+) -> Invoice:
     require_no_doubt(scope, invoice)
     status = invoice.after("void", "void")
     billed = billed_of(scope, invoice)
@@ -40,16 +69,11 @@ def void_invoice(scope: Scope, invoice: Invoice, reason: str | None, *, rebill: 
     for row in crediting.coverage_of(scope.tx, [line.id for line in invoice.lines]):
         scope.writes.put(evolve(row, status="void"))
     noted = sum(note.total for note in crediting.notes_to(scope.tx, invoice.id))
-    receivable = receivable_of(scope, invoice)
+    receivable = receivable_of(scope, invoice, but)
     void = evolve(invoice, status=status, credited=noted, paid=0, overdue=False, collect_at=None)
     receivable.put(void)
     receivable.paid_up()
     record(scope.writes, scope.new_id, invoice.customer_id, scope.now, "invoice.voided", invoice.id, reason=reason)
-    if rebill:
-        _bill_again(scope, void)
-    else:
-        _keep_credit_lines(scope, void)
-    apply_to_open(scope, invoice.customer_id, invoice.currency)
     return void
 
 
@@ -77,9 +101,14 @@ def write_off(scope: Scope, invoice: Invoice, reason: str | None) -> Invoice:
     return receivable.invoice
 
 
+def is_partly_given_back(scope: Scope, invoice: Invoice) -> bool:
+    """Whether a part of what had paid the invoice was given back: then it cannot be made void any more."""
+    return any(one.returned for one in crediting.allocations(scope.tx, [invoice.id]))
+
+
 def _require_nothing_given_back(scope: Scope, invoice: Invoice, *, rebill: bool) -> None:
     """A document that gave something of the invoice back to its payer cannot be undone with it."""
-    returned = any(one.returned for one in crediting.allocations(scope.tx, [invoice.id]))
+    returned = is_partly_given_back(scope, invoice)
     noted = rebill and crediting.notes_to(scope.tx, invoice.id)
     if not returned and not noted:
         return

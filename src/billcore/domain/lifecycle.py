@@ -94,7 +94,9 @@ def close(
     return evolve(step, lines=(*lines, *facts.waiting, *credits), usage=usage, usage_until=ended_at)
 
 
-def schedule_cancel(sub: Subscription, at: datetime, now: datetime, reason: str | None, credit: str) -> Subscription:
+def schedule_cancel(
+    sub: Subscription, at: datetime, now: datetime, reason: str | None, credit: str, *, void_open: bool = False
+) -> Subscription:
     """Remember that the subscription ends at `at`; nothing else changes before."""
     check(sub.state, "schedule_cancel", sub.reference)
     return planned(
@@ -104,6 +106,7 @@ def schedule_cancel(sub: Subscription, at: datetime, now: datetime, reason: str 
             cancel_requested_at=now,
             cancel_reason=reason,
             cancel_credit=credit if credit != "none" else None,
+            cancel_void_open=void_open,
         )
     )
 
@@ -126,6 +129,7 @@ def uncancel(sub: Subscription) -> Subscription:
             cancel_reason=None,
             cancel_credit=None,
             cancel_refund=None,
+            cancel_void_open=False,
         )
     )
 

@@ -30,6 +30,9 @@ IN_DOUBT: frozenset[PaymentStatus] = frozenset({"pending", "requires_action", "u
 Cause = Literal["signup", "collection", "dunning", "retry", "new_method", "fallback", "recorded"]
 """Why an attempt was made; `fallback` follows at once on one that was declined, with the customer's next method."""
 
+RETRIES: tuple[Cause, ...] = ("dunning", "retry", "new_method", "fallback")
+"""Causes of attempts on what was declined before."""
+
 BY_HAND = "external"
 """The gateway of payments that were recorded by hand: their money came and goes outside billcore."""
 

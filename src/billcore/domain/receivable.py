@@ -135,17 +135,22 @@ class Receivable:
             if sub.state == "pending":
                 self.move(evolve(sub, ended_at=self.at), "signup_refused", "failed_to_create")
 
+    def is_let_go(self) -> bool:
+        """Whether only canceled subscriptions stand on it: what of it is not paid yet is not dunned (behaviour 5.2)."""
+        return bool(self._on_invoice) and all(sub.state == "canceled" for sub in self.on_invoice())
+
     def fail(self, failed_at: datetime, cause: Cause, refused_method: str | None) -> None:
         """The due amount was not collected: past due, and a dunning case counted from `failed_at`.
 
-        A final invoice is tried once and left open; without a dunning policy a renewal's decline cancels.
+        A final invoice, and one whose subscriptions are canceled, is tried once and left open; without a dunning policy
+        a renewal's decline cancels.
         """
         if self.invoice.purpose == "final":
             self.put(evolve(self.invoice, reserved_by=None, collect_at=None))
             return
-        policy, known = self.site.settings.dunning, self.invoice.overdue
+        policy, known, let_go = self.site.settings.dunning, self.invoice.overdue, self.is_let_go()
         cancels = policy is None and self.invoice.purpose == "renewal" and self.invoice.collection == "automatic"
-        self.put(evolve(self.invoice, overdue=not cancels, reserved_by=None, collect_at=None))
+        self.put(evolve(self.invoice, overdue=not (cancels or let_go), reserved_by=None, collect_at=None))
         for sub in self.on_invoice():
             if cancels and sub.state in ("active", "soft_failure"):
                 self.unpaid.append(sub)
@@ -155,7 +160,7 @@ class Receivable:
             return
         case = self.case
         if case is None or case.status != "open":
-            if known:  # Its dunning is over: an attempt by hand opens no other.
+            if known or let_go:  # Its dunning is over: an attempt by hand opens no other.
                 return
             case = DunningCase(self.new_id("dun"), self.invoice.customer_id, self.invoice.currency, failed_at)
             self.case = evolve(first_step(case, policy, self.account.zone), refused_method_id=refused_method)

@@ -1,11 +1,12 @@
 """What the outcome of an attempt makes of its payment, invoice, subscriptions and dunning case (behaviour 5.1, 9)."""
 
+from datetime import datetime
 from typing import assert_never
 
 from billcore.domain import ledger
 from billcore.domain.bill import post, record
 from billcore.domain.invoice import Invoice
-from billcore.domain.payment import CHECK_MINUTES, IN_DOUBT, TABLE, UNREACHABLE_HOURS, Outcome, Payment
+from billcore.domain.payment import CHECK_MINUTES, IN_DOUBT, RETRIES, TABLE, UNREACHABLE_HOURS, Outcome, Payment
 from billcore.domain.periods import Duration, add
 from billcore.domain.receivable import Receivable
 from billcore.domain.refunding import Till
@@ -123,11 +124,17 @@ class _Settlement:
     def _not_collected(self, hard: str | None) -> None:
         """The next method is tried at once; dunning begins when none is left (setting method_fallback)."""
         account = self.receivable.account
-        if account.more and self.receivable.invoice.status == "open":
+        if account.more and self.receivable.invoice.status == "open" and not self._ends_with_this():
             again = evolve(self.receivable.invoice, reserved_by=None, collect_at=self.at, collect_for="fallback")
             self.receivable.put(again)
             return
         self.receivable.fail(self.failed_at, account.chain.cause if account.chain else self.payment.cause, hard)
+
+    def _ends_with_this(self) -> bool:
+        """Whether nothing follows a retry by itself: who it was made for has canceled meanwhile (behaviour 5.2)."""
+        chain = self.receivable.account.chain
+        cause = chain.cause if chain is not None else self.payment.cause
+        return cause in RETRIES and self.receivable.is_let_go()
 
     def _draft_is_refused(self) -> bool:
         settings = self.receivable.site.settings
@@ -150,7 +157,9 @@ class _Settlement:
             self._refused(None)
             return
         hours = UNREACHABLE_HOURS[min(self.payment.attempt, len(UNREACHABLE_HOURS)) - 1]
-        again = self.at if was_unknown else add(self.at, Duration(hours, "hour"), receivable.account.zone)
+        again: datetime | None = None
+        if not self._ends_with_this():
+            again = self.at if was_unknown else add(self.at, Duration(hours, "hour"), receivable.account.zone)
         receivable.put(evolve(receivable.invoice, reserved_by=None, collect_at=again))
         for sub in receivable.on_invoice():
             if was_unknown and sub.state == "soft_failure":

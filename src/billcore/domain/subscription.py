@@ -86,6 +86,7 @@ class Subscription:
     cancel_reason: str | None = None
     cancel_credit: str | None = None
     cancel_refund: str | None = None
+    cancel_void_open: bool = False
     ended_at: datetime | None = None
     held_at: datetime | None = None
     resume_at: datetime | None = None

@@ -6,6 +6,7 @@ from datetime import datetime
 from billcore.commands.bill import bill_steps, number, number_notes
 from billcore.commands.changing import act_at
 from billcore.commands.facts import customers_of, load_facts
+from billcore.commands.open_debts import let_go, void_own
 from billcore.commands.refund_billing import bill_refunding
 from billcore.commands.scope import Scope
 from billcore.commands.signup import start_or_wait
@@ -41,14 +42,10 @@ def do_actions(place: Workplace, due: Sequence[Due]) -> Worked:
 def _do(place: Workplace, scope: Scope, due: Sequence[Due]) -> Worked:
     claimed = claim(place, scope, due)
     wanted = {row.id: row.at for row in claimed.rows}
-    found = subscriptions.by_ids(scope.tx, wanted, scope.catalog.coupons)
+    stored = subscriptions.by_ids(scope.tx, wanted, scope.catalog.coupons)
+    found = _without_debts(place, scope, stored, wanted)
     # Read again under the lock: another process may have done it meanwhile.
-    subs = [
-        sub
-        for sub in found.values()
-        if sub.next_action_at == wanted[sub.id] and sub.parked_at is None and sub.next_action is not None
-    ]
-    subs.sort(key=_order)
+    subs = sorted((sub for sub in found.values() if _is_wanted(sub, wanted)), key=_order)
     if not subs:
         return claimed.worked
     customers = customers_of(scope, subs)
@@ -65,6 +62,8 @@ def _do(place: Workplace, scope: Scope, due: Sequence[Due]) -> Worked:
         # What is to be refunded is sent by the next round, like a refund of any worker that stopped.
         scope.now, scope.lease = moments[step.subscription.id], None
         bill_refunding(scope, step, customers[step.subscription.customer_id], scope.now)
+    ended = [step.subscription for step, _ in steps if step.subscription.state == "canceled"]
+    let_go(scope, {sub.id: moments[sub.id] for sub in ended}, customers)
     return claimed.worked
 
 
@@ -126,6 +125,38 @@ def _with_their_bases(
         step = close(addon, target, event, due, moments[addon.id], facts[addon.id], scope.new_id)
         more.append((step, due))
     return more
+
+
+def _without_debts(
+    place: Workplace, scope: Scope, found: Mapping[str, Subscription], wanted: Mapping[str, datetime]
+) -> Mapping[str, Subscription]:
+    """The subscriptions to act on, when the open invoices of those that cancel with void_open are void.
+
+    Where an attempt on one has no outcome the cancellation waits for it.
+    """
+    leaving = [sub for sub in found.values() if _is_wanted(sub, wanted) and _leaves_no_debt(sub)]
+    if not leaving:  # Nearly every batch.
+        return found
+    for sub in leaving:
+        scope.now = place.moment(wanted[sub.id])
+        addons = subscriptions.addons(scope.tx, [sub.id], scope.catalog.coupons)
+        try:
+            void_own(scope, [sub, *(addon for addon in addons if addon.ended_at is None)], sub.cancel_reason)
+        except Refused as error:
+            if error.code != "payment_in_doubt":
+                raise
+            scope.writes.put(evolve(sub, next_action_at=scope.now + IN_DOUBT_AGAIN))
+            scope.flush()
+    # With nothing overdue any more other subscriptions of the same payers may be well again.
+    return subscriptions.by_ids(scope.tx, wanted, scope.catalog.coupons)
+
+
+def _is_wanted(sub: Subscription, wanted: Mapping[str, datetime]) -> bool:
+    return sub.next_action_at == wanted[sub.id] and sub.parked_at is None and sub.next_action is not None
+
+
+def _leaves_no_debt(sub: Subscription) -> bool:
+    return sub.next_action == "cancel" and sub.cancel_void_open
 
 
 def _order(sub: Subscription) -> tuple[datetime, int, str, str]:

@@ -34,6 +34,9 @@ LISTED = 100
 LATE = timedelta(hours=1)
 """Due work that waits longer than this on a real clock has no worker."""
 
+AT_THE_BANK = timedelta(minutes=30)
+"""So long a customer may take at the bank's page before anybody has to be told, in billing time."""
+
 TroubleKind = Literal[
     "parked subscription",
     "payment in doubt",
@@ -208,7 +211,7 @@ def _money(refund: Refund) -> str:
 
 
 def _in_doubt(scope: Scope) -> Iterator[Trouble]:
-    for payment in payments.in_doubt(scope.tx, LISTED):
+    for payment in payments.in_doubt(scope.tx, LISTED, scope.now - AT_THE_BANK):
         amount = f"{format_minor(payment.amount, payment.currency)} {payment.currency}"
         reason = f"{payment.status}, {amount} at {payment.gateway}, looked up {_times(payment.checks)}"
         if payment.message:

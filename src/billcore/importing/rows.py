@@ -9,7 +9,8 @@ from hashlib import blake2b
 
 from attrs import frozen
 
-from billcore.commands.parameters import instant
+from billcore.commands.parameters import holding_card, instant
+from billcore.domain.card_number import names_card
 from billcore.domain.periods import Duration, add
 from billcore.errors import InvalidValue
 from billcore.importing.mapping import DateRule, ImportMapping, MethodRule, Row, Source, SubscriptionRule
@@ -42,6 +43,10 @@ def wanted(mapping: ImportMapping, row: Row, site_zone: str) -> Wanted | None:
     """What `row` asks for, None for one that is skipped; raises InvalidValue naming column and value."""
     if any(condition.holds(row) for _, condition in mapping.skip):
         return None
+    for _, column in mapping.columns():
+        text = row[column]
+        if names_card(text, alone=False) and (column not in _keys(mapping) or names_card(text, alone=True)):
+            raise holding_card(column)
     reference = mapping.customer["reference"].of(row)
     if not reference:
         raise InvalidValue(f"{_named(mapping.customer['reference'])} is empty.", remedy="Every line needs one.")
@@ -62,6 +67,14 @@ def wanted(mapping: ImportMapping, row: Row, site_zone: str) -> Wanted | None:
     following = _date(rule.next_billing, row, zone) if rule.next_billing is not None else None
     subscription = _subscription(rule, mapping.decimal, row, reference)
     return Wanted(reference, customer, method, subscription, start, following, ends)
+
+
+def _keys(mapping: ImportMapping) -> frozenset[str]:
+    """Columns with keys of the host or tokens of gateways, which may have any digits in them."""
+    rules = (mapping.customer, mapping.subscription.values if mapping.subscription else {})
+    sources = [values["reference"] for values in rules if "reference" in values]
+    sources += [mapping.method.token] if mapping.method is not None else []
+    return frozenset(column for source in sources for column in source.columns())
 
 
 def _subscription(rule: SubscriptionRule, decimal: str, row: Row, reference: str) -> Given:

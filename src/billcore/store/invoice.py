@@ -91,6 +91,12 @@ def overdue(tx: Transaction, customer_ids: Iterable[str]) -> list[Row]:
     )
 
 
+def open_of(tx: Transaction, customer_id: str) -> list[Invoice]:
+    """A customer's open invoices, in order of creation."""
+    rows = tx.rows(f"{_INVOICE.select} WHERE customer_id = ? AND status = 'open' ORDER BY id", [customer_id])
+    return _load(tx, rows, True)
+
+
 _LEFT_OVERDUE = """
     SELECT c.reference, i.currency, count(*), CAST(sum(i.total - i.credited - i.paid) AS BIGINT), min(i.due_at),
         s.reference

@@ -123,7 +123,11 @@ def open_credits(tx: Transaction, customer_ids: Iterable[str]) -> dict[str, list
     return found
 
 
-def in_doubt(tx: Transaction, limit: int) -> list[Payment]:
-    """Payments whose outcome is open."""
-    rows = tx.rows(f"{_PAYMENT.select} WHERE status IN ?? ORDER BY id LIMIT ?", [IN_DOUBT, limit])
+def in_doubt(tx: Transaction, limit: int, acting_since: datetime) -> list[Payment]:
+    """Payments whose outcome is open; those that wait for their customer only if they were made by then."""
+    rows = tx.rows(
+        f"{_PAYMENT.select} WHERE status IN ?? AND (status <> 'requires_action' OR created_at <= ?) "
+        "ORDER BY id LIMIT ?",
+        [IN_DOUBT, acting_since, limit],
+    )
     return [_PAYMENT.load(row) for row in rows]

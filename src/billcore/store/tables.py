@@ -159,6 +159,7 @@ subscriptions = Table(
     string("cancel_reason"),
     string("cancel_credit"),
     string("cancel_refund"),
+    Column("cancel_void_open", Boolean, nullable=False),
     Column("ended_at", Instant),
     Column("held_at", Instant),
     Column("resume_at", Instant),

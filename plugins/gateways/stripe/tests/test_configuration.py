@@ -2,11 +2,12 @@
 
 import subprocess
 import sys
+from datetime import UTC, datetime
 
 import pytest
 import stripe
 
-from billcore.plugins.gateway import GatewayMisconfigured, Secret, key_window_s
+from billcore.plugins.gateway import AttemptNotFound, GatewayMisconfigured, Lookup, Money, Secret, key_window_s, perform
 from billcore.plugins.registry import Registry
 from billcore_gateway_stripe import API_VERSION, Config, StripeGateway
 from billcore_gateway_stripe.testing import KEY
@@ -79,3 +80,11 @@ def test_a_wrong_key_is_told_at_the_first_call(build, charge):
     with pytest.raises(GatewayMisconfigured, match="does not let this key") as refused:
         build(api_key=Secret("sk_test_canary")).charge(request)
     assert "canary" not in str(refused.value)
+
+
+def test_a_check_before_the_first_use_tells_a_good_key_from_a_wrong_one(fake, build):
+    """`billcore gateways --check` asks for an attempt that cannot exist; nothing is made at Stripe."""
+    question = Lookup("pay_00000000000000000000000000", Money(100, "USD"), sent_at=datetime.now(UTC))
+    assert perform(build(), question) == AttemptNotFound(question.attempt_id)
+    with pytest.raises(GatewayMisconfigured, match=r"API [Kk]ey"):
+        perform(build(api_key=Secret("sk_test_of_somebody_else")), question)

@@ -8,6 +8,7 @@ from rich.text import Text
 from billcore.cli.output.refunds import refund_line
 from billcore.cli.output.screen import money, table
 from billcore.cli.output.view import View
+from billcore.commands.crediting import ToAccount
 from billcore.commands.invoices import GivenBack
 from billcore.domain.credit import Credit
 from billcore.domain.invoice import CreditNote, Invoice
@@ -23,6 +24,13 @@ _TO: Mapping[str, str] = {
     "credit": "is the customer's credit",
     "refund": "is given back as a refund",
     "invoice": "is not due any more",
+}
+
+
+_TO_ACCOUNT: Mapping[str, str] = {
+    "credits": "is the customer's credit",
+    "service_credits": "is his service credit again",
+    "prepayments": "is his prepayment again",
 }
 
 
@@ -107,11 +115,16 @@ def invoice_line(one: Invoice) -> Text:
 
 def given_back(made: GivenBack) -> RenderableType:
     """What crediting an invoice came to, one line each."""
-    lines = [Text(note_line(note)) for note in made.credit_notes]
+    lines = [Text(note_line(note, made.accounts)) for note in made.credit_notes]
     lines += [Text(refund_line(refund)) for refund in made.refunds]
     return Group(*lines, invoice_line(made.invoice))
 
 
-def note_line(note: CreditNote) -> str:
-    """Credit note CN-1: 20.00 USD is the customer's credit."""
-    return f"Credit note {note.number_text or ''}: {money(note.total, note.currency)} {_TO[note.to]}."
+def note_line(note: CreditNote, accounts: Sequence[ToAccount]) -> str:
+    """Credit note CN-1: 14.00 USD is the customer's credit, 6.00 USD is his service credit again."""
+    given = [one for one in accounts if one.credit_note_id == note.id]
+    parts = [f"{money(one.amount, note.currency)} {_TO_ACCOUNT[one.account]}" for one in given]
+    rest = note.total - sum(one.amount for one in given)
+    if rest or not parts:
+        parts.insert(0, f"{money(rest, note.currency)} {_TO[note.to]}")
+    return f"Credit note {note.number_text or ''}: {', '.join(parts)}."

@@ -127,6 +127,7 @@ def _subscriptions() -> None:
         *required(sa.Integer(), "sequence"),
         *optional(Instant(), "ends_at", "expires_at", "cancel_at", "cancel_requested_at"),
         *optional(PlainText(), "cancel_reason", "cancel_credit", "cancel_refund"),
+        *required(sa.Boolean(), "cancel_void_open"),
         *optional(Instant(), "ended_at", "held_at", "resume_at"),
         *optional(PlainText(), "unused"),
         *optional(sa.Integer(), "net_terms"),
