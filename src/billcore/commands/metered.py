@@ -145,7 +145,8 @@ def _window(
     own = tuple(one for one in billed if one.rated.start == period.start or one.rated.start in period)
     lines = {one.line.id: one for one in billed}
     mine = frozenset(one.line.id for one in own)
-    inside = tuple(event for event in events if _belongs(event, period, lines, mine))
+    named = {event.event_id for event in events if event.corrects is None and _belongs(event, period, lines, mine)}
+    inside = tuple(event for event in events if (event.corrects or event.event_id) in named)
     before = [event for event in events if event.at < period.start] if _carries(scope, place.item) else []
     level = sum((one.value for one in measured(before, component)), store.ZERO)
     return UsageWindow(period, _span(place, period), inside, level, own)

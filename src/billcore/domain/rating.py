@@ -94,23 +94,8 @@ def rate(
         return _credits(sub, item, window, before - whole, late=late)
     if whole == before:
         return []
-    basis: dict[str, BasisValue] = {
-        "price": price.id,
-        "scheme": price.scheme,
-        "quantity": quantity_text(quantity),
-        "portion": [1, 1],
-        "rated": [instant_text(window.period.start), instant_text(window.period.end)],
-        **(more or {}),
-    }
-    if component.aggregation != "sum":
-        basis["aggregation"] = component.aggregation
-    if component.aggregation == "weighted_sum":
-        basis["over"] = [instant_text(window.span.start), instant_text(window.span.end)]
-    if values is not None:
-        basis["events"] = [[str(value), len(list(same))] for value, same in groupby(values)]
-    if before:
-        basis["less"] = before
     units = _units(component, window, quantity) if before or late else quantity
+    basis = _basis(price, component, window, quantity, values) | (more or {})
     return [
         DraftLine(
             sub.id,
@@ -126,9 +111,29 @@ def rate(
             component.tax_code,
             component.taxable,
             price.tax == "inclusive",
-            basis=basis,
+            basis=basis | ({"less": before} if before else {}),
         )
     ]
+
+
+def _basis(
+    price: Price, component: Component, window: UsageWindow, quantity: Quantity, values: Sequence[Decimal] | None
+) -> dict[str, BasisValue]:
+    """How a period's usage is rated, so that it can be derived again; equal values in a row are written once."""
+    basis: dict[str, BasisValue] = {
+        "price": price.id,
+        "scheme": price.scheme,
+        "quantity": quantity_text(quantity),
+        "portion": [1, 1],
+        "rated": [instant_text(window.period.start), instant_text(window.period.end)],
+    }
+    if component.aggregation != "sum":
+        basis["aggregation"] = component.aggregation
+    if component.aggregation == "weighted_sum":
+        basis["over"] = [instant_text(window.span.start), instant_text(window.span.end)]
+    if values is not None:
+        basis["events"] = [[str(value), len(list(same))] for value, same in groupby(values)]
+    return basis
 
 
 def _units(component: Component, window: UsageWindow, quantity: Quantity) -> Quantity:
@@ -196,11 +201,6 @@ def _credit(
 
 def _of_share(share: Portion, billed: int, before: int, left: int) -> int:
     return max(0, min(share.of(billed) - before, left))
-
-
-def unbilled_amount(lines: Sequence[DraftLine]) -> int:
-    """What interim lines come to, in minor units before discount and tax."""
-    return sum(line.amount for line in lines)
 
 
 def crosses(thresholds: Sequence[Decimal], done: int, amount: Fraction | int, in_minor: Fraction | int) -> bool:
