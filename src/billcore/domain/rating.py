@@ -95,7 +95,9 @@ def rate(
     if whole == before:
         return []
     units = _units(component, window, quantity) if before or late else quantity
-    basis = _basis(price, component, window, quantity, values) | (more or {})
+    basis = {**_basis(price, component, window, quantity, values), **(more or {})}
+    if before:
+        basis["less"] = before
     return [
         DraftLine(
             sub.id,
@@ -111,7 +113,7 @@ def rate(
             component.tax_code,
             component.taxable,
             price.tax == "inclusive",
-            basis=basis | ({"less": before} if before else {}),
+            basis=basis,
         )
     ]
 
