@@ -23,6 +23,7 @@ from billcore.domain.receivable import Account, Receivable
 from billcore.domain.refund import Refund
 from billcore.domain.subscription import Item, Subscription
 from billcore.domain.tax import RateTable
+from billcore.domain.usage import UsageEvent
 from billcore.domain.writes import Writes
 from billcore.errors import BillcoreError
 from billcore.settings import Settings
@@ -31,6 +32,7 @@ from tests import databases
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 REFUNDS = itertools.count(1)
+USAGE = itertools.count(1)
 
 
 def day(text, hour=0):
@@ -99,6 +101,22 @@ def item(code="seats", quantity="3", **changes):
         "added_at": START,
     }
     return Item(**(given | changes))
+
+
+def usage_event(quantity="1", at="01-10", event_id=None, **changes):
+    made = f"use_{next(USAGE):06}"
+    given = {
+        "id": made,
+        "customer_id": "cus_1",
+        "subscription_id": "sub_1",
+        "item_id": "itm_calls",
+        "component": "calls",
+        "event_id": event_id or made,
+        "quantity": Decimal(quantity),
+        "at": at if isinstance(at, datetime) else day(at),
+        "recorded_at": START,
+    }
+    return UsageEvent(**(given | changes))
 
 
 def subscription(state="active", **changes):

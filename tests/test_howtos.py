@@ -137,6 +137,19 @@ def test_the_page_about_giving_money_back_does_what_it_says(tmp_path: Path) -> N
     assert "verify: ok" in said
 
 
+def test_the_page_about_metering_does_what_it_says(tmp_path: Path) -> None:
+    (catalog,) = blocks("howto/meter-usage.md", "toml")
+    (tmp_path / "catalog.toml").write_text(catalog, encoding="utf-8")
+    text = (ROOT / "docs/howto/meter-usage.md").read_text(encoding="utf-8")
+    said = ""
+    for line in re.findall(r"^billcore .*$", text, re.MULTILINE):
+        said += " ".join(shell(tmp_path, *shlex.split(line)[1:]).split()) + " "
+    told = [" ".join(one.split()) for one in re.findall(r"`([^`]*\.)`", text)]
+    assert told and [one for one in told if one not in said] == []
+    assert "5.00 USD more are billed" in said and "20.00 USD are given back" in said
+    assert "verify: ok" in said
+
+
 def test_the_commands_about_webhooks_are_there(tmp_path: Path) -> None:
     shell(tmp_path, "init")
     text = (ROOT / "docs/howto/receive-webhooks.md").read_text(encoding="utf-8")

@@ -3,10 +3,11 @@
 from decimal import Decimal
 
 from billcore.domain.catalog import Phase
-from billcore.domain.charges import fee_line, item_line, minimum_line, price_in_force, product_line, usage_lines
+from billcore.domain.charges import fee_line, item_line, minimum_line, price_in_force, product_line
 from billcore.domain.durations import Duration
 from billcore.domain.periods import Period
 from billcore.domain.proration import Portion
+from billcore.domain.rating import usage_lines
 from billcore.domain.usage import UsageTotal
 from tests.builders import START, component, component_price, day, facts, item, price, subscription
 
@@ -30,7 +31,7 @@ def test_what_costs_nothing_is_no_line() -> None:
 
 def test_usage_is_never_prorated() -> None:
     calls = (component("calls", "metered"), component_price("0.10", "calls-p", "calls", bill="arrears"))
-    its = facts(price(), calls, usage={"itm_calls": UsageTotal(Decimal("12.5"), Decimal(0), 3)})
+    its = facts(price(), calls, usage={"itm_calls": UsageTotal(Decimal("12.5"), 3)})
     (line,) = usage_lines(subscription(), item("calls", "0"), its, Period(START, day("01-03")))
     assert (line.kind, line.quantity, line.amount) == ("usage", Decimal("12.5"), 125)
 

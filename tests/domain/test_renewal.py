@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from billcore.domain.catalog import Periods, Phase
 from billcore.domain.durations import Duration
 from billcore.domain.lifecycle import act, enter
+from billcore.domain.periods import Period
 from billcore.domain.renewal import closing_lines, renew
-from billcore.domain.usage import UsageTotal
+from billcore.domain.usage import UsageTotal, UsageWindow
 from tests.builders import (
     START,
     component,
@@ -24,6 +25,7 @@ from tests.builders import (
     item,
     price,
     subscription,
+    usage_event,
 )
 from tests.builders import settings as site
 
@@ -54,7 +56,9 @@ def test_a_renewal_enters_the_next_period_and_charges_it() -> None:
 
 
 def test_the_ended_period_is_billed_in_arrears_under_its_own_dates() -> None:
-    its = facts(price(bill="arrears"), CALLS, usage={"itm_calls": UsageTotal(Decimal(25), Decimal(3), 2)})
+    december = Period(day("2025-12-01"), day("01-01"))
+    late = UsageWindow(december, december, (usage_event("3", "2025-12-24"),))
+    its = facts(price(bill="arrears"), CALLS, usage={"itm_calls": UsageTotal(Decimal(25), 2, past=(late,))})
     step = renewed(subscription(items=(item("calls", "0"),)), its)
     january = (day("01-01"), day("02-01"))
     assert lines(step) == [("product", january, 3000), ("usage", january, 250), ("usage", None, 30)]

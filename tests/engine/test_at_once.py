@@ -1,5 +1,6 @@
 """Several at once on one set of books: runs, threads, hosts in the middle of a transaction (P2, P7, F5, F11, F20)."""
 
+import json
 import sqlite3
 import threading
 import time
@@ -201,6 +202,19 @@ def test_an_event_told_by_many_is_recorded_once(file) -> None:
     billing.subscriptions.create("s1", "acme", "pro-m", components={"calls": "0"})
     made = at_once(lambda _n: billing.usage.record("s1", "calls", "10", event_id="e1"))
     assert len({one.id for one in made}) == 1
+
+
+def test_a_threshold_that_many_reach_together_is_invoiced_once(file) -> None:
+    """Twenty times five units with one bill for every fifty: two invoices, each event on one of them (12.4)."""
+    own = json.loads(json.dumps(CATALOG))
+    own["products"][0]["prices"].append({"code": "own", "amount": "0.00", "every": "1 month", "thresholds": ["5.00"]})
+    billing = books(databases.at(file), catalog=own)
+    billing.subscriptions.create("s1", "acme", "own", components={"calls": "0"})
+    billing.run(day("01-10"))
+    at_once(lambda n: billing.usage.record("s1", "calls", "5", event_id=f"e{n}"))
+    assert [one.total for one in billing.invoices.list()] == [500, 500]
+    assert all(one.line_id is not None for one in billing.usage.list("s1"))
+    assert billing.gateway("test").charges() == 2
 
 
 def test_one_custom_price_is_made_once(file) -> None:

@@ -50,12 +50,6 @@ def test_a_kind_of_catalog_entry_that_is_missing_is_named(tmp_path):
     assert lacking(tmp_path, catalog={**PLAN, "shipping_methods": []}) == "unsupported: catalog.shipping_methods"
 
 
-def test_an_aggregation_that_is_missing_is_named(tmp_path):
-    component = {"code": "calls", "name": "Calls", "kind": "metered", "aggregation": "max"}
-    error = lacking(tmp_path, catalog={**PLAN, "components": [component]})
-    assert error == "unsupported: catalog.components.aggregation = max"
-
-
 def test_a_setting_without_effect_is_named(tmp_path):
     assert lacking(tmp_path, settings={"trial_once": "customer"}) == "unsupported: settings.trial_once"
     assert check_story(read(tmp_path, settings={"trial_once": "none"})).ok

@@ -19,6 +19,7 @@ _SELF: Mapping[str, str] = {
     "invoices": "invoice",
     "payments": "payment",
     "webhooks": "webhook",
+    "usage": "usage",
 }
 # Verbs that make something new: everything about it is an option.
 _MAKES = frozenset({"create", "add", "record"})
@@ -34,6 +35,7 @@ _HINTS: Mapping[str, str] = {
     "payment": "Id, or CUSTOMER/pay/N.",
     "credit_note": "Id or number.",
     "payment_method": "Reference or id.",
+    "usage": "Id of an event.",
     "webhook": "Id, or the gateway's own key.",
     "amount": "In whole units, as 49.00.",
     "quantity": "As 3 or 2.5.",

@@ -1,11 +1,13 @@
 """From steps to writes: groups what falls due together, bills and issues it, and numbers the documents."""
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from billcore.commands.receivables import apply_to_open
 from billcore.commands.returning import give_back
 from billcore.commands.scope import Scope
+from billcore.commands.unused import settle_usage
 from billcore.domain.bill import (
     Bill,
     issue,
@@ -57,7 +59,8 @@ def bill_steps(
     order. Everything is put into the scope's writes but the documents themselves: `number` does that.
     """
     groups: dict[tuple[object, ...], list[Step]] = {}
-    for step, due in steps:
+    for made_up, due in steps:
+        step = settle_usage(scope, made_up, at[made_up.subscription.id])
         groups.setdefault(together(step, due, scope), []).append(step)
     made = []
     for group in groups.values():
@@ -94,19 +97,27 @@ def mark_usage(scope: Scope, step: Step, lines: Sequence[Line]) -> None:
         usage_store.mark_billed(scope.tx, _usage_marks(step, lines))
 
 
-def _usage_marks(step: Step, lines: Sequence[Line]) -> list[tuple[str, str, datetime]]:
-    """Which line bills which events: late ones have a line without a period, before the current one's start."""
+def _usage_marks(step: Step, lines: Sequence[Line]) -> list[tuple[str, str, datetime | None, datetime]]:
+    """Which line bills which events: one without a period those of the earlier period that it rated.
+
+    An interim invoice bills nothing but its lines; any other document all that there is up to its cut-off.
+    """
     assert step.usage_until is not None
-    used = [line for line in lines if line.kind == "usage"]
+    marks: list[tuple[str, str, datetime | None, datetime]] = []
+    used = [line for line in lines if line.kind == "usage" and line.item_id in step.usage]
+    for line in used:
+        if line.start is None and line.item_id is not None:
+            since, until = json.loads(line.basis)["rated"]
+            marks.append((line.id, line.item_id, datetime.fromisoformat(since), datetime.fromisoformat(until)))
+    marks.sort(key=lambda mark: mark[3])
     current = {line.item_id: line for line in used if line.start is not None}
-    late = {line.item_id: line for line in used if line.start is None}
-    marks = []
     for item in step.usage:
-        now, before = current.get(item), late.get(item)
-        if now is not None and now.start is not None and before is not None:
-            marks.append((before.id, item, now.start))
-        line = now or before
-        marks.append((line.id if line is not None else f"free:{step.subscription.id}", item, step.usage_until))
+        now = current.get(item)
+        if step.purpose != "usage":
+            line_id = now.id if now is not None else f"free:{step.subscription.id}"
+            marks.append((line_id, item, None, step.usage_until))
+        elif now is not None:
+            marks.append((now.id, item, now.start, step.usage_until))
     return marks
 
 

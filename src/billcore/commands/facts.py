@@ -3,17 +3,16 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from billcore.commands.metered import load_usage
 from billcore.commands.scope import Scope
 from billcore.commands.waiting import waiting_lines
 from billcore.domain.credit import Credit, usable
 from billcore.domain.customer import Customer
-from billcore.domain.facts import Facts, own_interval
+from billcore.domain.facts import Facts
 from billcore.domain.subscription import Subscription
-from billcore.domain.usage import UsageTotal
 from billcore.store import customer as customers
 from billcore.store import invoice as invoices
 from billcore.store import payment as payments
-from billcore.store import usage as usage_store
 
 
 def load_facts(
@@ -22,7 +21,9 @@ def load_facts(
     """Facts by subscription id. `until` is the usage cut-off of each; `known` are the customers by id."""
     prices = scope.prices({sub.price_id for sub in subs} | {item.price_id for sub in subs for item in sub.items})
     catalog = scope.catalog.catalog
-    usage = _usage(scope, subs, until)
+    usage, rated_at = load_usage(scope, subs, until, known)
+    if rated_at:
+        prices = {**prices, **scope.prices(rated_at)}
     in_trial = [sub.customer_id for sub in subs if sub.state == "trialing"]
     credits = payments.open_credits(scope.tx, in_trial) if in_trial else {}
     billed = invoices.billed_since(
@@ -65,25 +66,6 @@ def _at_hand(scope: Scope, credits: Sequence[Credit], currency: str, at: datetim
 def facts_for(scope: Scope, sub: Subscription, customer: Customer, until: datetime) -> Facts:
     """The facts of one subscription."""
     return load_facts(scope, [sub], {sub.id: until}, {customer.id: customer})[sub.id]
-
-
-def _usage(scope: Scope, subs: Sequence[Subscription], until: Mapping[str, datetime]) -> Mapping[str, UsageTotal]:
-    components = scope.catalog.catalog.components
-    windows = []
-    for sub in subs:
-        if not sub.items or sub.period_start is None or sub.activated_at is None or sub.priced_from is None:
-            continue
-        prices = scope.prices([sub.price_id, *(item.price_id for item in sub.items)])
-        for item in sub.items:
-            if components[item.component].kind != "metered":
-                continue
-            own = own_interval(prices[item.price_id], prices[sub.price_id])
-            start = item.period_start if own and item.period_start else sub.arrears_from or sub.period_start
-            end = until[sub.id]
-            if not own and sub.period_end is not None:
-                end = min(end, sub.period_end) if sub.state != "on_hold" else end
-            windows.append((item.id, sub.activated_at, start, end))
-    return usage_store.unbilled(scope.tx, windows)
 
 
 def customers_of(scope: Scope, subs: Sequence[Subscription]) -> dict[str, Customer]:

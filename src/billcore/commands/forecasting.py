@@ -9,6 +9,7 @@ from billcore.commands.bill import net_terms
 from billcore.commands.changing import act_at
 from billcore.commands.facts import facts_for
 from billcore.commands.scope import Scope
+from billcore.commands.unused import settle_usage
 from billcore.domain.bill import Bill, make_bill, use_coupons
 from billcore.domain.credit import Credit, draw, usable
 from billcore.domain.invoice import CreditNote, Invoice
@@ -75,7 +76,7 @@ def _ahead(scope: Scope, sub: Subscription, until: datetime) -> Iterator[tuple[A
         facts = facts_for(aside, sub, customer, at)
         if not first:  # What was recorded and what waits is billed by the first one.
             facts = evolve(facts, usage={}, waiting=(), billed_in_period=0)
-        step = act_at(aside, sub, facts, aside.now)
+        step = settle_usage(aside, act_at(aside, sub, facts, aside.now), aside.now)
         bill = make_bill([step], customer, scope.site, aside.now, scope.new_id)
         first = first and sub.period_end is not None and at < sub.period_end
         sub = use_coupons(step, bill.used).subscription

@@ -28,6 +28,7 @@ from billcore.commands.receivables import require_no_doubt
 from billcore.commands.recording import receive
 from billcore.commands.refunding import Wish, refund_owed
 from billcore.commands.scope import Scope, not_found
+from billcore.commands.unused import settle_usage
 from billcore.commands.verb import Noun, verb
 from billcore.commands.voiding import void_invoice, write_off
 from billcore.domain.bill import make_bill
@@ -131,7 +132,7 @@ class Invoices(Noun):
             )
         customer = scope.customer(sub.customer_id)
         facts = facts_for(scope, sub, customer, sub.next_action_at)
-        step = act_at(scope, sub, facts, sub.next_action_at)
+        step = settle_usage(scope, act_at(scope, sub, facts, sub.next_action_at), sub.next_action_at)
         bill = make_bill([step], customer, scope.site, sub.next_action_at, scope.new_id)
         terms = net_terms(step.subscription, scope)
         return InvoicePreview(sub.reference, sub.next_action, bill.invoice, bill.note, terms)

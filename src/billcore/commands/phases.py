@@ -11,6 +11,7 @@ from billcore.commands.reactivating import return_again
 from billcore.commands.returning import give_back
 from billcore.commands.scope import Scope
 from billcore.commands.signup import pay_draft, to_pay_now
+from billcore.commands.unused import settle_usage
 from billcore.domain.bill import make_bill, use_coupons
 from billcore.domain.change import Change, ChangeKind
 from billcore.domain.customer import Customer
@@ -33,7 +34,8 @@ def pay_first(
 
     What `make` decides is only looked at: it is decided again when the payment has come, as of now.
     """
-    step = make(_aside(scope))
+    aside = _aside(scope)
+    step = settle_usage(aside, make(aside), scope.now)
     bill = make_bill([step], customer, scope.site, scope.now, scope.new_id)
     due = to_pay_now(scope, bill, step.subscription, customer)
     if due == 0 or bill.invoice is None:
@@ -82,7 +84,8 @@ def _as_of_then(
     scope: Scope, invoice: Invoice, customer: Customer, change: Change | None, make: Make
 ) -> Callable[[], Step] | None:
     try:
-        seen = make(_aside(evolve(scope, now=invoice.created_at)))
+        aside = _aside(evolve(scope, now=invoice.created_at))
+        seen = settle_usage(aside, make(aside), invoice.created_at)
     except Refused:
         return None
     bill = make_bill([seen], customer, scope.site, invoice.created_at, scope.new_id)
@@ -91,7 +94,7 @@ def _as_of_then(
 
     def begin() -> Step:
         at, scope.now = scope.now, invoice.created_at
-        step = make(scope)
+        step = settle_usage(scope, make(scope), invoice.created_at)
         scope.now = at
         if change is not None:
             known = scope.writes.get(Change, change.id) or change

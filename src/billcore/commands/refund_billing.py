@@ -11,7 +11,7 @@ from billcore.commands.receivables import apply_to_open
 from billcore.commands.refunding import Wish, refund_owed
 from billcore.commands.returning import give_back
 from billcore.commands.scope import Scope
-from billcore.commands.unused import split_credits
+from billcore.commands.unused import settle_usage, split_credits
 from billcore.domain.bill import issue_note, make_bill, use_coupons
 from billcore.domain.credit import Allocation
 from billcore.domain.customer import Customer
@@ -29,6 +29,7 @@ def bill_refunding(scope: Scope, step: Step, customer: Customer, at: datetime) -
     One note to refund, and one to credit for what no payment had paid; an invoice where the charges are more. Raises
     unsupported_capability where a gateway gives nothing back.
     """
+    step = settle_usage(scope, step, at)
     bill = make_bill([step], customer, scope.site, at, scope.new_id)
     if bill.note is None:
         documents = bill_steps(

@@ -19,6 +19,7 @@ from billcore.domain.instants import instant_text
 from billcore.domain.invoice import Coverage, Invoice, Line
 from billcore.domain.periods import Period
 from billcore.domain.proration import WHOLE, BilledLine, LineCredit, part_credit, prorate_credit
+from billcore.domain.step import Step
 from billcore.domain.subscription import Subscription
 from billcore.store import change as changes
 from billcore.store import invoice as invoices
@@ -121,6 +122,31 @@ def give_back_of(
         settled = _only_what_was_settled(scope, sub, billed[place], credits, at) if place in billed else credits
         rest[waits[place]] += settled
     return Returned(tuple(rest[False]), tuple(rest[True]))
+
+
+def settle_usage(scope: Scope, step: Step, at: datetime) -> Step:
+    """The step with its credits of usage that was rated again as what they may give back (behaviour 3.5, 12.3).
+
+    Raises payment_in_doubt when an attempt on an unpaid invoice of theirs is open.
+    """
+    wanted = [line for line in step.lines if line.kind == "usage" and line.credit is not None]
+    if not wanted:
+        return step
+    stored = invoices.lines_of(scope.tx, [line.credits_line_id or "" for line in wanted])
+    made: dict[str, list[DraftLine]] = {}
+    for line in wanted:
+        assert line.credit is not None
+        own = evolve(line, kind="credit", period=Period(at, at), credit=evolve(line.credit, period=Period(at, at)))
+        made.setdefault(stored[line.credits_line_id or ""].invoice_id or "", []).append(own)
+    billed = {id_: written(scope, invoice) for id_, invoice in invoices.by_ids(scope.tx, made).items()}
+    for invoice in billed.values():  # Before anything is written: who catches the refusal keeps nothing of it.
+        if invoice.due > 0:
+            require_no_doubt(scope, invoice)
+    rest = [line for line in step.lines if line not in wanted]
+    for place, credits in made.items():
+        own_sub = step.subscription
+        rest += _only_what_was_settled(scope, own_sub, billed[place], credits, at) if place in billed else credits
+    return evolve(step, lines=tuple(rest))
 
 
 def _credit(

@@ -169,17 +169,6 @@ def advance_items(sub: Subscription, facts: Facts) -> Iterator[Item]:
             yield item
 
 
-def usage_lines(sub: Subscription, item: Item, facts: Facts, period: Period) -> list[DraftLine]:
-    """A metered component's usage of `period`, and as a line of its own what came late (behaviour 12)."""
-    total = facts.usage.get(item.id)
-    used = total.current if total else Decimal(0)
-    late = total.late if total else Decimal(0)
-    lines = [item_line(sub, item, facts, period, None, used, usage=True)]
-    if late:
-        lines.append(item_line(sub, item, facts, None, None, late, usage=True))
-    return [line for line in lines if line is not None]
-
-
 def arrears_items(sub: Subscription, facts: Facts) -> Iterator[tuple[Item, Price, Component]]:
     """The components that are billed in arrears together with the product."""
     for item in sub.items:

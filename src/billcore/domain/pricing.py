@@ -18,7 +18,7 @@ Exact = Fraction | int
 def charge_for(
     price: Price,
     currency: str,
-    quantity: Decimal | int,
+    quantity: Decimal | Fraction | int,
     *,
     events: Sequence[Decimal] | None = None,
     amounts: Mapping[str, Decimal] | None = None,
@@ -43,6 +43,12 @@ def charge_for(
     if price.minimum is not None and price.component is not None:
         amount = max(amount, minor_units(price.minimum, currency))
     return amount
+
+
+def needs_events(price: Price) -> bool:
+    """Whether the charge depends on the single events, and not only on what they add up to (behaviour 4.1)."""
+    by_event = (price.fixed_per_event, price.minimum_per_event, price.maximum_per_event)
+    return price.included_events > 0 or any(value is not None for value in by_event)
 
 
 def _amount(
@@ -82,7 +88,7 @@ def _whole(value: Exact) -> Exact:
     return value.numerator if value.denominator == 1 else value
 
 
-def _exact(quantity: Decimal | int) -> Exact:
+def _exact(quantity: Decimal | Fraction | int) -> Exact:
     """`quantity` as an exact number; an int where it is whole, for speed."""
     whole = int(quantity)
     return whole if whole == quantity else Fraction(quantity)

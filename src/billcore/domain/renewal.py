@@ -11,13 +11,13 @@ from billcore.domain.charges import (
     item_line,
     minimum_line,
     product_line,
-    usage_lines,
 )
 from billcore.domain.draft import DraftLine
 from billcore.domain.facts import Facts, own_interval
 from billcore.domain.invoice import Renewal
 from billcore.domain.periods import Period, Schedule, add, schedule_from_start, span_of
 from billcore.domain.proration import portion
+from billcore.domain.rating import usage_lines
 from billcore.domain.span import billed_from, is_free, pieces, price_span, with_span
 from billcore.domain.step import Step, changed, planned
 from billcore.domain.subscription import Item, Subscription
@@ -297,7 +297,10 @@ def _arrears(sub: Subscription, facts: Facts, until: datetime) -> tuple[list[Dra
         part = Period(start, until)
         assert facts.price.every is not None
         share = portion(part, span, facts.settings.proration_basis, facts.zone, facts.price.every)
-        billed = facts.billed_in_period + sum(line.amount for line in made)
+        # What is given back of earlier periods is not missing in this one.
+        billed = facts.billed_in_period + sum(
+            line.amount for line in made if line.credit is None or line.period is not None
+        )
         made += minimum_line(sub, facts, billed, share, part)
     return made, metered
 

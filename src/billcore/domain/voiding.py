@@ -98,6 +98,8 @@ def _line(
         return evolve(line, id=new_id("lin"), invoice_id=invoice_id)
     kept = {key: value for key, value in basis.items() if key not in ("rates", "rounding", "untaxed")}
     kept.update(tax_basis(tax, rounding))
+    if line.kind == "usage":
+        kept["again"] = line.id
     return evolve(
         line,
         id=new_id("lin"),

@@ -10,6 +10,7 @@ from billcore.commands.open_debts import let_go, void_own
 from billcore.commands.refund_billing import bill_refunding
 from billcore.commands.scope import Scope
 from billcore.commands.signup import start_or_wait
+from billcore.commands.unused import settle_usage
 from billcore.domain.bill import record
 from billcore.domain.customer import Customer
 from billcore.domain.lifecycle import close
@@ -80,7 +81,7 @@ def _steps(
     for sub in subs:
         at = scope.now = moments[sub.id]
         try:
-            step = act_at(scope, sub, facts[sub.id], at)
+            step = settle_usage(scope, act_at(scope, sub, facts[sub.id], at), at)
         except Exception as error:
             if isinstance(error, Refused) and error.code == "payment_in_doubt":
                 scope.writes.put(evolve(sub, next_action_at=at + IN_DOUBT_AGAIN))

@@ -147,12 +147,6 @@ def lacking_in_catalog(catalog: Mapping[str, object]) -> str | None:
     for key in _FORMAT_CATALOG:
         if key in catalog:
             return f"catalog.{key}"
-    for component in _tables(catalog.get("components")):
-        if component.get("aggregation", "sum") != "sum":
-            return f"catalog.components.aggregation = {component['aggregation']}"
-    for sold in (*_tables(catalog.get("products")), *_tables(catalog.get("components"))):
-        if any("thresholds" in price for price in _tables(sold.get("prices"))):
-            return "catalog.prices.thresholds"
     return None
 
 

@@ -236,6 +236,15 @@ def billed_since(tx: Transaction, periods: Mapping[tuple[str, str], datetime]) -
     ):
         if text_to_instant(start) >= starts[subscription_id]:
             found[subscription_id] += amount
+    for subscription_id, start, amount in tx.rows(
+        "SELECT l.subscription_id, l.start, CAST(sum(l.amount) AS BIGINT) FROM billcore_invoices i "
+        "JOIN billcore_lines l ON l.invoice_id = i.id "
+        "WHERE i.customer_id IN ?? AND i.purpose = 'usage' AND i.status <> 'void' AND l.subscription_id IN ?? "
+        "AND l.start >= ? GROUP BY l.subscription_id, l.start",
+        [{customer_id for customer_id, _ in periods}, list(starts), min(starts.values())],
+    ):
+        if text_to_instant(start) >= starts[subscription_id]:
+            found[subscription_id] += amount
     return found
 
 

@@ -107,6 +107,7 @@ lines = Table(
     Index("billcore_lines_invoice", "invoice_id"),
     partial_index("billcore_lines_credit_note", "credit_note_id", where="credit_note_id IS NOT NULL"),
     partial_index("billcore_lines_credits", "credits_line_id", where="credits_line_id IS NOT NULL"),
+    partial_index("billcore_lines_usage", "item_id", where="kind = 'usage'"),
     partial_index("billcore_lines_waiting", "subscription_id", where="invoice_id IS NULL AND credit_note_id IS NULL"),
 )
 

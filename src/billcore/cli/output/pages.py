@@ -22,6 +22,7 @@ from billcore.cli.output.screen import money, screen
 from billcore.cli.output.view import View
 from billcore.commands.catalog import CatalogChange, Quote
 from billcore.commands.forecasting import Forecast
+from billcore.commands.interim import Rerated
 from billcore.commands.invoices import GivenBack, InvoicePreview
 from billcore.commands.subscription_attach import Attached
 from billcore.commands.subscription_outlook import NextBilling, Summary
@@ -120,7 +121,11 @@ def confirmation(view: View, definition: Definition, result: object, given: Mapp
         case UsageEvent():
             what = f"{decimal_text(result.quantity)} {result.component}"
             where = view.subscriptions([result.subscription_id])[result.subscription_id]
+            if result.corrects is not None:
+                return Text(f"Usage corrected by {what} for {where} at {view.day(result.at)}: event {result.event_id}.")
             return Text(f"Usage recorded: {what} for {where} at {view.day(result.at)}.")
+        case Rerated():
+            return Text(subscriptions.rerated_line(view, result))
         case dict():
             name = str(given.get("name"))
             return Text(f"{name} = {catalog.setting_text(result.get(name.split('.', maxsplit=1)[0]))}")
@@ -167,6 +172,8 @@ def _page(view: View, definition: Definition, result: object) -> RenderableType:
             return refunds.refund_page(view, result)
         case InboxEvent():
             return webhooks.event_page(view, result)
+        case UsageEvent():
+            return subscriptions.usage_page(view, result)
         case Quote():
             return catalog.quote_page(result)
         case dict():
@@ -204,6 +211,8 @@ def _table(view: View, result: Sequence[object]) -> RenderableType:
             return invoices.note_list(view, [one for one in result if isinstance(one, CreditNote)])
         case Payment():
             return payments.payment_list(view, [one for one in result if isinstance(one, Payment)])
+        case UsageEvent():
+            return subscriptions.usage_list(view, [one for one in result if isinstance(one, UsageEvent)])
         case Balance():
             return balances.balance_list([one for one in result if isinstance(one, Balance)])
         case Credit():

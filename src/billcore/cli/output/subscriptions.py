@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 
 from rich.console import RenderableType
 
-from billcore.cli.output.screen import fields, state, table
+from billcore.cli.output.screen import fields, money, state, table
 from billcore.cli.output.view import View
+from billcore.commands.interim import Rerated
 from billcore.domain.money import decimal_text
 from billcore.domain.subscription import Subscription
+from billcore.domain.usage import UsageEvent
 
 ACTIONS: Mapping[str, str] = {
     "resume": "resumes",
@@ -72,6 +74,56 @@ def subscription_page(view: View, sub: Subscription) -> RenderableType:
             ("id", sub.id),
         ]
     )
+
+
+def usage_list(view: View, events: Sequence[UsageEvent]) -> RenderableType:
+    """One row for each event."""
+    return table(
+        ("~event", "~component", "quantity", "at", "~properties", "billed", "~id"),
+        [
+            (
+                one.event_id,
+                one.component,
+                decimal_text(one.quantity),
+                view.day(one.at),
+                _properties(one),
+                "yes" if one.line_id is not None else "no",
+                one.id,
+            )
+            for one in events
+        ],
+    )
+
+
+def usage_page(view: View, event: UsageEvent) -> RenderableType:
+    """Everything about one event."""
+    return fields(
+        [
+            ("event", event.event_id),
+            ("subscription", view.subscriptions([event.subscription_id])[event.subscription_id]),
+            ("component", event.component),
+            ("quantity", decimal_text(event.quantity)),
+            ("at", view.day(event.at)),
+            ("properties", _properties(event)),
+            ("corrects", event.corrects),
+            ("billed", "yes" if event.line_id is not None else "no"),
+            ("recorded", view.day(event.recorded_at)),
+            ("id", event.id),
+        ]
+    )
+
+
+def rerated_line(view: View, result: Rerated) -> str:
+    """What rating a past period again came to."""
+    what = f"{result.component} of {result.subscription}, {view.span(result.start, result.end)}"
+    if not result.difference:
+        return f"Usage rated again: {what}; nothing changes."
+    done = "more are billed" if result.difference > 0 else "are given back"
+    return f"Usage rated again: {what}; {money(abs(result.difference), result.currency)} {done}."
+
+
+def _properties(event: UsageEvent) -> str:
+    return ", ".join(f"{name}={text}" for name, text in sorted(event.properties.items()))
 
 
 def next_of(view: View, sub: Subscription) -> str:

@@ -82,7 +82,11 @@ def _by_share(line: Line, basis: Basis, billed: Line, document: Document) -> tup
     currency = document.currency
     share, steps = _share(line, billed, basis)
     credits = [(one, own) for one, own in document.earlier.get(billed.id, ()) if one.id != line.id]
-    together = [one for one, own in credits if "share" in own and (one.start, one.end) == (line.start, line.end)]
+    together = [
+        one
+        for one, own in credits
+        if own.get("share") == basis["share"] and (one.start, one.end) == (line.start, line.end)
+    ]
     before = [one for one, _ in credits if one not in together and one.id < line.id]
     # Cumulative: all credits by share that came before this time was given back.
     by_share = [one for one, own in credits if one in before and "share" in own]

@@ -6,6 +6,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Literal
 
+from attrs import evolve
+
 from billcore.domain.catalog import Price, Tier
 from billcore.domain.instants import local_text
 from billcore.domain.invoice import Line
@@ -13,6 +15,7 @@ from billcore.domain.money import decimal_text, exponent, minor_units, round_exa
 from billcore.domain.periods import Duration, Period
 from billcore.domain.pricing import charge_for
 from billcore.domain.proration import Portion, portion, prorate_charge
+from billcore.domain.usage import quantity_of, rounded_quantity
 from billcore.engine.derivations.step import TIMES, Basis, Document, Step, exact_text
 
 UNITS = {"second": "seconds", "day": "days", "fixed_30": "days of 30-day months"}
@@ -29,9 +32,15 @@ def amount_of(line: Line, basis: Basis, document: Document) -> tuple[list[Step],
     if "minimum" in basis:
         return _minimum(basis, currency)
     amounts = {code: Decimal(text) for code, text in basis.get("amounts", {}).items()} or None
-    quantity = Decimal(basis["quantity"])
-    exact = charge_for(price, currency, quantity, amounts=amounts)
-    steps = [Step(_named(price, introductory=amounts is not None))]
+    quantity = Fraction(quantity_of(basis["quantity"]))
+    events = [Decimal(value) for value, count in basis["events"] for _ in range(count)] if "events" in basis else None
+    if basis.get("interim"):
+        price = evolve(price, minimum=None)
+    exact = charge_for(price, currency, quantity, events=events, amounts=amounts)
+    steps = [Step(_named(price, introductory=amounts is not None)), *_rated(basis, quantity, document.zone)]
+    if events is not None:
+        steps.append(Step(f"{len(events)} events of together {_n(quantity)}", exact_text(exact, currency)))
+        return _less(basis, exact, steps, currency)
     steps += _charge(price, currency, quantity, exact, price.amounts if amounts is None else amounts)
     if "above" in basis:
         return _above(basis, document, exact, steps)
@@ -44,7 +53,31 @@ def amount_of(line: Line, basis: Basis, document: Document) -> tuple[list[Step],
         exact = unrounded
     if exact != amount:
         steps.append(Step("rounded once, half away from zero", exact_text(amount, currency)))
-    return steps, amount
+    return _less(basis, amount, steps, currency)
+
+
+def _less(basis: Basis, exact: Fraction | int, steps: list[Step], currency: str) -> tuple[list[Step], int]:
+    """The amount, less what other lines had billed for the same period of usage (behaviour 12)."""
+    amount = round_exact(exact)
+    if exact != amount:
+        steps.append(Step("rounded once, half away from zero", exact_text(amount, currency)))
+    less = int(basis.get("less", 0))
+    if less:
+        steps.append(Step("less what was billed for the period before", exact_text(-less, currency)))
+    return steps, amount - less
+
+
+def _rated(basis: Basis, quantity: Fraction, zone: str) -> list[Step]:
+    """Which usage a line rates, where it is more than a sum of what it bills itself."""
+    if not {"less", "aggregation", "events"} & set(basis) or "rated" not in basis:
+        return []
+    when = _told(Period(*(datetime.fromisoformat(text) for text in basis["rated"])), zone)
+    how = str(basis.get("aggregation", "sum"))
+    steps = [Step(f"usage of {when}: {how} {_n(quantity)}")]
+    if "over" in basis:
+        span = _told(Period(*(datetime.fromisoformat(text) for text in basis["over"])), zone)
+        steps.append(Step(f"each level by the part of {span} for which it held"))
+    return steps
 
 
 def _above(basis: Basis, document: Document, exact: Fraction | int, steps: list[Step]) -> tuple[list[Step], int]:
@@ -67,13 +100,13 @@ def _named(price: Price, *, introductory: bool) -> str:
 
 
 def _charge(
-    price: Price, currency: str, quantity: Decimal, exact: Fraction | int, amounts: Mapping[str, Decimal]
+    price: Price, currency: str, quantity: Fraction, exact: Fraction | int, amounts: Mapping[str, Decimal]
 ) -> list[Step]:
     units, steps = quantity, []
     if price.included:
-        units = max(quantity - price.included, Decimal(0))
+        units = max(quantity - Fraction(price.included), Fraction(0))
         steps.append(Step(f"{_n(quantity)} units, {_n(price.included)} included: {_n(units)} remain"))
-    steps += _scheme(price, currency, max(units, Decimal(0)), amounts)
+    steps += _scheme(price, currency, max(units, Fraction(0)), amounts)
     limits = [("at most", price.maximum)]
     if price.component is not None:
         limits.append(("at least", price.minimum))
@@ -83,30 +116,30 @@ def _charge(
     return steps
 
 
-def _scheme(price: Price, currency: str, units: Decimal, amounts: Mapping[str, Decimal]) -> Iterator[Step]:
+def _scheme(price: Price, currency: str, units: Fraction, amounts: Mapping[str, Decimal]) -> Iterator[Step]:
     def step(text: str, major: Decimal | Fraction) -> Step:
         return Step(text, exact_text(Fraction(major) * 10 ** exponent(currency), currency))
 
     match price.scheme:
         case "per_unit":
             unit = amounts[currency]
-            yield step(f"{_n(units)} {TIMES} {_n(unit)}", units * unit)
+            yield step(f"{_n(units)} {TIMES} {_n(unit)}", units * Fraction(unit))
         case "graduated":
             for tier, low, part in _slices(price.tiers, units):
                 flat = f" + {_n(tier.flat_amount)}" if tier.flat_amount else ""
                 where = f"above {_n(low)}" if low else "from 0"
                 text = f"tier {where}{_up_to(tier)}: {_n(part)} {TIMES} {_n(tier.unit_amount)}{flat}"
-                yield step(text, part * tier.unit_amount + tier.flat_amount)
+                yield step(text, part * Fraction(tier.unit_amount) + Fraction(tier.flat_amount))
         case "volume":
             *_, (tier, _low, _part) = _slices(price.tiers, units)
             flat = f" + {_n(tier.flat_amount)}" if tier.flat_amount else ""
             text = f"all units at the tier{_up_to(tier)}: {_n(units)} {TIMES} {_n(tier.unit_amount)}{flat}"
-            yield step(text, units * tier.unit_amount + tier.flat_amount)
+            yield step(text, units * Fraction(tier.unit_amount) + Fraction(tier.flat_amount))
         case "stairstep" if units:
             *_, (tier, _low, _part) = _slices(price.tiers, units)
             yield step(f"{_n(units)} units, the bracket{_up_to(tier)}", tier.flat_amount)
         case "package" if price.package_size and price.package_amount is not None:
-            packages = -(-Fraction(units) // Fraction(price.package_size))
+            packages = -(-units // Fraction(price.package_size))
             each = f"{_n(price.package_size)} {TIMES} {_n(price.package_amount)}"
             text = f"{_n(units)} units are {packages} packages of {each}"
             yield step(text, packages * Fraction(price.package_amount))
@@ -116,15 +149,16 @@ def _scheme(price: Price, currency: str, units: Decimal, amounts: Mapping[str, D
             yield Step(f"{rate} of {_n(units)}{fixed}", exact_text(charge_for(price, currency, units), currency))
 
 
-def _slices(tiers: tuple[Tier, ...], units: Decimal) -> Iterator[tuple[Tier, Decimal, Decimal]]:
+def _slices(tiers: tuple[Tier, ...], units: Fraction) -> Iterator[tuple[Tier, Fraction, Fraction]]:
     """Each tier that `units` enters, where it begins, and the units in it (behaviour 4.1)."""
-    low = Decimal(0)
+    low = Fraction(0)
     for tier in tiers:
-        if tier.up_to is None or units <= tier.up_to:
+        top = None if tier.up_to is None else Fraction(tier.up_to)
+        if top is None or units <= top:
             yield tier, low, units - low
             return
-        yield tier, low, tier.up_to - low
-        low = tier.up_to
+        yield tier, low, top - low
+        low = top
 
 
 def _up_to(tier: Tier) -> str:
@@ -180,8 +214,12 @@ def _minimum(basis: Basis, currency: str) -> tuple[list[Step], int]:
     return steps, owed - billed
 
 
-def _n(value: Decimal | None) -> str:
-    return decimal_text(value) if value is not None else ""
+def _n(value: Decimal | Fraction | None) -> str:
+    """A number as people write it; of one that decimals cannot say, the first twelve."""
+    if value is None:
+        return ""
+    shown = decimal_text(rounded_quantity(value))
+    return shown if isinstance(value, Decimal) or Fraction(shown) == value else f"{shown}…"
 
 
 def _told(period: Period, zone: str) -> str:

@@ -308,6 +308,7 @@ def _lines() -> None:
     index("lines", "credit_note", "credit_note_id", where="credit_note_id IS NOT NULL")
     index("lines", "credits", "credits_line_id", where="credits_line_id IS NOT NULL")
     index("lines", "invoice", "invoice_id")
+    index("lines", "usage", "item_id", where="kind = 'usage'")
     index("lines", "waiting", "subscription_id", where="invoice_id IS NULL AND credit_note_id IS NULL")
     table(
         "coverage",
