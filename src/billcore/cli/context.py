@@ -73,6 +73,7 @@ class App:
             clock=clock,
             settings=settings,
             gateways=self.gateways(registry) if pays else None,
+            tax_engines=self.tax_engines(registry) if pays else None,
             plugins=registry,
             actor=self.actor or f"cli:{_user()}",
             # A database in memory is made on the way; a server's gets its tables by `init` or `db upgrade`.
@@ -112,6 +113,15 @@ class App:
         if "test" in found and self.test_book is not None:
             found["test"].setdefault("book", self.test_book)
         return found
+
+    def tax_engines(self, registry: "Registry") -> dict[str, dict[str, object]]:
+        """What the configuration's file and variables say of tax engines. Raises FileInvalid and PluginError."""
+        from billcore.plugins.configuration import TAX_PREFIX, read_tax_engines
+
+        file = self.configuration
+        if file is None and not any(name.startswith(TAX_PREFIX) for name in os.environ):
+            return {}
+        return read_tax_engines(registry, file)
 
     @contextmanager
     def billing(self, *, pays: bool = True) -> Iterator["Billing"]:
