@@ -173,3 +173,12 @@ def test_webhooks_are_listed_shown_replayed_and_given_up(shell):
     assert "discarded" in shell.ok("webhooks", "discard", event["id"]).out
     assert "1 webhook to be worked on once more" in shell.ok("webhooks", "replay", "--status", "discarded").out
     assert shell.json("run")["webhooks"] == 1
+
+
+def test_the_file_configures_tax_engines_too_and_reading_does_without(shell):
+    """Figures of previews need the engine as it is configured; a wrong table stops what writes, as with gateways."""
+    configured(shell.with_customer(), "[tax_engines.nowhere]\nkey = 1\n")
+    failed = add(shell)
+    assert failed.code != 0
+    assert "No tax engine 'nowhere' is there" in failed.err
+    assert shell.json("customers", "list")
