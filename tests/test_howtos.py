@@ -60,6 +60,24 @@ def test_a_new_gateway_is_red_and_that_of_the_how_to_is_green(tmp_path: Path) ->
     assert tried.stdout == "succeeded 900 ch_0\n", tried.stderr
 
 
+def test_the_tax_engine_of_the_how_to_passes_its_suite_and_taxes_what_it_says(tmp_path: Path) -> None:
+    """A package that is really installed and found by its entry point."""
+    package, page = tmp_path / "acme", "howto/write-a-tax-engine.md"
+    for block in [*blocks(page, "toml"), *blocks(page, "python")]:
+        name, _, text = block.partition("\n")
+        path = package / name.removeprefix("# ")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    (package / "src/billcore_tax_acme/py.typed").touch()
+    green = suite(package, tmp_path / "green")
+    assert green.returncode == 0, green.stdout
+    tried = python(tmp_path / "green", package / "tests", str(package / "tests" / "try_it.py"))
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    printed = re.search(r"It prints\n\n```\n(.*?)```", text, re.DOTALL)
+    assert printed is not None
+    assert tried.stdout == printed[1], tried.stdout + tried.stderr
+
+
 def suite(package: Path, site: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     """Install a package into a folder of its own and run its tests."""
     pip = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--target", str(site)]
@@ -68,7 +86,8 @@ def suite(package: Path, site: Path, *words: str) -> "subprocess.CompletedProces
 
 
 def python(site: Path, folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    environment = {**os.environ, "PYTHONPATH": str(site)}
+    path = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "PYTHONPATH": path}
     return subprocess.run(
         [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )

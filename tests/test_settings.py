@@ -18,6 +18,7 @@ TABLE = {
     "consolidate",
     "issue_zero_invoices",
     "tax_rounding",
+    "tax_engine",
     "tax_fallback",
     "tax_wait",
     "seller",
@@ -124,6 +125,7 @@ def test_an_unknown_name_is_refused_with_the_nearest():
     [
         ("proration_basis", "hour", "proration_basis"),
         ("tax_rounding", None, "tax_rounding"),
+        ("tax_engine", "no name", "tax_engine"),
         ("consolidate", "yes", "consolidate"),
         ("consolidate", 1, "consolidate"),
         ("billing_time", "24:00", "billing_time"),

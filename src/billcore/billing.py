@@ -40,7 +40,7 @@ from billcore.engine.work import BATCH, Workplace
 from billcore.errors import InvalidValue, Refused
 from billcore.ids import Ids, new_instance
 from billcore.plugins.gateway import Capability, Gateway
-from billcore.plugins.opened import Gateways
+from billcore.plugins.opened import Gateways, TaxEngines
 from billcore.plugins.registry import Registry
 from billcore.preview import Preview, RolledBack, preview_of
 from billcore.replay import Call, FirstPhase, remembered_result
@@ -61,6 +61,7 @@ class Billing:
     `url` is a database URL; a new SQLite file gets its schema by itself. `clock` is the system's unless the store
     was made with a simulated one. `settings` are stored when they differ from what is stored. `gateways` maps a
     gateway's name to its configuration, or is the file that does, completed by variables; they are built at once.
+    `tax_engines` does the same for tax engines; the file of the gateways is theirs too where nothing is given.
     `plugins` are the host's own by name, or a registry that several share. `seed` makes ids repeatable (promise P9).
     `actor` is who commands are written down to.
     """
@@ -72,6 +73,7 @@ class Billing:
         clock: Clock | None = None,
         settings: Mapping[str, object] | None = None,
         gateways: Mapping[str, Mapping[str, object]] | str | Path | None = None,
+        tax_engines: Mapping[str, Mapping[str, object]] | str | Path | None = None,
         plugins: Mapping[str, object] | Registry | None = None,
         actor: str = "api",
         seed: int | None = None,
@@ -80,6 +82,9 @@ class Billing:
     ) -> None:
         self.registry = plugins if isinstance(plugins, Registry) else Registry(plugins)
         self._gateways = Gateways(self.registry, gateways)
+        if tax_engines is None and isinstance(gateways, str | Path):
+            tax_engines = gateways
+        self._tax_engines = TaxEngines(self.registry, tax_engines)
         self.database = Database(url)
         self.actor = actor
         self._batch = batch
@@ -311,6 +316,7 @@ class Billing:
         if self._joined:
             return
         self._gateways.close()
+        self._tax_engines.close()
         self.database.close()
 
     def __enter__(self) -> Self:
@@ -338,7 +344,7 @@ class Billing:
         lease = None if self._joined else self._leases.take()
         names = self.registry.gateways
         own = (self._ids.new, self.installation, actor, lease, names, self._capabilities, self._gateways.usual)
-        return Scope(tx, now, site.settings, site.catalog, *own)
+        return Scope(tx, now, site.settings, site.catalog, *own, self._tax_engines.taxes)
 
     def _capabilities(self, gateway: str) -> frozenset[Capability]:
         return self.gateway(gateway).capabilities

@@ -55,6 +55,8 @@ CODES = frozenset(
         "unsupported_capability",
         "payment_method_refused",
         "webhook_rejected",
+        "tax_refused",
+        "tax_unavailable",
         # ourselves
         "internal",
     }

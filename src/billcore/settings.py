@@ -24,6 +24,8 @@ TaxRounding = Literal["group", "line", "document"]
 FinalAction = Literal["cancel", "unpaid", "leave"]
 ChangeMode = Literal["prorated", "full", "none"]
 LONGEST_TERMS = 180
+BUILT_IN_TAXES = "rates"
+"""The name of the tax engine that has its rates in the catalog."""
 
 # Behaviour 5. The domain stands above this module and has them as a type; a test holds the two together.
 _STATES = (
@@ -74,6 +76,7 @@ class Settings:
     consolidate: bool = True
     issue_zero_invoices: bool = False
     tax_rounding: TaxRounding = "group"
+    tax_engine: str = BUILT_IN_TAXES
     tax_fallback: str | None = None
     tax_wait: str = "3 days"
     seller: Seller = field(factory=Seller)
@@ -355,6 +358,7 @@ _CHECKED: Mapping[str, _Reader] = {
     "timezone": _read_timezone,
     "currency": partial(_matching, pattern=_CURRENCY, expected='an ISO 4217 code like "USD"'),
     "billing_time": partial(_matching, pattern=TIME_OF_DAY, expected='a local time like "09:30"'),
+    "tax_engine": partial(_matching, pattern=_NAME, expected="a tax engine's name"),
     "tax_fallback": _read_engine,
     "tax_wait": _read_duration,
     "signup_expires_after": _read_duration,

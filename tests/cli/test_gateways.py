@@ -238,3 +238,12 @@ def test_a_provider_that_cannot_be_reached_is_exit_code_1(shell):
     assert said.code == 1
     assert "stripe: its provider cannot be reached, or does not answer" in said.out
     assert "sk_test_of_nobody" not in said.out + said.err
+
+
+def test_the_file_configures_tax_engines_too_and_reading_does_without(shell):
+    """Figures of previews need the engine as it is configured; a wrong table stops what writes, as with gateways."""
+    configured(shell.with_customer(), "[tax_engines.nowhere]\nkey = 1\n")
+    failed = add(shell)
+    assert failed.code != 0
+    assert "No tax engine 'nowhere' is there" in failed.err
+    assert shell.json("customers", "list")

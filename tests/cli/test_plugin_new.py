@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from billcore.cli.plugin import gateway
+from billcore.cli.plugin import gateway, new
+from billcore.testing import TaxConformance
+from tests.testing import wrong_taxes
 
 
 def made(folder, *words):
@@ -45,6 +47,22 @@ def test_what_it_writes_is_typed_and_tidy(tmp_path):
     ):
         done = subprocess.run([sys.executable, "-m", *tool], capture_output=True, text=True, check=False, cwd=tmp_path)
         assert done.returncode == 0, done.stdout
+
+
+def test_a_tax_engine_is_typed_tidy_and_red_for_what_it_does_not_tax_yet(tmp_path):
+    folder = tmp_path / "acme"
+    assert CliRunner().invoke(new, ["tax", "acme", "--into", str(folder)]).exit_code == 0
+    sources = str(folder / "src")
+    for tool in (
+        ["mypy", "--strict", sources],
+        ["ruff", "check", "--isolated", "--select", "E4,E7,E9,F,UP,B", sources],
+    ):
+        done = subprocess.run([sys.executable, "-m", *tool], capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert done.returncode == 0, done.stdout
+    engine: dict[str, object] = {}
+    exec((folder / "src/billcore_tax_acme/engine.py").read_text(encoding="utf-8"), engine)
+    with pytest.raises(AssertionError, match="A rate gives what it says"):
+        TaxConformance().test_a_rate_gives_what_it_says(engine["Acme"](engine["Config"]()), wrong_taxes.SALE, "line")
 
 
 @pytest.mark.parametrize("name", ["Acme", "acme_pay", "-acme", "acme--pay", "4acme", "a/b", ""])

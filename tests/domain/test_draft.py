@@ -5,10 +5,10 @@ from decimal import Decimal
 
 from billcore.domain.catalog import Coupon, TaxRow
 from billcore.domain.discount import AppliedCoupon
-from billcore.domain.draft import TaxFacts, draft
+from billcore.domain.draft import draft
 from billcore.domain.periods import Period
 from billcore.domain.proration import LineCredit, Portion
-from billcore.domain.tax import Place, RateTable
+from billcore.domain.tax import Place, RateTable, TaxFacts
 from tests.builders import START, day, draft_line, ids, settings
 
 VAT = TaxRow("DE", "", "", "*", "VAT", Decimal(19), None)
@@ -59,7 +59,7 @@ def test_more_given_back_than_charged_is_a_negative_total() -> None:
 
 
 def test_an_exempt_customer_pays_no_tax_and_the_line_says_why() -> None:
-    made = drafted(draft_line(10000), tax=TaxFacts(GERMANY.table, GERMANY.place, GERMANY.on, exempt=True))
+    made = drafted(draft_line(10000), tax=TaxFacts(GERMANY.taxes, GERMANY.place, GERMANY.on, exempt=True))
     assert made.tax == 0
     assert '"untaxed":"exempt"' in made.lines[0].basis
 

@@ -38,7 +38,7 @@ def test_the_rate_is_a_percentage_of_the_discounted_amount():
     [tax] = taxes([TaxableLine(12300)], [row("23")])
     assert (tax.amount, tax.included, tax.reason) == (2829, 0, None)
     [rate] = tax.rates
-    assert (rate.rate, rate.amount, rate.country) == (Decimal(23), 2829, "DE")
+    assert (rate.rate, rate.amount) == (Decimal(23), 2829)
 
 
 def test_an_inclusive_price_contains_its_tax():

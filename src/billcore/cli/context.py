@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from billcore.errors import StoreError
+from billcore.errors import BillcoreError, StoreError
 
 if TYPE_CHECKING:
     from billcore.billing import Billing
@@ -73,6 +73,7 @@ class App:
             clock=clock,
             settings=settings,
             gateways=self.gateways(registry) if pays else None,
+            tax_engines=self.tax_engines(registry, strict=pays),
             plugins=registry,
             actor=self.actor or f"cli:{_user()}",
             # A database in memory is made on the way; a server's gets its tables by `init` or `db upgrade`.
@@ -112,6 +113,23 @@ class App:
         if "test" in found and self.test_book is not None:
             found["test"].setdefault("book", self.test_book)
         return found
+
+    def tax_engines(self, registry: "Registry", *, strict: bool = True) -> dict[str, dict[str, object]]:
+        """What the configuration's file and variables say of tax engines, which figures of previews need too.
+
+        Raises FileInvalid and PluginError; where not `strict`, what cannot be read is nothing.
+        """
+        from billcore.plugins.configuration import TAX_PREFIX, read_tax_engines
+
+        file = self.configuration
+        if file is None and not any(name.startswith(TAX_PREFIX) for name in os.environ):
+            return {}
+        try:
+            return read_tax_engines(registry, file)
+        except BillcoreError:
+            if strict:
+                raise
+            return {}
 
     @contextmanager
     def billing(self, *, pays: bool = True) -> Iterator["Billing"]:

@@ -12,6 +12,7 @@ from billcore.domain.customer import Customer, PaymentMethod
 from billcore.domain.payment import Payment
 from billcore.domain.refund import Refund
 from billcore.domain.subscription import Subscription
+from billcore.domain.tax import RateTable, Taxes
 from billcore.domain.values import NewId
 from billcore.domain.writes import Writes
 from billcore.errors import NotFound
@@ -31,10 +32,10 @@ class Scope:
     After the commit the attempts and refunds in `sends` are made and what is due of the customers in `collects` is
     collected. `lease` is (owner, until) for what this process makes itself, None where a worker does; `gateways`
     names those that are installed, `capabilities` says what one of them can do, `usual_gateways` which one is meant
-    where none is named. `saved` are writes that were flushed
-    before the end; with `site_changed` every process reads settings and catalog again. `answer` is what the gateway
-    of an asking verb said before the transaction, None where it was not asked: in a dry run (`dry`) and inside a
-    host's transaction. What `reads` only keeps nobody from writing.
+    where none is named; `taxes` is what documents are taxed by under given settings. `saved` are writes that were
+    flushed before the end; with `site_changed` every process reads settings and catalog again. `answer` is what the
+    gateway of an asking verb said before the transaction, None where it was not asked: in a dry run (`dry`) and inside
+    a host's transaction. What `reads` only keeps nobody from writing.
     """
 
     tx: Transaction
@@ -48,6 +49,7 @@ class Scope:
     gateways: Callable[[], tuple[str, ...]] = tuple
     capabilities: Callable[[str], frozenset[Capability]] = lambda _gateway: frozenset()
     usual_gateways: Callable[[], tuple[str, ...]] = tuple
+    taxes: Callable[[Settings, RateTable], Taxes] = lambda _settings, rates: rates
     writes: Writes = field(factory=Writes)
     saved: list[Writes] = field(factory=list)
     sends: list[Payment | Refund] = field(factory=list)
@@ -62,7 +64,7 @@ class Scope:
     @property
     def site(self) -> Site:
         """What all documents share."""
-        return Site(self.settings, self.catalog.rates)
+        return Site(self.settings, self.taxes(self.settings, self.catalog.rates))
 
     def flush(self) -> None:
         """Write what was collected so far and start collecting anew."""

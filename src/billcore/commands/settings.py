@@ -20,9 +20,12 @@ class SiteSettings(Noun):
     def set(self, scope: Scope, name: Code, value: Text, **options: Unpack[Options]) -> dict[str, object]:
         """Set one site setting. `value` is its text, or JSON for settings with parts; see the settings reference.
 
-        Raises invalid_value for an unknown name or a value that it does not take.
+        Raises invalid_value for an unknown name or a value that it does not take, plugin_unknown and not_supported
+        for a tax engine that cannot be used.
         """
         changed = Settings.from_mapping({name: _read(value)}, scope.settings)
+        if name in ("tax_engine", "tax_fallback"):
+            scope.taxes(changed, scope.catalog.rates)
         journal.save_settings(scope.tx, changed.to_mapping())
         scope.site_changed = True
         return changed.to_mapping()

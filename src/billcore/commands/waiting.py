@@ -8,15 +8,18 @@ from attrs import evolve
 from billcore.commands.scope import Scope
 from billcore.domain.bill import cover, tax_facts
 from billcore.domain.credit import Allocation
-from billcore.domain.draft import DraftLine, draft
+from billcore.domain.draft import TAX_KEYS, DraftLine, draft
 from billcore.domain.instants import instant_text
 from billcore.domain.invoice import Line
 from billcore.domain.periods import Period
 from billcore.domain.proration import LineCredit, Portion
 from billcore.domain.subscription import Subscription
+from billcore.domain.tax import RateTable
 from billcore.domain.voiding import Taxed
 from billcore.store import crediting
 from billcore.store import invoice as invoices
+
+_UNTAXED = RateTable(())
 
 
 def keep_waiting(scope: Scope, sub: Subscription, lines: Sequence[DraftLine]) -> None:
@@ -29,7 +32,8 @@ def keep_waiting(scope: Scope, sub: Subscription, lines: Sequence[DraftLine]) ->
         customer.id,
         lines,
         {sub.id: sub.coupons},
-        tax_facts(customer, scope.site, scope.now),
+        # Only the discount is of interest: no engine is asked.
+        evolve(tax_facts(customer, scope.site, scope.now), taxes=_UNTAXED),
         scope.settings,
         sub.currency,
         scope.now,
@@ -37,7 +41,7 @@ def keep_waiting(scope: Scope, sub: Subscription, lines: Sequence[DraftLine]) ->
     )
     since = instant_text(scope.now)
     for made, line in zip(lines, drafted.lines, strict=True):
-        basis = {key: value for key, value in json.loads(line.basis).items() if key not in _TAX} | {"waited": since}
+        basis = {key: value for key, value in json.loads(line.basis).items() if key not in TAX_KEYS} | {"waited": since}
         if made.tax_code is not None and made.price_id is None:
             basis["tax_code"] = made.tax_code
         tax, included = (0, 0) if made.credit is None else (line.tax, line.tax_included)
@@ -45,10 +49,6 @@ def keep_waiting(scope: Scope, sub: Subscription, lines: Sequence[DraftLine]) ->
         scope.writes.add(kept)
         cover(kept, scope.writes, scope.new_id)
         scope.writes.add(*[evolve(one, document_id=kept.id) for one in made.returned])
-
-
-_TAX = ("rates", "rounding", "untaxed")
-"""What a basis says of tax that was reckoned only to know the discount."""
 
 
 def waiting_lines(scope: Scope, subscription_ids: Iterable[str]) -> dict[str, list[DraftLine]]:

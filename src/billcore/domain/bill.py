@@ -10,14 +10,14 @@ from billcore.domain.compact import compact
 from billcore.domain.credit import Allocation, Credit, Drawing, draw, usable
 from billcore.domain.customer import Customer
 from billcore.domain.discount import AppliedCoupon
-from billcore.domain.draft import TaxFacts, draft
+from billcore.domain.draft import draft
 from billcore.domain.event import Event, StateChange
 from billcore.domain.invoice import Coverage, CreditNote, CreditTo, Invoice, Line
 from billcore.domain.money import share
 from billcore.domain.periods import local_date
 from billcore.domain.step import Step
 from billcore.domain.subscription import Subscription
-from billcore.domain.tax import Place, RateTable
+from billcore.domain.tax import Place, Taxes, TaxFacts
 from billcore.domain.values import NewId, evolve
 from billcore.domain.writes import Writes
 from billcore.settings import Settings
@@ -28,10 +28,10 @@ A_DAY = timedelta(days=1)
 
 @frozen
 class Site:
-    """What all documents of a site share: its settings and its tax rates."""
+    """What all documents of a site share: its settings and what taxes them."""
 
     settings: Settings
-    rates: RateTable
+    taxes: Taxes
 
 
 @frozen
@@ -103,10 +103,14 @@ def tax_facts(customer: Customer, site: Site, at: datetime) -> TaxFacts:
     """Where and when the customer is taxed: the local date at `at`."""
     zone = customer.timezone or site.settings.timezone
     return TaxFacts(
-        site.rates,
+        site.taxes,
         Place(customer.country, customer.region, customer.postcode),
         local_date(at, zone),
         customer.tax_exempt,
+        customer.vat_number or "",
+        customer.city,
+        customer.address,
+        site.settings.seller,
     )
 
 

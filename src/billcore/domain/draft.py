@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 
 from attrs import field, frozen
@@ -13,7 +13,7 @@ from billcore.domain.discount import AppliedCoupon, Discountable, discount_lines
 from billcore.domain.invoice import Line, LineKind
 from billcore.domain.periods import Period
 from billcore.domain.proration import LineCredit, Portion
-from billcore.domain.tax import LineTax, Place, RateTable, TaxableLine, tax_lines
+from billcore.domain.tax import LineTax, TaxableLine, TaxFacts
 from billcore.domain.values import NewId, evolve
 from billcore.errors import InvalidValue
 from billcore.settings import Settings, TaxRounding
@@ -57,16 +57,6 @@ class DraftLine:
 
 
 @frozen
-class TaxFacts:
-    """Where and when tax is due, and the rates."""
-
-    table: RateTable
-    place: Place
-    on: date
-    exempt: bool
-
-
-@frozen
 class Drafted:
     """A document's lines and totals, and the coupons that it used up (`used`: applied coupon ids)."""
 
@@ -97,16 +87,15 @@ def draft(
     """Apply discounts and tax to `lines` and add them up. `coupons` are by subscription id (behaviour 8.1, 8.2)."""
     charges = [line for line in lines if line.credit is None]
     discounts, used, taken = _discounts(charges, coupons, currency, at)
-    taxes = tax_lines(
+    taxes = tax.taxes.tax(
         [
             TaxableLine(line.amount - discount, line.tax_code, line.inclusive, line.taxable)
             for line, discount in zip(charges, discounts, strict=True)
         ],
-        tax.table,
-        tax.place,
-        tax.on,
-        exempt=tax.exempt,
-        rounding=settings.tax_rounding,
+        tax,
+        invoice_id,
+        currency,
+        settings.tax_rounding,
     )
     charged = iter(zip(discounts, taxes, strict=True))
     made = []
@@ -192,13 +181,19 @@ def _basis(
     return basis
 
 
+TAX_KEYS = ("rates", "rounding", "engine", "untaxed")
+"""What a line's basis says of its tax."""
+
+
 def tax_basis(taxed: LineTax, rounding: TaxRounding) -> dict[str, object]:
-    """What a line's basis says of its tax: rates and rounding, or why there is none."""
+    """What a line's basis says of its tax: rates, rounding and engine, or why there is none."""
     basis: dict[str, object] = {}
     if taxed.rates:
-        basis["rates"] = [[rate.name, str(rate.rate), rate.amount, rate.row_id] for rate in taxed.rates]
+        basis["rates"] = [[rate.name, str(rate.rate), rate.amount, rate.source] for rate in taxed.rates]
         if rounding != "group":
             basis["rounding"] = rounding
+    if taxed.engine is not None:
+        basis["engine"] = taxed.engine
     if taxed.reason:
         basis["untaxed"] = taxed.reason
     return basis

@@ -1,19 +1,21 @@
-"""The built-in tax engine: which rate row holds, and what tax it gives on a document (behaviour 8.2)."""
+"""Taxes on a document: what an engine is asked and answers; the built-in one finds its rates in a table (8.2)."""
 
 from collections.abc import Iterable, Sequence
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
 from math import lcm
+from typing import Protocol
 
 from attrs import frozen
 
 from billcore.domain.catalog import TaxRow
 from billcore.domain.money import round_ratio, share
-from billcore.settings import TaxRounding
+from billcore.settings import Seller, TaxRounding
 
 ANY_CODE = "*"
 _FOUND_AT_MOST = 4096
+_NOBODY = Seller()
 
 
 @frozen
@@ -40,13 +42,14 @@ class TaxableLine:
 
 @frozen
 class AppliedRate:
-    """One rate on one line: `rate` in percent, `amount` the tax it gave in minor units, `row_id` its row."""
+    """One rate on one line: `rate` in percent, `amount` the tax it gave in minor units.
+
+    `source` is the id of its row, or the jurisdiction that an engine names.
+    """
 
     name: str
     rate: Decimal
-    country: str
-    region: str
-    row_id: str
+    source: str
     amount: int
 
 
@@ -55,12 +58,37 @@ class LineTax:
     """One line's tax in minor units: `amount` is all of it, `included` the part inside an inclusive price.
 
     `reason` says why there is none: exempt, not_taxable or not_collecting; None where a rate holds, 0 % too.
+    `engine` names the engine that reckoned it, None for the built-in one.
     """
 
     amount: int
     included: int
     rates: tuple[AppliedRate, ...]
     reason: str | None = None
+    engine: str | None = None
+
+
+@frozen
+class TaxFacts:
+    """What taxes a document beside its lines: the engine, where and who the customer is, on which day, who sells."""
+
+    taxes: "Taxes"
+    place: Place
+    on: date
+    exempt: bool
+    vat_number: str = ""
+    city: str = ""
+    address: str = ""
+    seller: Seller = _NOBODY
+
+
+class Taxes(Protocol):
+    """What reckons the tax of a document: without I/O, the same answer to the same question (behaviour 8.2)."""
+
+    def tax(
+        self, lines: Sequence[TaxableLine], facts: TaxFacts, document: str, currency: str, rounding: TaxRounding, /
+    ) -> Sequence[LineTax]:
+        """One LineTax for each charge line, in their order. `document` is the document's id."""
 
 
 class RateTable:
@@ -99,6 +127,12 @@ class RateTable:
                 self._found.clear()
             row = self._found[key] = self._search(place, code, on)
             return row
+
+    def tax(
+        self, lines: Sequence[TaxableLine], facts: TaxFacts, _document: str, _currency: str, rounding: TaxRounding, /
+    ) -> list[LineTax]:
+        """The tax of a document's charge lines by these rates."""
+        return tax_lines(lines, self, facts.place, facts.on, exempt=facts.exempt, rounding=rounding)
 
     def _search(self, place: Place, code: str | None, on: date) -> TaxRow | None:
         country, region, postcode = _normal(place.country, place.region, place.postcode)
@@ -157,7 +191,7 @@ def tax_lines(
     for members in together.values():
         taxes = _rounded([_exact(lines[index], row) for index, row in members])
         for (index, row), tax in zip(members, taxes, strict=True):
-            applied = AppliedRate(row.name, row.rate, row.country, row.region, row.id, tax)
+            applied = AppliedRate(row.name, row.rate, row.id, tax)
             result[index] = LineTax(tax, tax if lines[index].inclusive else 0, (applied,))
     return result
 

@@ -7,9 +7,9 @@ from attrs import frozen
 
 from billcore.domain.compact import compact
 from billcore.domain.crediting import Billed
-from billcore.domain.draft import TaxFacts, tax_basis
+from billcore.domain.draft import TAX_KEYS, tax_basis
 from billcore.domain.invoice import Invoice, Line
-from billcore.domain.tax import LineTax, TaxableLine, tax_lines
+from billcore.domain.tax import LineTax, TaxableLine, TaxFacts
 from billcore.domain.values import NewId, evolve
 from billcore.settings import TaxRounding
 
@@ -45,8 +45,8 @@ def bill_again(
     `bases` are those of its lines in their order, `taxed` is by line id. Credit lines keep the tax of what they give
     back (behaviour 3.4).
     """
-    taxes = _taxes(void, taxed, tax, rounding)
     invoice_id = new_id("inv")
+    taxes = _taxes(void, taxed, tax, rounding, invoice_id)
     lines = tuple(
         _line(line, basis, taxes.get(line.id), rounding, invoice_id, new_id)
         for line, basis in zip(void.lines, bases, strict=True)
@@ -71,16 +71,17 @@ def bill_again(
     )
 
 
-def _taxes(void: Invoice, taxed: Mapping[str, Taxed], tax: TaxFacts, rounding: TaxRounding) -> dict[str, LineTax]:
+def _taxes(
+    void: Invoice, taxed: Mapping[str, Taxed], tax: TaxFacts, rounding: TaxRounding, invoice_id: str
+) -> dict[str, LineTax]:
     """The tax of each charge line as of now, by its id."""
     charges = [(line, taxed[line.id]) for line in void.lines if line.credits_line_id is None]
-    computed = tax_lines(
+    computed = tax.taxes.tax(
         [TaxableLine(line.amount - line.discount, how.code, how.inclusive, how.taxable) for line, how in charges],
-        tax.table,
-        tax.place,
-        tax.on,
-        exempt=tax.exempt,
-        rounding=rounding,
+        tax,
+        invoice_id,
+        void.currency,
+        rounding,
     )
     return {line.id: one for (line, _), one in zip(charges, computed, strict=True)}
 
@@ -96,7 +97,7 @@ def _line(
     """The line on the new invoice; `tax` is None for a credit line, which keeps its own."""
     if tax is None:
         return evolve(line, id=new_id("lin"), invoice_id=invoice_id)
-    kept = {key: value for key, value in basis.items() if key not in ("rates", "rounding", "untaxed")}
+    kept = {key: value for key, value in basis.items() if key not in TAX_KEYS}
     kept.update(tax_basis(tax, rounding))
     if line.kind == "usage":
         kept["again"] = line.id

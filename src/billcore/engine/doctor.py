@@ -20,6 +20,7 @@ from billcore.domain.subscription import Subscription
 from billcore.domain.words import counted
 from billcore.errors import Refused
 from billcore.plugins.registry import Registry
+from billcore.settings import BUILT_IN_TAXES
 from billcore.store import health, inbox, journal
 from billcore.store import invoice as invoices
 from billcore.store import payment as payments
@@ -52,6 +53,7 @@ TroubleKind = Literal[
     "database",
     "plugin",
     "gateway",
+    "tax engine",
 ]
 
 
@@ -93,6 +95,7 @@ def examine(scope: Scope, database: Database, registry: Registry, *, simulated: 
         *(() if simulated else _waiting_work(scope)),
         *_undelivered(scope, registry),
         *(Trouble("database", what, None, why, remedy) for what, why, remedy in health.warnings(database, scope.tx)),
+        *_tax_engines(scope, registry),
         *_plugins(registry),
     ]
     return Checkup(scope.now, tuple(found))
@@ -284,6 +287,17 @@ def _undelivered(scope: Scope, registry: Registry) -> Iterator[Trouble]:
         reason = f"{counted(count, 'event')} not taken by all of: {', '.join(listening)}"
         remedy = "They are delivered by the next billcore run; see plugins below, or billcore plugins."
         yield Trouble("undelivered events", "events", since, reason, remedy)
+
+
+def _tax_engines(scope: Scope, registry: Registry) -> Iterator[Trouble]:
+    """Engines of the settings that nobody offers: no document can be made."""
+    wanted = (scope.settings.tax_engine, scope.settings.tax_fallback)
+    for name in wanted:
+        if name not in (None, BUILT_IN_TAXES, *registry.tax_engines()):
+            remedy = (
+                "Install its plugin, or set tax_engine and tax_fallback anew; billcore plugins lists what is there."
+            )
+            yield Trouble("tax engine", name or "", None, "The settings name it, and it is not installed", remedy)
 
 
 def _plugins(registry: Registry) -> Iterator[Trouble]:

@@ -92,7 +92,7 @@ def read_config(config: type[C], given: Mapping[str, object], owner: str) -> C:
             _refuse(owner, f"does not know the configuration key {key!r}.", hint, key)
     missing = [name for name, a in known.items() if a.default is NOTHING and name not in given]
     if missing:
-        remedy = f"Set {missing[0]!r} in billcore.toml, by a variable, or in Billing(gateways=…)."
+        remedy = f"Set {missing[0]!r} in billcore.toml, by a variable, or where Billing is opened."
         _refuse(owner, f"needs the configuration key {missing[0]!r}.", remedy, missing[0])
     hints = typing.get_type_hints(config)
     values = {name: _converted(owner, known[name], hints.get(name, object), value) for name, value in given.items()}

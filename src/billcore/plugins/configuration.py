@@ -1,9 +1,9 @@
-"""What gateways are opened with, from a file and the environment: strict keys, secrets only by reference."""
+"""What gateways and tax engines are opened with, from a file and the environment: strict keys, secrets by reference."""
 
 import os
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NoReturn
@@ -18,6 +18,9 @@ from billcore.plugins.registry import Registry
 PREFIX = "BILLCORE_GATEWAY_"
 """How variables begin that configure a gateway: BILLCORE_GATEWAY_NAME_KEY."""
 
+TAX_PREFIX = "BILLCORE_TAX_"
+"""How variables begin that configure a tax engine: BILLCORE_TAX_NAME_KEY."""
+
 _LARGEST_SECRET = 65_536
 
 Configuration = dict[str, dict[str, object]]
@@ -31,6 +34,17 @@ class _Place:
     folder: Path
 
 
+@frozen
+class _Family:
+    """What is configured: its name, its table in the file, how its variables begin, and those that are installed."""
+
+    name: str
+    table: str
+    prefix: str
+    installed: Callable[[], tuple[str, ...]]
+    config: Callable[[str], type[AttrsInstance]]
+
+
 def read_gateways(
     registry: Registry, file: str | Path | None = None, environment: Mapping[str, str] | None = None
 ) -> Configuration:
@@ -39,26 +53,39 @@ def read_gateways(
     Raises FileInvalid: file_unreadable, configuration_invalid naming file and key or the variable; and PluginError:
     plugin_unknown, gateway_misconfigured. Values never stand in a message.
     """
+    family = _Family("gateway", "gateways", PREFIX, registry.gateways, registry.gateway_config)
+    return _read(family, file, environment)
+
+
+def read_tax_engines(
+    registry: Registry, file: str | Path | None = None, environment: Mapping[str, str] | None = None
+) -> Configuration:
+    """As read_gateways, of tax engines."""
+    family = _Family("tax engine", "tax_engines", TAX_PREFIX, registry.tax_engines, registry.tax_engine_config)
+    return _read(family, file, environment)
+
+
+def _read(family: _Family, file: str | Path | None, environment: Mapping[str, str] | None) -> Configuration:
     variables = os.environ if environment is None else environment
     found: Configuration = {}
     if file is not None:
         path = Path(file)
-        for name, table in _tables(path).items():
-            place = _Place(f"{path}: gateways.{name}", path.parent)
+        for name, table in _tables(path, family).items():
+            place = _Place(f"{path}: {family.table}.{name}", path.parent)
             try:
-                kinds = kinds_of(registry.gateway_config(name))
+                kinds = kinds_of(family.config(name))
             except PluginError as unknown:
                 _refuse(f"{place.name}: {unknown.message}", unknown.remedy, name)
             found[name] = {
                 key: _from_file(place, key, kinds.get(key), value, variables) for key, value in table.items()
             }
-    wanted = {name: text for name, text in variables.items() if name.startswith(PREFIX)}
+    wanted = {name: text for name, text in variables.items() if name.startswith(family.prefix)}
     if wanted:
-        for gateway, key, value in _from_variables(registry, wanted):
-            found.setdefault(gateway, {})[key] = value
+        for name, key, value in _from_variables(family, wanted):
+            found.setdefault(name, {})[key] = value
     for name, config in found.items():
         where = f"{file}: " if file is not None else ""
-        read_config(registry.gateway_config(name), config, f"{where}gateway {name!r}")
+        read_config(family.config(name), config, f"{where}{family.name} {name!r}")
     return found
 
 
@@ -74,24 +101,30 @@ def kinds_of(config: type[AttrsInstance]) -> dict[str, object]:
     return kinds
 
 
-def variable_of(gateway: str, key: str) -> str:
-    """The variable that sets a key of a gateway."""
-    return PREFIX + f"{gateway}_{key}".upper().replace("-", "_")
+def variable_of(name: str, key: str, prefix: str = PREFIX) -> str:
+    """The variable that sets a key of a gateway, or of what else has variables that begin with `prefix`."""
+    return prefix + f"{name}_{key}".upper().replace("-", "_")
 
 
 # -- the file ------------------------------------------------------------------------------------------------
 
 
-def _tables(path: Path) -> dict[str, Mapping[str, object]]:
+_TABLES = ("gateways", "tax_engines")
+
+
+def _tables(path: Path, family: _Family) -> dict[str, Mapping[str, object]]:
+    """One table of the file; the others are left to those who read them."""
     tables = read_table_file(path, "configuration_invalid")
     for key in tables:
-        if key != "gateways":
-            near = "Did you mean 'gateways'? " if get_close_matches(key, ["gateways"]) else ""
-            _refuse(f"{path}: there is no key {key!r}.", f"{near}It has the table gateways only.", key)
-    gateways = tables.get("gateways", {})
-    if not isinstance(gateways, Mapping) or not all(isinstance(table, Mapping) for table in gateways.values()):
-        _refuse(f"{path}: gateways has one table for each gateway.", "Write [gateways.NAME].", "gateways")
-    return dict(gateways)
+        if key not in _TABLES:
+            near = get_close_matches(key, _TABLES, n=1)
+            hint = f"Did you mean {near[0]!r}? " if near else ""
+            _refuse(f"{path}: there is no key {key!r}.", f"{hint}It has the tables {' and '.join(_TABLES)} only.", key)
+    wanted = family.table
+    found = tables.get(wanted, {})
+    if not isinstance(found, Mapping) or not all(isinstance(table, Mapping) for table in found.values()):
+        _refuse(f"{path}: {wanted} has one table for each {family.name}.", f"Write [{wanted}.NAME].", wanted)
+    return dict(found)
 
 
 def _from_file(place: _Place, key: str, kind: object, value: object, variables: Mapping[str, str]) -> object:
@@ -141,26 +174,27 @@ def _contents(place: _Place, key: str, value: str) -> str:
 # -- the environment -----------------------------------------------------------------------------------------
 
 
-def _from_variables(registry: Registry, wanted: Mapping[str, str]) -> Iterator[tuple[str, str, object]]:
-    """(gateway, key, value) of each variable; refuses one that configures nothing."""
+def _from_variables(family: _Family, wanted: Mapping[str, str]) -> Iterator[tuple[str, str, object]]:
+    """(name, key, value) of each variable; refuses one that configures nothing."""
     known = {
-        variable_of(gateway, key): (gateway, key, kind)
-        for gateway in registry.gateways()
-        for key, kind in kinds_of(registry.gateway_config(gateway)).items()
+        variable_of(owner, key, family.prefix): (owner, key, kind)
+        for owner in family.installed()
+        for key, kind in kinds_of(family.config(owner)).items()
     }
     for name, text in sorted(wanted.items()):
         if name not in known:
             # All begin alike: what follows tells them apart.
-            near = get_close_matches(name.removeprefix(PREFIX), [one.removeprefix(PREFIX) for one in known], n=1)
-            installed = ", ".join(registry.gateways()) or "none"
+            prefix = family.prefix
+            near = get_close_matches(name.removeprefix(prefix), [one.removeprefix(prefix) for one in known], n=1)
+            installed = ", ".join(family.installed()) or "none"
             hint = (
-                f"Did you mean {PREFIX}{near[0]}?"
+                f"Did you mean {prefix}{near[0]}?"
                 if near
-                else f"Write {PREFIX}NAME_KEY. Installed gateways: {installed}."
+                else f"Write {prefix}NAME_KEY. Installed {family.name}s: {installed}."
             )
             _refuse(f"The variable {name} configures nothing.", hint, name)
-        gateway, key, kind = known[name]
-        yield gateway, key, _from_text(_Place(f"The variable {name}", Path()), key, kind, text)
+        owner, key, kind = known[name]
+        yield owner, key, _from_text(_Place(f"The variable {name}", Path()), key, kind, text)
 
 
 def _from_text(place: _Place, key: str, kind: object, text: str) -> object:

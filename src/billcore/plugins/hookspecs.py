@@ -9,9 +9,9 @@
 Implementations are called one by one in the order of the plugins' names. One that raises, hangs or answers
 nonsense is left out and named; the others count.
 
-This version calls `register_gateways`, `register_commands` and `on_events`, and asks `payment_routing`. The other
-registrations are kept and listed, and nothing is done with them yet; the other questions (`invoice_lines`, `allow`,
-`dunning_policy`) are settled as contracts, but not asked.
+This version calls `register_gateways`, `register_tax_engines`, `register_commands` and `on_events`, and asks
+`payment_routing`. The other registrations are kept and listed, and nothing is done with them yet; the other questions
+(`invoice_lines`, `allow`, `dunning_policy`) are settled as contracts, but not asked.
 """
 
 # ruff: noqa: ARG001  a hookspec is its signature and its docstring
@@ -26,6 +26,7 @@ from billcore.domain.event import Event
 from billcore.plugins.config import Spec
 from billcore.plugins.gateway import GatewaySpec
 from billcore.plugins.question import Case, Collection, Command, Draft, ExtraLine
+from billcore.plugins.tax import TaxEngineSpec
 from billcore.settings import DunningPolicy
 
 if TYPE_CHECKING:
@@ -48,11 +49,11 @@ def register_gateways() -> Iterable[GatewaySpec[AttrsInstance]]:
 
 
 @hookspec
-def register_tax_engines() -> Iterable[Spec[AttrsInstance, object]]:
+def register_tax_engines() -> Iterable[TaxEngineSpec[AttrsInstance]]:
     """Offer tax engines.
 
     When: once, the first time any plugin is needed.
-    Return: a Spec for each, by name.
+    Return: a TaxEngineSpec for each; its name is what the setting `tax_engine` takes, unique among all plugins.
     """
     return ()
 

@@ -21,6 +21,9 @@ from billcore.plugins.checks import contract_problem
 from billcore.plugins.config import Spec
 from billcore.plugins.deadline import Raised, call_within
 from billcore.plugins.gateway import Gateway, GatewaySpec
+from billcore.plugins.tax import TaxEngine, TaxEngineSpec
+from billcore.plugins.tax_checks import engine_problem
+from billcore.settings import BUILT_IN_TAXES
 
 if TYPE_CHECKING:
     from pluggy import HookImpl, PluginManager
@@ -30,7 +33,7 @@ DISABLED_VARIABLE = "BILLCORE_DISABLED_PLUGINS"
 
 FAMILIES: Mapping[str, tuple[str, type]] = {
     "gateway": ("register_gateways", GatewaySpec),
-    "tax engine": ("register_tax_engines", Spec),
+    "tax engine": ("register_tax_engines", TaxEngineSpec),
     "notifier": ("register_notifiers", Spec),
     "carrier": ("register_carriers", Spec),
     "document": ("register_documents", Spec),
@@ -128,17 +131,7 @@ class Registry:
         Raises PluginError: plugin_unknown naming what is installed, gateway_misconfigured for a wrong
         configuration, plugin_failed when the plugin raises or does not keep its contract.
         """
-        plugin, spec = self._spec("gateway", name)
-        try:
-            gateway = spec.open(config or {})
-        except (PluginError, KeyboardInterrupt):
-            raise
-        except BaseException as error:
-            raise _broken(plugin.failed(error, "register_gateways")) from error
-        problem = contract_problem(gateway)
-        if problem:
-            raise _broken(plugin.failed(TypeError(f"gateway {name!r} {problem}"), "register_gateways"))
-        return cast("Gateway", gateway)
+        return cast("Gateway", self._open("gateway", name, config or {}, contract_problem))
 
     def gateway_config(self, name: str) -> type[AttrsInstance]:
         """The class of a gateway's configuration; raises PluginError plugin_unknown."""
@@ -147,6 +140,29 @@ class Registry:
     def gateways(self) -> tuple[str, ...]:
         """The names of the gateways that are there."""
         return self._names("gateway")
+
+    def tax_engine(self, name: str, config: Mapping[str, object] | None = None) -> TaxEngine:
+        """A new tax engine built from its configuration; the caller keeps it.
+
+        Raises what `gateway` raises, and not_supported for an engine that is not local.
+        """
+        engine = cast("TaxEngine", self._open("tax engine", name, config or {}, engine_problem))
+        if not engine.local:
+            raise PluginError(
+                "not_supported",
+                f"The tax engine {name!r} asks over a network, and documents are taxed while they are made.",
+                remedy="Use an engine that answers by itself, such as the built-in rates of the catalog.",
+                name=name,
+            )
+        return engine
+
+    def tax_engine_config(self, name: str) -> type[AttrsInstance]:
+        """The class of a tax engine's configuration; raises PluginError plugin_unknown."""
+        return self._spec("tax engine", name)[1].config
+
+    def tax_engines(self) -> tuple[str, ...]:
+        """The names of the tax engines that plugins offer; the built-in one is always there."""
+        return self._names("tax engine")
 
     def events(self, batch: Sequence[Event]) -> tuple[PluginFailure, ...]:
         """Tell every plugin what happened; returns the plugins that failed."""
@@ -199,6 +215,22 @@ class Registry:
         """Every plugin found, by name, disabled and failed ones included."""
         return tuple(_row(plugin) for plugin in self._plugins().values())
 
+    def _open(
+        self, family: str, name: str, config: Mapping[str, object], problem_of: Callable[[object], str]
+    ) -> object:
+        plugin, spec = self._spec(family, name)
+        hook = FAMILIES[family][0]
+        try:
+            built = spec.open(config)
+            problem = problem_of(built)
+        except (PluginError, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            raise _broken(plugin.failed(error, hook)) from error
+        if problem:
+            raise _broken(plugin.failed(TypeError(f"{family} {name!r} {problem}"), hook))
+        return built
+
     def _names(self, family: str) -> tuple[str, ...]:
         return tuple(
             sorted(name for plugin in self._plugins().values() for kind, name in plugin.specs if kind == family)
@@ -238,7 +270,7 @@ class Registry:
         if self._installed:
             found += _entry_points()
         plugins: dict[str, _Plugin] = {}
-        taken: dict[tuple[str, str], str] = {}
+        taken = {("tax engine", BUILT_IN_TAXES): GROUP}
         for plugin, load in sorted(found, key=lambda pair: pair[0].name):
             first = plugins.get(plugin.name)
             if first is not None:

@@ -5,7 +5,7 @@
     class TestAcme(GatewayConformance):
         ...  # the fixtures that it asks for
 
-The names are loaded on first use: GatewayConformance needs pytest, the others do not.
+The names are loaded on first use: GatewayConformance and TaxConformance need pytest, the others do not.
 """
 
 from importlib import import_module
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from billcore.testing.secrecy import everything_logged as everything_logged
     from billcore.testing.secrecy import everything_told as everything_told
     from billcore.testing.secrecy import leaks as leaks
+    from billcore.testing.tax import TaxConformance as TaxConformance
 
 _HOMES = {
     "BankAccount": "billcore.testing.fixtures",
@@ -31,6 +32,7 @@ _HOMES = {
     "HttpReply": "billcore.testing.network",
     "HttpRequest": "billcore.testing.network",
     "NetworkFaults": "billcore.testing.network",
+    "TaxConformance": "billcore.testing.tax",
     "WebhookSender": "billcore.testing.deliveries",
     "everything_logged": "billcore.testing.secrecy",
     "everything_told": "billcore.testing.secrecy",
@@ -45,6 +47,7 @@ __all__ = [
     "HttpReply",
     "HttpRequest",
     "NetworkFaults",
+    "TaxConformance",
     "WebhookSender",
     "everything_logged",
     "everything_told",

@@ -9,16 +9,17 @@ GUIDE = "docs/howto/write-a-gateway.md"
 
 @frozen
 class Rule:
-    """A rule in one sentence, and what to do about a gateway that breaks it."""
+    """A rule in one sentence, what to do about a plugin that breaks it, and the page that tells more."""
 
     text: str
     do: str
+    guide: str = GUIDE
 
 
 def broken(rule: Rule, seen: str) -> NoReturn:
     """Fail with the rule, what was seen, and what to do."""
     __tracebackhide__ = True
-    raise AssertionError(f"{rule.text}\n  seen: {seen}\n  do:   {rule.do}\n  more: {GUIDE}")
+    raise AssertionError(f"{rule.text}\n  seen: {seen}\n  do:   {rule.do}\n  more: {rule.guide}")
 
 
 def check(holds: bool, rule: Rule, seen: str) -> None:

@@ -15,6 +15,8 @@ REASONS = {
     "exempt": "the customer is exempt",
     "not_taxable": "what is sold is not taxable",
     "not_collecting": "the tax table has no rate for this place and tax code",
+    "reverse_charge": "the customer owes it himself (reverse charge)",
+    "not_subject": "what is sold is not subject to tax here",
 }
 TOGETHER = {
     "group": "rounded once with the lines of this rate",
@@ -29,6 +31,8 @@ def tax_of(line: Line, basis: Basis, document: Document) -> tuple[list[Step], in
         return [Step(f"no tax: {REASONS.get(basis['untaxed'], basis['untaxed'])}", "0")], 0, 0
     if not basis.get("rates"):
         return [], 0, 0
+    if "engine" in basis:
+        return _told(line, basis, document.currency)
     charges = [pair for pair in document.lines if pair[0].credits_line_id is None]
     rounding = _rounding(basis)
     derived = _derive(charges, rounding)
@@ -39,13 +43,28 @@ def tax_of(line: Line, basis: Basis, document: Document) -> tuple[list[Step], in
     inclusive = bool(basis.get("inclusive"))
     percent = Fraction(rate.rate)
     exact = base * percent / (100 + percent if inclusive else 100)
-    where = (
-        f"inside {exact_text(base, document.currency)}" if inclusive else f"on {exact_text(base, document.currency)}"
-    )
+    where = _where(base, document.currency, inclusive=inclusive)
     steps = [Step(f"{rate.name}, {decimal_text(rate.rate)} % {where}", exact_text(exact, document.currency))]
     if exact != tax.amount:
         steps.append(Step(TOGETHER[rounding], exact_text(tax.amount, document.currency)))
     return steps, tax.amount, tax.included
+
+
+def _told(line: Line, basis: Basis, currency: str) -> tuple[list[Step], int, int]:
+    """What another engine said of each rate; how it rounds is its own business, so its amounts are added up."""
+    inclusive = bool(basis.get("inclusive"))
+    where = _where(line.amount - line.discount, currency, inclusive=inclusive)
+    steps, tax = [], 0
+    for name, percent, amount, jurisdiction in basis["rates"]:
+        of = f" ({jurisdiction})" if jurisdiction else ""
+        steps.append(Step(f"{name}{of}, {decimal_text(Decimal(percent))} % {where}", exact_text(amount, currency)))
+        tax += amount
+    steps.append(Step(f"tax as the engine {basis['engine']} reckoned it", exact_text(tax, currency)))
+    return steps, tax, tax if inclusive else 0
+
+
+def _where(base: int, currency: str, *, inclusive: bool) -> str:
+    return f"inside {exact_text(base, currency)}" if inclusive else f"on {exact_text(base, currency)}"
 
 
 def _rounding(basis: Basis) -> Literal["group", "line", "document"]:
