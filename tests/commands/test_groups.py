@@ -1,8 +1,12 @@
 """Groups of customers: who pays, what joining and leaving move, and what stays (behaviour 14, 7.3, 8.3)."""
 
 import pytest
+from attrs import evolve
 
-from tests.builders import attempts, books, day, documents, dump, refusal
+from billcore.commands.facts import facts_for
+from billcore.commands.unused import give_back
+from billcore.commands.waiting import keep_waiting
+from tests.builders import attempts, books, day, documents, draft_line, dump, refusal
 
 
 def group(*members, method=None, **changed):
@@ -185,6 +189,34 @@ def test_what_another_had_paid_is_given_back_to_him() -> None:
     (note,) = billing.invoices.credit_notes()
     assert (note.customer_id, note.total) == (billing.customers.get("child").id, 1500)
     assert billing.customers.balances("head") == []
+
+
+def test_what_waits_for_the_renewal_is_billed_to_who_owed_until_then() -> None:
+    """A charge as an invoice, what is given back as a note: neither comes to the next payer."""
+    billing = group("one", "two", method="approve")
+    billing.subscriptions.create("s1", "one", "pro-m")
+    billing.subscriptions.create("s2", "two", "pro-m")
+    billing.run(day("01-16T12"))
+    billing.unit(lambda scope: keep_waiting(scope, scope.subscription("s1"), [extra(scope.subscription("s1"))]))
+    billing.unit(lambda scope: keep_waiting(scope, scope.subscription("s2"), unused_time(scope, "s2")))
+    billing.customers.join("one", "head")
+    billing.customers.join("two", "head")
+    (charged,) = [one for one in billing.invoices.list(customer="one") if one.purpose == "final"]
+    assert (charged.total, charged.status) == (700, "paid")
+    (note,) = billing.invoices.credit_notes()
+    assert (note.total, note.customer_id) == (1500, billing.customers.get("two").id)
+    billing.run(day("02-01"))
+    assert [one[2] for one in documents(billing, "head")] == [6000]
+
+
+def extra(sub):
+    made = draft_line(700, subscription_id=sub.id, item_id=None, kind="one_time", price_id=None, code=None)
+    return evolve(made, period=None)
+
+
+def unused_time(scope, reference):
+    sub = scope.subscription(reference)
+    return give_back(scope, sub, facts_for(scope, sub, scope.customer(sub.customer_id), scope.now), scope.now)
 
 
 def test_an_invoice_of_before_is_voided_and_billed_again_to_who_owed_it() -> None:
