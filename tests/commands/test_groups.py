@@ -191,6 +191,33 @@ def test_what_another_had_paid_is_given_back_to_him() -> None:
     assert billing.customers.balances("head") == []
 
 
+def test_a_cancellation_planned_before_gives_back_to_who_had_paid() -> None:
+    billing = group("child", method="approve")
+    billing.subscriptions.create("s1", "child", "pro-m")
+    billing.subscriptions.cancel("s1", "2026-01-16T12:00:00Z", credit="unused")
+    billing.customers.join("child", "head")
+    before = dump(billing)
+    preview = billing.invoices.preview("s1")
+    assert (preview.invoice, preview.credit_note, dump(billing)) == (None, None, before)
+    billing.run(day("02-01"))
+    (note,) = billing.invoices.credit_notes()
+    assert (note.total, note.number_text) == (1500, "CN-1")
+    assert note.customer_id == billing.customers.get("child").id
+    assert billing.doctor().troubles == ()
+
+
+def test_an_open_invoice_of_another_is_reduced_before_anything_is_given_back() -> None:
+    billing = group("child")
+    billing.subscriptions.create("s1", "child", "pro-m", collection="remittance", net_terms=30)
+    billing.invoices.record_payment("child/1", "20.00")
+    billing.run(day("01-16T12"))
+    billing.customers.join("child", "head")
+    billing.subscriptions.cancel("s1", credit="unused")
+    notes = [(one.to, one.total, one.customer_id) for one in billing.invoices.credit_notes()]
+    child = billing.customers.get("child").id
+    assert sorted(notes) == [("credit", 500, child), ("invoice", 1000, child)]
+
+
 def test_what_waits_for_the_renewal_is_billed_to_who_owed_until_then() -> None:
     """A charge as an invoice, what is given back as a note: neither comes to the next payer."""
     billing = group("one", "two", method="approve")

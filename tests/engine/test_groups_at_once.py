@@ -4,9 +4,12 @@ from collections import Counter
 
 import pytest
 
+from billcore.clock import SimulatedClock
+from billcore.engine.actions import do_actions
+from billcore.engine.agenda import Due
 from billcore.errors import BillcoreError
 from tests import databases
-from tests.builders import books, day
+from tests.builders import HandClock, books, day
 from tests.engine.test_at_once import at_once
 
 pytestmark = pytest.mark.usefixtures("books_are_proven")
@@ -67,30 +70,52 @@ def test_a_member_who_subscribes_while_he_joins_and_leaves_is_charged_to_his_pay
     assert set(owes(billing, *running)) == {payer}
 
 
-def test_what_falls_due_while_its_payer_changes_is_billed_once(billing) -> None:
-    """A run and joins at one instant: the renewal is on one invoice, of who was the payer when it was billed."""
+@pytest.mark.parametrize("clock", [SimulatedClock, HandClock])
+def test_what_falls_due_while_its_payer_changes_is_billed_once(tmp_path, clock) -> None:
+    """A run and joins at one instant: the renewal is on one invoice, of who was the payer when it was billed.
+
+    In simulated time the run waits for customers whom somebody else keeps, in real time it leaves them to him.
+    """
+    time = clock(day("01-01"))
+    billing = books(databases.at(tmp_path / "books.db"), customers=("a", "b"), clock=time)
     for n in range(6):
         billing.customers.create(f"m{n}")
         billing.payment_methods.add(f"m{n}", "approve")
         billing.subscriptions.create(f"t{n}", f"m{n}", "pro-m")
-    billing.run(day("01-31"))
+    if clock is HandClock:
+        time.time = day("02-01")
+
+    def run():
+        billing.run(day("02-01") if clock is SimulatedClock else None)
 
     def one(n):
         if n < 2:
-            return billing.run(day("02-01")) and billing.customers.get("a")
+            run()
+            return billing.customers.get("a")
         return billing.customers.join(f"m{n - 2}", "ab"[n % 2])
 
     made = at_once(one, THREADS)
     assert set(said(made)) <= {"self", "parent", "payment_in_doubt"}
-    billing.run(day("02-01"))
+    run()
     renewed = [
         line.subscription_id
         for one in billing.invoices.list(limit=100)
         if one.purpose == "renewal"
         for line in one.lines
     ]
-    assert sorted(Counter(renewed).values()) == [1] * 7
+    assert sorted(Counter(renewed).values()) == [1] * 6
     assert {one.sequence for one in billing.subscriptions.list()} == {2}
+
+
+def test_a_worker_who_read_what_is_due_before_its_payer_changed_leaves_it(billing) -> None:
+    """He keeps the one who owed; who owes now is somebody else's, and so is the renewal."""
+    sub = billing.subscriptions.get("s1")
+    read = Due(day("02-01"), sub.customer_id, sub.id)
+    billing.customers.join("child", "a")
+    do_actions(billing._workplace(), [read])
+    assert billing.subscriptions.get("s1").sequence == 1
+    do_actions(billing._workplace(), [Due(read.at, billing.customers.get("a").id, sub.id)])
+    assert billing.subscriptions.get("s1").sequence == 2
 
 
 def test_usage_and_commands_go_on_while_the_payer_changes(billing) -> None:
