@@ -125,7 +125,7 @@ def test_who_joins_is_paid_for_from_the_next_invoice_on() -> None:
     assert [one[2] for one in documents(billing, "head")] == [3120, 3000]
 
 
-def test_what_is_not_ended_moves_and_what_is_ended_stays() -> None:
+def test_everything_moves_what_is_held_or_still_to_start_or_has_ended_too() -> None:
     billing = group("child", method="approve")
     billing.subscriptions.create("gone", "child", "pro-m")
     billing.subscriptions.cancel("gone")
@@ -134,10 +134,10 @@ def test_what_is_not_ended_moves_and_what_is_ended_stays() -> None:
     billing.subscriptions.create("tried", "child", "try")
     billing.subscriptions.create("later", "child", "pro-m", starts_at=day("03-01"))
     billing.customers.join("child", "head")
-    head, child = billing.customers.get("head").id, billing.customers.get("child").id
+    head = billing.customers.get("head").id
     owed = {one.reference: one.customer_id for one in billing.subscriptions.list(customer="child")}
-    assert owed == {"gone": child, "held": head, "tried": head, "later": head}
-    assert {one.reference for one in billing.subscriptions.list(customer="head")} == {"held", "tried", "later"}
+    assert owed == {"gone": head, "held": head, "tried": head, "later": head}
+    assert {one.reference for one in billing.subscriptions.list(customer="head")} == {"gone", "held", "tried", "later"}
     billing.run(day("03-15"))
     billing.subscriptions.resume("held")
     assert [one[2] for one in documents(billing, "head")] == [3000] * 5
@@ -298,6 +298,34 @@ def test_the_payers_day_is_that_of_his_own_subscription_where_he_has_none() -> N
     billing.customers.join("child", "head", align="payer_day")
     billing.run(day("02-01"))
     assert [one[2] for one in documents(billing, "head")] == [3000, 1645, 6000]
+
+
+def test_what_has_ended_comes_back_to_who_pays_by_then() -> None:
+    billing = group("child", method="approve")
+    billing.subscriptions.create("s1", "child", "pro-m")
+    billing.subscriptions.cancel("s1")
+    billing.customers.join("child", "head")
+    billing.subscriptions.reactivate("s1")
+    assert attempts(billing, "head") == [("succeeded", "01-01", 3000)]
+
+
+def test_attaching_to_the_payer_leaves_what_his_members_have() -> None:
+    billing = group("child", method="approve")
+    billing.customers.join("child", "head")
+    billing.subscriptions.create("s1", "child", "solo-m")
+    assert billing.subscriptions.attach("s2", "head", "pro-m").action == "new"
+    assert billing.subscriptions.attach("s3", "child", "pro-m").subscription.owner == billing.customers.get("child").id
+
+
+def test_a_change_after_joining_gives_back_to_who_had_paid_and_charges_who_pays() -> None:
+    billing = group("child", method="approve")
+    billing.subscriptions.create("s1", "child", "pro-m")
+    billing.run(day("01-16T12"))
+    billing.customers.join("child", "head")
+    billing.subscriptions.change("s1", "solo-m")
+    (note,) = billing.invoices.credit_notes()
+    assert (note.total, note.customer_id) == (1500, billing.customers.get("child").id)
+    assert [one[2] for one in documents(billing, "head")] == [450]
 
 
 # -- leaving -----------------------------------------------------------------------------------------------

@@ -84,7 +84,7 @@ STAYING = {
     "schedule_cancel": NOT_ENDED,
     "uncancel": NOT_ENDED,
     "retry": ("soft_failure", "past_due", "unpaid"),
-    "payer_changed": NOT_ENDED,
+    "payer_changed": (*NOT_ENDED, "canceled", "expired", "trial_ended"),
 }
 FACTS = ("payment_declined", "payment_unknown", "payment_not_sent", "debt_paid", "dunning_ended")
 

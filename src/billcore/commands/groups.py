@@ -24,7 +24,7 @@ from billcore.store import payment as payments
 
 @frozen
 class Move:
-    """A customer whose payer may change: who owes for him and those paid with him, and their running subscriptions.
+    """A customer whose payer may change: who owes for him and those paid with him, and their subscriptions.
 
     `line` is he with his parents upwards; `parents` is the other line that was asked for, upwards.
     """
@@ -91,11 +91,12 @@ def moving(scope: Scope, customer: str, parent: str | None) -> Move:
         if not _keep(scope, *everybody):
             break
     subs = store.subscribed(scope.tx, [line[0].id, *paid_with], scope.catalog.coupons)
-    running = tuple(sub for sub in subs if sub.state not in END)
-    doubtful = store.in_doubt(scope.tx, payer_of(line).id, [sub.id for sub in running])
+    # What has ended moves too: who brings it back is who pays by then.
+    begun = tuple(sub for sub in subs if sub.state != "failed_to_create")
+    doubtful = store.in_doubt(scope.tx, payer_of(line).id, [sub.id for sub in begun])
     if doubtful is not None:
         require_no_doubt(scope, invoices.by_ids(scope.tx, [doubtful], lines=False)[doubtful])
-    return Move(line, parents, running)
+    return Move(line, parents, begun)
 
 
 def move(
@@ -124,7 +125,7 @@ def move(
 
 def require_method(scope: Scope, customer: Customer, subs: Sequence[Subscription]) -> None:
     """Refuse that a customer pays himself from now on without a method, where something is charged by itself."""
-    automatic = [sub.reference for sub in subs if sub.collection == "automatic"]
+    automatic = [sub.reference for sub in subs if sub.collection == "automatic" and sub.state not in END]
     methods = customers.methods(scope.tx, [customer.id]).get(customer.id, [])
     if automatic and usable_method(methods, customer, None) is None:
         raise Refused(

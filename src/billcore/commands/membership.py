@@ -11,6 +11,7 @@ from billcore.commands.verb import Noun, verb
 from billcore.domain.bill import record
 from billcore.domain.customer import Customer
 from billcore.domain.group import day_of, on_day, payer_of, require_fit, terms_beside
+from billcore.domain.states import END
 from billcore.domain.subscription import Subscription
 from billcore.errors import InvalidValue, Refused
 from billcore.store import group as store
@@ -31,7 +32,7 @@ class Membership(Noun):
         align: Literal["none", "payer_day"] = "none",
         **options: Unpack[Options],
     ) -> Customer:
-        """Let a parent, or who pays for that one, owe what a customer's running subscriptions bill from now on.
+        """Let a parent, or who pays for that one, owe what a customer's subscriptions bill from now on.
 
         Open invoices stay the customer's. `align = "payer_day"` gives the subscriptions the payer's billing day for
         good: the current period stays, the next is short. Raises invalid_value (a parent below himself, no billing
@@ -94,6 +95,8 @@ class _Aligned:
 
     def __call__(self, sub: Subscription) -> Subscription:
         every = self._prices[sub.price_id].every
+        if sub.state in END:
+            return sub
         assert every is not None
         return on_day(sub, every, self._day, self._scope.zone_of(sub), self._scope.settings, self._scope.now)
 

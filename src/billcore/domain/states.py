@@ -157,7 +157,7 @@ TABLE: Mapping[Event, Mapping[State, Cell]] = {
     "unpause": _row({"paused": ("trialing", "active", "soft_failure", "past_due", "unpaid", "suspended")}),
     # What is owed stays with who owed it: the next payer begins without debt.
     "payer_changed": _row(
-        _staying(_NOT_ENDED - {"pending"})
+        _staying(_ANY - {"pending", "failed_to_create"})
         | {"past_due": ("active",), "unpaid": ("active",), "soft_failure": ("active", "trialing")}
     ),
 }

@@ -1,9 +1,11 @@
 """Groups of customers: whoever owes for a subscription is the payer of who subscribed (behaviour 14)."""
 
-from billcore.domain.states import END
 from billcore.engine.proofs.law import Findings, Law
 
-PAYER = Law("payer", "14", "Running subscriptions are owed by the payer of who subscribed.", "subscriptions")
+NEVER = ("failed_to_create",)
+"""States of what nobody owes for."""
+
+PAYER = Law("payer", "14", "Subscriptions are owed by the payer of who subscribed.", "subscriptions")
 PARENTS = Law("parents", "14", "Whose parent pays has one, and nobody stands above himself.", "customers")
 
 _RUNNING = "SELECT count(*) FROM billcore_subscriptions WHERE state NOT IN ??"
@@ -39,9 +41,9 @@ def prove_groups(findings: Findings) -> None:
     """Prove who owes for subscriptions, and that parents lead somewhere."""
     findings.watch("groups", 0)
     tx = findings.tx
-    row = tx.one(_RUNNING, [sorted(END)])
+    row = tx.one(_RUNNING, [NEVER])
     findings.checked(PAYER, row[0] if row else 0)
-    for sub_id, owes, payer in tx.stream(_OWED, [sorted(END)]):
+    for sub_id, owes, payer in tx.stream(_OWED, [NEVER]):
         message = f"is owed by {owes}, but {payer or 'nobody'} pays for who subscribed"
         findings.add(PAYER, "subscription", sub_id, message)
     row = tx.one(_PLACED)
