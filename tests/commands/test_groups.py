@@ -203,7 +203,6 @@ def test_a_cancellation_planned_before_gives_back_to_who_had_paid() -> None:
     (note,) = billing.invoices.credit_notes()
     assert (note.total, note.number_text) == (1500, "CN-1")
     assert note.customer_id == billing.customers.get("child").id
-    assert billing.doctor().troubles == ()
 
 
 def test_an_open_invoice_of_another_is_reduced_before_anything_is_given_back() -> None:

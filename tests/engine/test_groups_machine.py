@@ -78,6 +78,16 @@ class Groups(RuleBasedStateMachine):
         with suppress(Refused):
             self.billing.subscriptions.cancel(f"s{1 + place}", when, credit=credit)
 
+    @rule(place=places, price=st.sampled_from(PRICES), when=st.sampled_from(["now", "renewal"]))
+    def change(self, place, price, when):
+        with suppress(Refused):
+            self.billing.subscriptions.change(f"s{1 + place}", price, when=when)
+
+    @rule(place=places, period=st.sampled_from(["reset", "keep"]))
+    def reactivate(self, place, period):
+        with suppress(Refused):
+            self.billing.subscriptions.reactivate(f"s{1 + place}", period=period)
+
     @rule(place=places, unused=st.sampled_from(["forfeit", "credit", "extend"]))
     def hold_or_resume(self, place, unused):
         with suppress(Refused):
