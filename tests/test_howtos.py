@@ -179,3 +179,20 @@ def test_the_commands_about_webhooks_are_there(tmp_path: Path) -> None:
             shell(tmp_path, *words[:2], "--help")
         else:
             shell(tmp_path, *words)
+
+
+def test_the_page_about_groups_does_what_it_says(tmp_path: Path) -> None:
+    """All its commands in their order; only who has no payment method is refused to leave, as the page says."""
+    (catalog,) = blocks("howto/group-customers.md", "toml")
+    (tmp_path / "catalog.toml").write_text(catalog, encoding="utf-8")
+    said, refused = "", []
+    text = (ROOT / "docs/howto/group-customers.md").read_text(encoding="utf-8")
+    for line in re.findall(r"^billcore .*$", text, re.MULTILINE):
+        words = [BILLCORE, *shlex.split(line)[1:]]
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+        said += done.stdout + done.stderr
+        refused += [line] if done.returncode else []
+    assert refused == ["billcore customers leave kiosk"]
+    told = re.findall(r"`([^`]*\.|shop s1|kiosk s2)`", text)
+    assert len(told) == 3 and [one for one in told if one not in " ".join(said.split())] == []
+    assert "paid for by" in said and "90.00 USD" in said and "verify: ok" in said

@@ -73,6 +73,9 @@ ROWS = [
     # pause and unpause by the operator
     ("pause", RUNNING, ("paused",)),
     ("unpause", ("paused",), RUNNING),
+    # somebody else pays from now on: the debt stays where it is
+    ("payer_changed", ("past_due", "unpaid"), ("active",)),
+    ("payer_changed", ("soft_failure",), ("active", "trialing")),
 ]
 STAYING = {
     "change": ("trialing", "active", "soft_failure", "past_due", "unpaid", "suspended"),
@@ -81,6 +84,7 @@ STAYING = {
     "schedule_cancel": NOT_ENDED,
     "uncancel": NOT_ENDED,
     "retry": ("soft_failure", "past_due", "unpaid"),
+    "payer_changed": (*NOT_ENDED, "canceled", "expired", "trial_ended"),
 }
 FACTS = ("payment_declined", "payment_unknown", "payment_not_sent", "debt_paid", "dunning_ended")
 

@@ -65,6 +65,8 @@ def pay_by_hand(billing):
     billing.invoices.write_off("omega/3")
     billing.invoices.void("omega/4", rebill=True)
     billing.invoices.credit("omega/2", lines=["1"])
+    billing.customers.create("member", parent="omega", pays="parent")
+    billing.subscriptions.create("theirs", "member", "free")
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +99,7 @@ def test_books_in_which_everything_has_happened_are_right(lived) -> None:
     assert told(proof) == []
     assert proof.ok
     assert all(verdict.checked > 0 for verdict in proof.verdicts), proof.verdicts
-    assert str(proof).startswith("verify: ok (36 laws, ")
+    assert str(proof).startswith("verify: ok (38 laws, ")
 
 
 def test_empty_books_are_right() -> None:
@@ -106,6 +108,7 @@ def test_empty_books_are_right() -> None:
 
 ENTRY = "(SELECT min(id) FROM billcore_ledger_entries WHERE debit = 'receivable')"
 OF_S1 = "(SELECT id FROM billcore_subscriptions WHERE reference = 's1')"
+OF_ACME = "(SELECT id FROM billcore_customers WHERE reference = 'acme')"
 OF_HELD = "(SELECT id FROM billcore_subscriptions WHERE reference = 'held')"
 CREDITED = "(SELECT min(credits_line_id) FROM billcore_lines WHERE credits_line_id IS NOT NULL)"
 REFUND = "(SELECT min(id) FROM billcore_refunds WHERE status = 'succeeded' AND \"to\" = 'method')"
@@ -281,6 +284,21 @@ CORRUPTIONS = [
         f"UPDATE billcore_subscriptions SET period_start = '2026-04-02T00:00:00Z' WHERE id = {OF_HELD}",
         "subscription held",
     ),
+    ("payer", "UPDATE billcore_customers SET pays = 'self' WHERE reference = 'member'", "subscription theirs"),
+    (
+        "payer",
+        f"UPDATE billcore_subscriptions SET customer_id = {OF_ACME} WHERE reference = 'theirs'",
+        "subscription theirs",
+    ),
+    (
+        "payer",
+        f"UPDATE billcore_subscriptions SET owner_id = {OF_ACME} WHERE reference = 'theirs'",
+        "subscription theirs",
+    ),
+    ("payer", "UPDATE billcore_subscriptions SET owner_id = customer_id WHERE reference = 'theirs'", "subscription th"),
+    ("parents", "UPDATE billcore_customers SET parent_id = id WHERE reference = 'member'", "customer member"),
+    ("parents", "UPDATE billcore_customers SET parent_id = NULL WHERE reference = 'member'", "customer member"),
+    ("parents", "UPDATE billcore_customers SET parent_id = 'cus_9' WHERE reference = 'member'", "customer member"),
 ]
 
 
@@ -328,7 +346,7 @@ def test_verifying_changes_nothing_and_is_watched(lived) -> None:
     lived.database.observe = lambda sql, _rows: pytest.fail(sql)
     lived.verify(lambda what, done: seen.append((what, done)))
     lived.database.observe = before
-    assert seen[-1] == ("subscriptions", 13)
+    assert seen[-1] == ("subscriptions", 14)
 
 
 def test_memory_does_not_grow_with_the_books() -> None:

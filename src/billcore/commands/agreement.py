@@ -137,22 +137,23 @@ def _taken_schedule(sub: Subscription, facts: Facts, begun: datetime, next_at: d
 
 
 def new_subscription(
-    scope: Scope, reference: str, buyer: Customer, price: Price, quantity: Decimal, terms: Terms
+    scope: Scope, reference: str, buyer: Customer, payer: Customer, price: Price, quantity: Decimal, terms: Terms
 ) -> Subscription:
-    """A subscription as it is before its first step, without components and coupons."""
+    """A subscription as it is before its first step, without components and coupons; `payer` owes for it."""
     day = terms.billing_day
     if day is None and price.every is not None and price.every.months is not None:
         day = buyer.billing_day
     return Subscription(
         scope.new_id("sub"),
         reference,
-        buyer.id,
-        currency_of(buyer, price, scope),
+        payer.id,
+        currency_of(buyer if buyer.currency is not None else payer, price, scope),
         price.id,
         quantity,
         "pending",
         scope.now,
         terms.collection,
+        buyer.id if buyer.id != payer.id else None,
         starts_at=terms.starts_at,
         trial_until=terms.trial_until,
         billing_day=day,
@@ -162,9 +163,9 @@ def new_subscription(
     )
 
 
-def first_step(scope: Scope, sub: Subscription, buyer: Customer, terms: Terms, base: Subscription | None) -> Step:
+def first_step(scope: Scope, sub: Subscription, payer: Customer, terms: Terms, base: Subscription | None) -> Step:
     """What becomes of a new subscription at once: taken over, waiting for its start, or begun."""
-    facts = facts_for(scope, sub, buyer, scope.now)
+    facts = facts_for(scope, sub, payer, scope.now)
     if terms.next_billing_at is not None:
         return Step(take_over(sub, facts, terms, scope), sub, "signup")
     if terms.starts_at is not None and terms.starts_at > scope.now:
@@ -177,7 +178,7 @@ def base_of(scope: Scope, ref: str | None, buyer: Customer) -> Subscription | No
     if ref is None:
         return None
     base = scope.subscription(ref)
-    if base.customer_id != buyer.id or base.base_id is not None or base.state not in LIVE:
+    if base.owner != buyer.id or base.base_id is not None or base.state not in LIVE:
         raise InvalidValue(
             f"Subscription {base.reference} ({base.state}) cannot be a base here.",
             remedy="A base is an active or trialing subscription of the same customer, and no add-on itself.",

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from billcore.commands.facts import zones_of
 from billcore.commands.receivables import apply_to_open
 from billcore.commands.returning import give_back
 from billcore.commands.scope import Scope
@@ -39,11 +40,11 @@ def net_terms(sub: Subscription, scope: Scope) -> int:
     return scope.settings.net_terms_remittance
 
 
-def together(step: Step, due: datetime, scope: Scope) -> tuple[object, ...]:
+def together(step: Step, due: datetime, zone: str, scope: Scope) -> tuple[object, ...]:
     """What has to be the same for two steps to share an invoice (behaviour 8.3)."""
     sub = step.subscription
     alone = "" if scope.settings.consolidate else sub.id
-    return (sub.customer_id, sub.currency, sub.collection, net_terms(sub, scope), due, step.collects, alone)
+    return (sub.customer_id, sub.currency, sub.collection, net_terms(sub, scope), zone, due, step.collects, alone)
 
 
 def bill_steps(
@@ -59,9 +60,10 @@ def bill_steps(
     order. Everything is put into the scope's writes but the documents themselves: `number` does that.
     """
     groups: dict[tuple[object, ...], list[Step]] = {}
+    zones = zones_of(scope, [step.subscription for step, _ in steps], customers)
     for made_up, due in steps:
         step = settle_usage(scope, made_up, at[made_up.subscription.id])
-        groups.setdefault(together(step, due, scope), []).append(step)
+        groups.setdefault(together(step, due, zones[step.subscription.id], scope), []).append(step)
     made = []
     for group in groups.values():
         customer = customers[group[0].subscription.customer_id]

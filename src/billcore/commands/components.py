@@ -55,7 +55,7 @@ def new_item(scope: Scope, sub: Subscription, code: str, quantity: Decimal, at: 
 def _in_own_period(scope: Scope, sub: Subscription, item: Item, price: Price) -> Item:
     """The item in the period of its own interval that holds now, counted from the subscription's anchor (4.3)."""
     assert price.every is not None and sub.period_start is not None
-    schedule = schedule_of(sub, price.every, scope.zone(scope.customer(sub.customer_id)), scope.settings)
+    schedule = schedule_of(sub, price.every, scope.zone_of(sub), scope.settings)
     start = scope.now if schedule.is_boundary(scope.now) else schedule.boundary_before(scope.now)
     return evolve(item, period_start=max(start, sub.period_start), period_end=schedule.boundary_after(scope.now))
 

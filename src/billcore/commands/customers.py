@@ -1,9 +1,11 @@
 """Customers: who subscribes and who owes."""
 
-from typing import Unpack
+from typing import Literal, Unpack
 
 from attrs import evolve
 
+from billcore.commands.groups import line_of
+from billcore.commands.membership import Membership
 from billcore.commands.parameters import (
     UNSET,
     BillingDay,
@@ -17,13 +19,15 @@ from billcore.commands.parameters import (
     Unset,
 )
 from billcore.commands.scope import Scope
-from billcore.commands.verb import Noun, verb
+from billcore.commands.verb import verb
 from billcore.domain.bill import record
 from billcore.domain.customer import Customer
+from billcore.domain.group import require_fit
 from billcore.domain.money import exponent
 from billcore.domain.periods import zone_of
 from billcore.errors import InvalidValue, Refused
 from billcore.store import customer as store
+from billcore.store import group as groups
 from billcore.store import invoice as invoices
 from billcore.store import payment as payments
 from billcore.store import subscription as subscriptions
@@ -31,7 +35,7 @@ from billcore.store.balance import Balance
 from billcore.store.balance import balances as stored_balances
 
 
-class Customers(Noun):
+class Customers(Membership):
     """Customers: who subscribes and who owes."""
 
     noun = "customers"
@@ -56,12 +60,15 @@ class Customers(Noun):
         timezone: Text | None = None,
         currency: Text | None = None,
         billing_day: BillingDay | None = None,
+        parent: CustomerRef | None = None,
+        pays: Literal["self", "parent"] = "self",
         custom_fields: Fields | None = None,
         **options: Unpack[Options],
     ) -> Customer:
         """Create a customer.
 
         `timezone` is an IANA name, otherwise the site's; `billing_day` is used by subscriptions without their own.
+        With `pays = "parent"` the customer `parent`, or who pays for that one, owes what this one subscribes to.
         Raises reference_taken when another customer has the reference, invalid_value where a value cannot be used
         or the site requires a name or e-mail that is missing (behaviour 14).
         """
@@ -86,8 +93,12 @@ class Customers(Noun):
             currency,
             billing_day,
             custom_fields=custom_fields or {},
+            parent_id=scope.customer(parent).id if parent is not None else None,
+            pays=pays,
         )
         _check(scope, customer)
+        if pays == "parent" and customer.parent_id is not None:
+            require_fit(customer, line_of(scope, customer.parent_id))
         scope.writes.add(customer)
         record(scope.writes, scope.new_id, customer.id, scope.now, "customer.created", customer.id)
         return customer
@@ -179,22 +190,27 @@ class Customers(Noun):
 
     @verb()
     def delete(self, scope: Scope, customer: CustomerRef, **options: Unpack[Options]) -> Customer:
-        """Delete a customer who has no subscription, no document and no money either way.
+        """Delete a customer who has no subscription, no document, no member and no money either way.
 
         Nothing is deleted at a gateway. Raises not_deletable with the list of what is in the way (behaviour 14).
         """
         found = scope.customer(customer)
-        subs = subscriptions.of_customers(scope.tx, [found.id], scope.catalog.coupons)
+        coupons = scope.catalog.coupons
+        subs = subscriptions.page(scope.tx, coupons, customer_id=found.id, state=None, after=None, limit=1000)
+        members = groups.members(scope.tx, found.id, limit=1000)
         documents = invoices.page(scope.tx, customer_id=found.id, status=None, after=None, limit=1)
         paid = payments.page(scope.tx, customer_id=found.id, invoice_id=None, status=None, after=None, limit=1)
         credits = payments.open_credits(scope.tx, [found.id])
-        if subs or documents or paid or credits:
-            names = ", ".join(f"{sub.reference} ({sub.state})" for sub in subs) or "documents or money"
+        if subs or documents or paid or credits or members:
+            named = [f"{sub.reference} ({sub.state})" for sub in subs]
+            named += [f"member {one.reference}" for one in members]
+            names = ", ".join(named) or "documents or money"
             raise Refused(
                 "not_deletable",
                 f"Customer {found.reference} still has {names}.",
-                remedy="Customers with subscriptions, invoices, payments or credits stay.",
+                remedy="Customers with subscriptions, invoices, payments, credits or members stay.",
                 subscriptions=[sub.reference for sub in subs],
+                members=[one.reference for one in members],
             )
         store.delete(scope.tx, found.id)
         return found
@@ -213,6 +229,12 @@ def _require_free(scope: Scope, reference: str, owner: Customer | None) -> None:
 
 def _check(scope: Scope, customer: Customer) -> None:
     settings = scope.settings
+    if customer.pays == "parent" and customer.parent_id is None:
+        raise InvalidValue(
+            f"Customer {customer.reference} has no parent who could pay.",
+            remedy="Give a parent, or pays=self.",
+            parameter="pays",
+        )
     if settings.require_customer_name and not customer.name:
         raise InvalidValue(
             f"Customer {customer.reference} has no name.",

@@ -1,6 +1,6 @@
 """Loads what billing decisions are told: prices, usage, methods, credits, for many subscriptions at once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from billcore.commands.metered import load_usage
@@ -35,6 +35,7 @@ def load_facts(
         },
     )
     waiting = waiting_lines(scope, [sub.id for sub in subs])
+    zones = zones_of(scope, subs, known)
     found = {}
     for sub in subs:
         customer = known[sub.customer_id]
@@ -42,7 +43,7 @@ def load_facts(
         assert price.product is not None
         found[sub.id] = Facts(
             scope.settings,
-            scope.zone(customer),
+            zones[sub.id],
             catalog.product(price.product),
             price,
             prices,
@@ -66,6 +67,18 @@ def _at_hand(scope: Scope, credits: Sequence[Credit], currency: str, at: datetim
 def facts_for(scope: Scope, sub: Subscription, customer: Customer, until: datetime) -> Facts:
     """The facts of one subscription."""
     return load_facts(scope, [sub], {sub.id: until}, {customer.id: customer})[sub.id]
+
+
+def zones_of(scope: Scope, subs: Iterable[Subscription], known: Mapping[str, Customer]) -> dict[str, str]:
+    """The zones that subscriptions count their dates in, by their id: those of who subscribed (behaviour 14).
+
+    `known` are customers by id, those who owe at least.
+    """
+    others = {sub.owner_id for sub in subs if sub.owner_id is not None and sub.owner_id not in known}
+    if others:
+        made = {id_: one for id_ in others if isinstance(one := scope.writes.get(Customer, id_), Customer)}
+        known = {**known, **customers.by_ids(scope.tx, others - made.keys()), **made}
+    return {sub.id: scope.zone(known[sub.owner]) for sub in subs}
 
 
 def customers_of(scope: Scope, subs: Sequence[Subscription]) -> dict[str, Customer]:

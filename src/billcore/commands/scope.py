@@ -115,7 +115,8 @@ class Scope:
         if isinstance(mine, Subscription):
             return mine
         found = subscriptions.get(self.tx, ref, self.catalog.coupons)
-        if found is not None and self.keep(found.customer_id):
+        # Who owes may change until he is kept: then it is somebody else who has to be.
+        while found is not None and self.keep(found.customer_id):
             found = subscriptions.get(self.tx, found.id, self.catalog.coupons)
         if found is None:
             raise not_found("subscription", ref, subscriptions.references(self.tx))
@@ -141,6 +142,15 @@ class Scope:
     def zone(self, customer: Customer) -> str:
         """The customer's zone, or the site's."""
         return customer.timezone or self.settings.timezone
+
+    def zone_of(self, sub: Subscription) -> str:
+        """The zone a subscription's dates are counted in: that of who subscribed, whoever pays (behaviour 14)."""
+        owner = self.writes.get(Customer, sub.owner)
+        return self.zone(owner if isinstance(owner, Customer) else customers.by_ids(self.tx, [sub.owner])[sub.owner])
+
+    def holds(self, customer_id: str) -> bool:
+        """Whether nobody else changes meanwhile what is this customer's: he is kept, or made by this unit of work."""
+        return self.reads or customer_id in self._kept or self.writes.get(Customer, customer_id) is not None
 
 
 def not_found(noun: str, ref: str, known: Iterable[str]) -> NotFound:

@@ -9,6 +9,7 @@ from billcore.commands import vault
 from billcore.commands.attempts import usable_method
 from billcore.commands.components import custom_price
 from billcore.commands.desk import Desk
+from billcore.commands.groups import buyer_and_payer
 from billcore.commands.parameters import Code, Codes, Custom, CustomerRef, Options, Reference, Text
 from billcore.commands.scope import Scope
 from billcore.commands.subscription_changes import Changes
@@ -22,7 +23,7 @@ from billcore.domain.writes import Writes
 from billcore.errors import Refused
 from billcore.plugins.gateway import Capability, Page
 from billcore.store import customer as customers
-from billcore.store import subscription as store
+from billcore.store import group as groups
 
 RUNNING = (*sorted(BILLING), "trialing")
 """States of what a customer has of a family by now."""
@@ -48,11 +49,11 @@ class Attaching(Changes):
     def ask(self, definition: Definition, arguments: Mapping[str, Any], desk: Desk) -> object:
         """A page of the gateway's for a customer who has nothing to pay with."""
         with desk.reading() as scope:
-            owner = scope.customer(arguments["customer"])
+            _, payer = buyer_and_payer(scope, arguments["customer"])
             gateway = vault.meant(scope, None)
-            needy = _method(scope, owner) is None and arguments["return_url"] is not None
+            needy = _method(scope, payer) is None and arguments["return_url"] is not None
             able = Capability.HOSTED_PAGE in scope.capabilities(gateway)
-        return vault.page(desk, {**arguments, "gateway": gateway}) if needy and able else None
+        return vault.page(desk, {**arguments, "customer": payer.id, "gateway": gateway}) if needy and able else None
 
     @verb(collects=True, asks=True)
     def attach(
@@ -74,7 +75,7 @@ class Attaching(Changes):
         customer without a payment method gets a page of the gateway's to enter one, where it has such a page and
         `return_url` is given. Raises as subscriptions.create and subscriptions.change; price_unchanged.
         """
-        owner = scope.customer(customer)
+        owner, _ = buyer_and_payer(scope, customer)
         chosen = scope.catalog.catalog.price(price)
         product = scope.catalog.catalog.product_of(chosen)
         current = None if product.kind == "addon" else _current(scope, owner, product.family)
@@ -117,7 +118,9 @@ def _method(scope: Scope, owner: Customer) -> object:
 
 def _current(scope: Scope, owner: Customer, family: str) -> Subscription | None:
     """What the customer has of a family, the oldest first; add-ons are nothing that a product takes the place of."""
-    for sub in store.of_customers(scope.tx, [owner.id], scope.catalog.coupons, RUNNING):
+    for sub in groups.subscribed(scope.tx, [owner.id], scope.catalog.coupons):
+        if sub.state not in RUNNING:
+            continue
         product = scope.catalog.catalog.product_of(scope.prices([sub.price_id])[sub.price_id])
         if product.family == family and product.kind != "addon" and sub.base_id is None:
             return sub

@@ -8,6 +8,7 @@ from attrs import evolve
 
 from billcore.commands.agreement import Terms, base_of, check_new, first_step, new_subscription
 from billcore.commands.components import custom_price, new_items, redeem_coupons
+from billcore.commands.groups import buyer_and_payer, terms_of
 from billcore.commands.parameters import (
     BillingDay,
     Code,
@@ -72,14 +73,14 @@ class Subscriptions(Life, Attaching, Dates, Outlook):
         payment_method: MethodRef | None = None,
         **options: Unpack[Options],
     ) -> Subscription:
-        """Subscribe a customer to a price; what is due at once is collected before the call returns.
+        """Subscribe a customer to a price; what is due at once is collected of his payer before the call returns.
 
         A start in the future charges nothing before; `next_billing_at` takes over a subscription that runs already.
         `custom` replaces fields of the price for this subscription only; `base` makes it an add-on that takes its
         base's dates. Raises not_found, reference_taken, invalid_value, period_empty, currency_mismatch,
         component_not_offered, the coupon errors, and payment_declined where the first payment is refused.
         """
-        buyer = scope.customer(customer)
+        buyer, payer = buyer_and_payer(scope, customer)
         chosen = scope.catalog.catalog.price(price)
         if custom:
             chosen = custom_price(scope, chosen, custom)
@@ -89,20 +90,20 @@ class Subscriptions(Life, Attaching, Dates, Outlook):
             as_instant(next_billing_at),
             as_instant(ends_at),
             collection,
-            net_terms,
+            net_terms if net_terms is not None else terms_of(scope, buyer, payer, collection),
             as_day(billing_day),
             first_charge,
         )
         check_new(scope, reference, chosen, terms, Decimal(quantity))
         based = base_of(scope, base, buyer)
         sub = evolve(
-            new_subscription(scope, reference, buyer, chosen, Decimal(quantity), terms),
-            payment_method_id=scope.payment_method(buyer, payment_method).id if payment_method else None,
+            new_subscription(scope, reference, buyer, payer, chosen, Decimal(quantity), terms),
+            payment_method_id=scope.payment_method(payer, payment_method).id if payment_method else None,
             base_id=based.id if based is not None else None,
         )
         sub = evolve(sub, items=new_items(scope, sub, as_quantities(components), scope.now))
         sub = evolve(sub, coupons=redeem_coupons(scope, sub, coupons or (), scope.zone(buyer), scope.now))
-        return sign_up(scope, first_step(scope, sub, buyer, terms, based), buyer)
+        return sign_up(scope, first_step(scope, sub, payer, terms, based), payer)
 
     @verb(reads=True)
     def get(self, scope: Scope, subscription: SubscriptionRef) -> Subscription:
@@ -119,7 +120,10 @@ class Subscriptions(Life, Attaching, Dates, Outlook):
         after: SubscriptionRef | None = None,
         limit: Count = 50,
     ) -> list[Subscription]:
-        """Subscriptions in order of creation, of one customer or in one state."""
+        """Subscriptions in order of creation, of one customer or in one state.
+
+        A customer's are those he subscribed to, whoever pays, and those he pays for.
+        """
         return store.page(
             scope.tx,
             scope.catalog.coupons,

@@ -6,10 +6,11 @@ from datetime import datetime
 
 from attrs import evolve, frozen
 
-from billcore.commands.receivables import require_no_doubt, settle, written
+from billcore.commands.receivables import apply_to_open, require_no_doubt, settle, written
 from billcore.commands.returning import billed_of, earlier_credits, returns_of
+from billcore.commands.returning import give_back as put_down
 from billcore.commands.scope import Scope
-from billcore.domain.bill import issue_note, note_for
+from billcore.domain.bill import issue_note, make_bill, note_for
 from billcore.domain.change import GiveBack
 from billcore.domain.compact import compact
 from billcore.domain.crediting import Parts, draw_back, left_of, take
@@ -22,6 +23,7 @@ from billcore.domain.proration import WHOLE, BilledLine, LineCredit, part_credit
 from billcore.domain.step import Step
 from billcore.domain.subscription import Subscription
 from billcore.store import change as changes
+from billcore.store import customer as customers
 from billcore.store import invoice as invoices
 
 WHY = "unused time"
@@ -64,8 +66,13 @@ def give_back_period(scope: Scope, sub: Subscription, facts: Facts, at: datetime
     for invoice in billed.values():
         if invoice.due > 0:
             require_no_doubt(scope, invoice)
-    rest = [_only_what_was_settled(scope, sub, billed[place], credits, at) for place, credits in made.items()]
-    return (*timed, *(line for lines in rest for line in lines))
+    rest: dict[str, list[DraftLine]] = {}
+    for place, credits in made.items():
+        settled = _only_what_was_settled(scope, sub, billed[place], credits, at)
+        rest.setdefault(billed[place].customer_id, []).extend(settled)
+    mine = rest.pop(sub.customer_id, [])
+    _to_who_paid(scope, sub, rest, at)
+    return (*timed, *mine)
 
 
 def _fees_of_period(scope: Scope, sub: Subscription) -> list[Line]:
@@ -99,6 +106,7 @@ def give_back_of(
     earlier = earlier_credits(scope, list(lines))
     made: dict[str, list[DraftLine]] = {}
     waits: dict[str, bool] = {}
+    whose: dict[str, str] = {}
     for row in covered:
         line, how = lines[row.line_id], wanted[row.item_id]
         if how.how == "nothing":
@@ -106,6 +114,7 @@ def give_back_of(
         credit = _credit(line, row, earlier.get(line.id, ()), at, facts, how)
         if credit.amount or credit.tax or credit.discount:
             place = line.invoice_id or line.credit_note_id or ""
+            whose[place] = line.customer_id
             made.setdefault(place, []).append(_line(line, credit, facts, how, row.billed_until))
             # Credits of one invoice stay together, as they share what had settled it.
             waits[place] = waits.get(place, True) and (how.waits or not place)
@@ -117,10 +126,15 @@ def give_back_of(
     for row in covered:
         if wanted[row.item_id].ends and row.end > at:
             _end(scope, row, at)
+    others: dict[str, list[DraftLine]] = {}
     for place, credits in made.items():
         # A charge may stand on a credit note too, which has paid it by its own credit lines (behaviour 6.2).
         settled = _only_what_was_settled(scope, sub, billed[place], credits, at) if place in billed else credits
-        rest[waits[place]] += settled
+        if whose[place] == sub.customer_id:
+            rest[waits[place]] += settled
+        else:
+            others.setdefault(whose[place], []).extend(settled)
+    _to_who_paid(scope, sub, others, at)
     return Returned(tuple(rest[False]), tuple(rest[True]))
 
 
@@ -147,6 +161,20 @@ def settle_usage(scope: Scope, step: Step, at: datetime) -> Step:
         own_sub = step.subscription
         rest += _only_what_was_settled(scope, own_sub, billed[place], credits, at) if place in billed else credits
     return evolve(step, lines=tuple(rest))
+
+
+def _to_who_paid(scope: Scope, sub: Subscription, credits: Mapping[str, Sequence[DraftLine]], at: datetime) -> None:
+    """Give what other payers (by id) had paid for a subscription back to them, by notes of their own (behaviour 14)."""
+    for customer_id, lines in credits.items():
+        if lines:
+            scope.keep(customer_id)
+            payer = customers.by_ids(scope.tx, [customer_id])[customer_id]
+            his = evolve(sub, customer_id=customer_id)
+            note = make_bill([Step(his, his, "final", tuple(lines))], payer, scope.site, at, scope.new_id).note
+            assert note is not None, "credit lines alone make a note"
+            returns = [one for line in lines for one in line.returned]
+            issue_note(note, at, scope.writes, scope.new_id, put_down(scope, returns, note.id, note.total))
+            apply_to_open(scope, customer_id, note.currency)
 
 
 def _credit(

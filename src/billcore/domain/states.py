@@ -65,6 +65,7 @@ Event = Literal[
     "reactivate",
     "pause",
     "unpause",
+    "payer_changed",
 ]
 EVENTS: tuple[Event, ...] = get_args(Event)
 
@@ -154,6 +155,11 @@ TABLE: Mapping[Event, Mapping[State, Cell]] = {
     ),
     "pause": _row(dict.fromkeys(_RUNNING - {"paused"}, ("paused",))),
     "unpause": _row({"paused": ("trialing", "active", "soft_failure", "past_due", "unpaid", "suspended")}),
+    # What is owed stays with who owed it: the next payer begins without debt.
+    "payer_changed": _row(
+        _staying(_ANY - {"pending", "failed_to_create"})
+        | {"past_due": ("active",), "unpaid": ("active",), "soft_failure": ("active", "trialing")}
+    ),
 }
 
 

@@ -111,6 +111,11 @@ class Subscription:
     coupons: tuple[AppliedCoupon, ...] = ()
 
     @property
+    def owner(self) -> str:
+        """The customer who subscribed, by id: who owes, unless somebody else pays for him (behaviour 14)."""
+        return self.owner_id or self.customer_id
+
+    @property
     def access_until(self) -> datetime | None:
         """When access ends as things stand: the planned or actual end, None while it goes on."""
         ends = [at for at in (self.ended_at, self.cancel_at, self.ends_at, self.expires_at) if at is not None]

@@ -43,7 +43,10 @@ def do_actions(place: Workplace, due: Sequence[Due]) -> Worked:
 def _do(place: Workplace, scope: Scope, due: Sequence[Due]) -> Worked:
     claimed = claim(place, scope, due)
     wanted = {row.id: row.at for row in claimed.rows}
-    stored = subscriptions.by_ids(scope.tx, wanted, scope.catalog.coupons)
+    whose = {row.id: row.customer_id for row in claimed.rows}
+    read = subscriptions.by_ids(scope.tx, wanted, scope.catalog.coupons)
+    # Who owes by now may be somebody else, who is not ours.
+    stored = {sub.id: sub for sub in read.values() if sub.customer_id == whose[sub.id]}
     found = _without_debts(place, scope, stored, wanted)
     # Read again under the lock: another process may have done it meanwhile.
     subs = sorted((sub for sub in found.values() if _is_wanted(sub, wanted)), key=_order)

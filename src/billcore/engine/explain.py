@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from billcore.commands.invoices import find_invoice
 from billcore.commands.scope import Scope
@@ -16,6 +16,7 @@ from billcore.engine.derivations.step import TIMES, Basis, Document, Figures, St
 from billcore.engine.derivations.tax import tax_of
 from billcore.errors import NotFound
 from billcore.store import catalog as stored_catalog
+from billcore.store import group as groups
 from billcore.store import invoice as invoices
 
 __all__ = ["DocumentExplanation", "Explanation", "Figures", "Step", "explain"]
@@ -25,7 +26,7 @@ __all__ = ["DocumentExplanation", "Explanation", "Figures", "Step", "explain"]
 class Explanation:
     """One line: the steps to its amounts, what they come to (`result`) and what was `billed`, in minor units.
 
-    `place` counts the document's lines from 1.
+    `place` counts the document's lines from 1; `whose` names who subscribed, where somebody else was billed.
     """
 
     place: int
@@ -34,6 +35,7 @@ class Explanation:
     steps: tuple[Step, ...]
     result: Figures
     billed: Figures
+    whose: str = ""
 
     @property
     def agrees(self) -> bool:
@@ -58,7 +60,8 @@ class Explanation:
         """The explanation as lines of text."""
         quantity = f", {self.line.quantity} {TIMES}" if self.line.quantity != 1 else ""
         head = f"line {self.place}: {self.line.description} ({self.line.kind}{quantity} {self.line.code or ''})"
-        return [head.replace(" )", ")"), *(f"  {step}" for step in self.steps), f"  {self.conclusion}"]
+        owner = f" of {self.whose}" if self.whose else ""
+        return [head.replace(" )", ")") + owner, *(f"  {step}" for step in self.steps), f"  {self.conclusion}"]
 
 
 @frozen
@@ -86,7 +89,11 @@ def explain(scope: Scope, ref: str, line: str | None = None) -> DocumentExplanat
     """
     found = invoices.note(scope.tx, ref) or find_invoice(scope, ref)
     document = _document(scope, found)
-    explained = [_explain(place, own, document) for place, own in enumerate(document.lines, 1)]
+    whose = groups.billed_for(scope.tx, [line.id for line in found.lines])
+    explained = [
+        evolve(_explain(place, own, document), whose=whose.get(own[0].id, ""))
+        for place, own in enumerate(document.lines, 1)
+    ]
     if line is not None:
         explained = _chosen(explained, line, document.name)
         return DocumentExplanation(

@@ -6,6 +6,7 @@ from billcore.commands.scope import Scope
 from billcore.engine.proofs.agreement import read_agreements
 from billcore.engine.proofs.allocations import prove_allocations
 from billcore.engine.proofs.documents import prove_given_back, prove_lines, prove_settlement
+from billcore.engine.proofs.groups import prove_groups
 from billcore.engine.proofs.law import BATCH, Finding, Findings, Law, Proof, ProofWatcher, Verdict
 from billcore.engine.proofs.ledger import prove_balances, prove_entries, read_book
 from billcore.engine.proofs.numbers import prove_numbers
@@ -29,6 +30,7 @@ def verify(scope: Scope, watch: ProofWatcher = lambda _what, _done: None) -> Pro
     prove_entries(findings)
     prove_given_back(findings)
     prove_coverage_rows(findings)
+    prove_groups(findings)
     done = 0
     for ids in _customers(scope.tx):
         book = read_book(scope.tx, ids)

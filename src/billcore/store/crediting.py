@@ -78,8 +78,13 @@ def notes_to(tx: Transaction, invoice_id: str) -> list[CreditNote]:
 
 
 def bill_elsewhere(tx: Transaction, before: Invoice, after: Invoice) -> None:
-    """Let the periods that an invoice billed be billed by another one."""
+    """Let the periods that an invoice billed be billed by another one.
+
+    Renewals stand by who owes for the subscription by now, who need not be who owes the invoice.
+    """
     tx.execute(
-        "UPDATE billcore_renewals SET invoice_id = ? WHERE customer_id = ? AND invoice_id = ?",
-        [after.id, before.customer_id, before.id],
+        "UPDATE billcore_renewals SET invoice_id = ? WHERE invoice_id = ? AND customer_id IN ("
+        "SELECT s.customer_id FROM billcore_lines l JOIN billcore_subscriptions s ON s.id = l.subscription_id "
+        "WHERE l.invoice_id = ?)",
+        [after.id, before.id, before.id],
     )

@@ -26,6 +26,14 @@ def by_ids(tx: Transaction, ids: Iterable[str]) -> dict[str, Customer]:
     return {row[0]: _CUSTOMER.load(row) for row in rows}
 
 
+def line(tx: Transaction, customer: Customer) -> list[Customer]:
+    """A customer, his parent, and so on upwards."""
+    found = [customer]
+    while (above := found[-1].parent_id) is not None and all(one.id != above for one in found):
+        found += by_ids(tx, [above]).values()
+    return found
+
+
 def zones(tx: Transaction, ids: Iterable[str]) -> dict[str, str]:
     """The time zones of customers who have one of their own, by customer id."""
     rows = tx.rows("SELECT id, timezone FROM billcore_customers WHERE id IN ?? AND timezone IS NOT NULL", [list(ids)])

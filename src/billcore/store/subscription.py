@@ -72,11 +72,11 @@ def page(
     after: str | None,
     limit: int,
 ) -> list[Subscription]:
-    """Subscriptions in order of creation."""
+    """Subscriptions in order of creation; a customer's are those he owes for and those somebody pays for him."""
     where, parameters = ["id > ?"], [after or ""]
     if customer_id is not None:
-        where.append("customer_id = ?")
-        parameters.append(customer_id)
+        where.append("(customer_id = ? OR owner_id = ?)")
+        parameters += [customer_id, customer_id]
     if state is not None:
         where.append("state = ?")
         parameters.append(state)

@@ -10,6 +10,9 @@ from billcore.cli.output.screen import fields, state, table
 from billcore.cli.output.view import View
 from billcore.domain.customer import Customer, PaymentMethod
 
+SHOWN = 20
+"""How many subscriptions and members a customer's page shows."""
+
 
 def customer_list(view: View, customers: Sequence[Customer]) -> RenderableType:
     """One row for each customer."""
@@ -22,7 +25,8 @@ def customer_list(view: View, customers: Sequence[Customer]) -> RenderableType:
 def customer_page(view: View, one: Customer) -> RenderableType:
     """Everything about one customer, with methods and subscriptions."""
     methods = view.billing.payment_methods.list(one.id)
-    subs = view.billing.subscriptions.list(customer=one.id, limit=20)
+    subs = view.billing.subscriptions.list(customer=one.id, limit=SHOWN)
+    members = view.billing.customers.members(one.id, limit=SHOWN + 1)
     address = ", ".join(part for part in (one.address, one.postcode, one.city, _place(one)) if part)
     return fields(
         [
@@ -36,6 +40,9 @@ def customer_page(view: View, one: Customer) -> RenderableType:
             ("tax", "exempt" if one.tax_exempt else None),
             ("time zone", one.timezone),
             ("currency", one.currency),
+            ("parent", view.customer(one.parent_id) if one.parent_id else None),
+            ("paid for by", view.customer(view.payer(one)) if one.pays == "parent" else None),
+            ("members", members_text(members)),
             ("billing day", str(one.billing_day) if one.billing_day else None),
             ("custom fields", ", ".join(f"{name}={text}" for name, text in one.custom_fields.items())),
             ("since", view.day(one.created_at)),
@@ -45,6 +52,12 @@ def customer_page(view: View, one: Customer) -> RenderableType:
             ("id", one.id),
         ]
     )
+
+
+def members_text(members: Sequence[Customer]) -> str:
+    """The first customers of a group, and whether there are more."""
+    names = [one.reference for one in members[:SHOWN]]
+    return ", ".join([*names, "…"] if len(members) > SHOWN else names)
 
 
 def method_list(view: View, methods: Sequence[PaymentMethod]) -> RenderableType:

@@ -115,13 +115,15 @@ def status(one: Invoice) -> Text:
 def _lines(view: View, lines: Sequence[Line], currency: str) -> RenderableType:
     """Lines of a document; amounts are in its currency. Columns that hold nothing are left out."""
     discounted, taxed = any(line.discount for line in lines), any(line.tax for line in lines)
-    titles = ["~line", "period", ">quantity", ">amount"]
+    whose = view.billed_for(lines)
+    titles = ["~line", *(["~of"] if whose else []), "period", ">quantity", ">amount"]
     titles += [">discount"] if discounted else []
     titles += [">tax"] if taxed else []
     rows = []
     for line in lines:
         row = [
             line.description or line.kind,
+            *([whose.get(line.id, "")] if whose else []),
             view.span(line.start, line.end),
             decimal_text(line.quantity),
             format_minor(line.amount, currency),

@@ -64,6 +64,8 @@ _DONE = {
     "change_billing_date": "has new dates",
     "set_term": "has a new term",
     "record": "recorded",
+    "join": "joined",
+    "leave": "owes for himself now",
 }
 
 

@@ -24,14 +24,14 @@ ACTIONS: Mapping[str, str] = {
 
 def subscription_list(view: View, subs: Sequence[Subscription]) -> RenderableType:
     """One row for each subscription."""
-    customers = view.customers(sub.customer_id for sub in subs)
+    customers = view.customers(sub.owner for sub in subs)
     prices = view.prices(sub.price_id for sub in subs)
     return table(
         ("~reference", "~customer", "state", "~price", "next"),
         [
             (
                 sub.reference,
-                customers[sub.customer_id],
+                customers[sub.owner],
                 state(sub.state),
                 _quantity(sub) + prices[sub.price_id],
                 next_of(view, sub),
@@ -54,7 +54,8 @@ def subscription_page(view: View, sub: Subscription) -> RenderableType:
     return fields(
         [
             ("subscription", sub.reference),
-            ("customer", view.customer(sub.customer_id)),
+            ("customer", view.customer(sub.owner)),
+            ("paid for by", view.customer(sub.customer_id) if sub.owner_id is not None else None),
             ("state", state(sub.state)),
             ("price", _quantity(sub) + prices[sub.price_id]),
             ("components", "\n".join(items)),

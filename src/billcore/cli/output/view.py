@@ -1,11 +1,14 @@
 """What pages are made from: the store's zone, and names for ids, since people know references."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import cached_property
 
 from billcore.billing import Billing
 from billcore.cli.output.screen import date, day, span
+from billcore.domain.customer import Customer
+from billcore.domain.group import payer_of
+from billcore.domain.invoice import Line
 from billcore.domain.subscription import Subscription
 from billcore.store import catalog, crediting
 from billcore.store import customer as customers
@@ -72,6 +75,24 @@ class View:
         """(number of the invoice, amount) of what a payment by hand pays."""
         with self.billing.database.transaction(reads=True) as tx:
             return crediting.allocated(tx, payment_id)
+
+    def payer(self, one: Customer) -> str:
+        """Who owes for a customer, by id."""
+        with self.billing.database.transaction(reads=True) as tx:
+            return payer_of(customers.line(tx, one)).id
+
+    def billed_for(self, lines: Sequence[Line]) -> dict[str, str]:
+        """Who subscribed, and to what, by line, for lines that bill somebody else for it."""
+        with self.billing.database.transaction(reads=True) as tx:
+            stored = catalog.load(tx).coupons
+            subs = subscriptions.by_ids(tx, {line.subscription_id for line in lines if line.subscription_id}, stored)
+            owners = customers.by_ids(tx, {sub.owner for sub in subs.values()})
+        found = {}
+        for line in lines:
+            sub = subs.get(line.subscription_id or "")
+            if sub is not None and sub.owner != line.customer_id:
+                found[line.id] = f"{owners[sub.owner].reference} {sub.reference}"
+        return found
 
     def ending(self, sub: Subscription) -> str:
         """How a subscription ends as things stand, "" while it goes on."""

@@ -17,7 +17,6 @@ from billcore.domain.proration import portion, prorate_charge
 from billcore.domain.subscription import Subscription
 from billcore.engine.proofs.agreement import Agreement, Part, Span
 from billcore.store import change as changes
-from billcore.store import customer as customers
 from billcore.store import subscription as subscriptions
 from billcore.store.types import text_to_instant
 
@@ -66,7 +65,7 @@ class Pricing:
         """Whether the period, or all that is left of it, costs nothing: such lines are not written (behaviour 8.5)."""
         tx = self._scope.tx
         sub = subscriptions.by_ids(tx, [agreement.id], self._scope.catalog.coupons)[agreement.id]
-        zone = self._scope.zone(customers.by_ids(tx, [agreement.customer_id])[agreement.customer_id])
+        zone = self._scope.zone_of(sub)
         whole = Period(text_to_instant(period[0]), text_to_instant(period[1]))
         pieces = [Period(text_to_instant(start), text_to_instant(end)) for start, end in left]
         history = _History(sub, changes.of_subscriptions(tx, [sub.id]))
