@@ -23,6 +23,9 @@ ProrationBasis = Literal["second", "day", "fixed_30"]
 TaxRounding = Literal["group", "line", "document"]
 FinalAction = Literal["cancel", "unpaid", "leave"]
 ChangeMode = Literal["prorated", "full", "none"]
+LARGEST_GIFT = 10**12
+"""No amount of the setting referral_credit is as large, in minor units."""
+
 LONGEST_TERMS = 180
 
 # Behaviour 5. The domain stands above this module and has them as a type; a test holds the two together.
@@ -96,6 +99,9 @@ class Settings:
     expiry_follows: bool = False
     service_in: tuple[str, ...] = ("trialing", "active", "soft_failure", "past_due")
     trial_once: Literal["none", "customer", "fingerprint"] = "none"
+    referral_coupon: str | None = None
+    referral_credit: tuple[tuple[str, int], ...] = ()
+    paused: bool = False
     not_found_after: str = "1 hour"
     invoice_number: str = "{number}"
     require_customer_name: bool = True
@@ -229,6 +235,25 @@ _IN_TEN_YEARS = {
 }
 
 
+def _read_coupon(setting: str, value: object) -> str | None:
+    if not isinstance(value, str) or not value.strip():
+        raise _invalid(setting, value, 'a coupon\'s code, or "none"')
+    return None if value == "none" else value
+
+
+def _read_referral_credit(setting: str, value: object) -> tuple[tuple[str, int], ...]:
+    expected = 'minor units by currency like { "USD": 1000 }, or "none"'
+    if value == "none":
+        return ()
+    if not isinstance(value, Mapping):
+        raise _invalid(setting, value, expected)
+    for currency, amount in value.items():
+        _matching(setting, currency, _CURRENCY, expected)
+        if not isinstance(amount, int) or isinstance(amount, bool) or not 0 < amount < LARGEST_GIFT:
+            raise _invalid(setting, value, expected)
+    return tuple(sorted(value.items()))
+
+
 def _read_duration(setting: str, value: object) -> str:
     found = DURATION.fullmatch(value) if isinstance(value, str) else None
     if found is None or int(found[1]) == 0 or int(found[1]) > _IN_TEN_YEARS[found[2]]:
@@ -359,6 +384,8 @@ _CHECKED: Mapping[str, _Reader] = {
     "tax_wait": _read_duration,
     "signup_expires_after": _read_duration,
     "service_in": _read_service_in,
+    "referral_coupon": _read_coupon,
+    "referral_credit": _read_referral_credit,
     "not_found_after": _read_duration,
     "invoice_number": _read_invoice_number,
     "quiet_hours": _read_quiet_hours,
@@ -388,6 +415,8 @@ def _plain(settings: Settings, name: str) -> object:
     if name == "net_terms":
         return {"automatic": settings.net_terms_automatic, "remittance": settings.net_terms_remittance}
     value: object = getattr(settings, name)
+    if name == "referral_credit":
+        return dict(settings.referral_credit) or "none"
     if value is None:
         return "none"
     if isinstance(value, DunningPolicy | Seller):

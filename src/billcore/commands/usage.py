@@ -15,6 +15,7 @@ from billcore.commands.parameters import (
     SignedQuantity,
     SubscriptionRef,
 )
+from billcore.commands.prepaid import usage_came
 from billcore.commands.scope import Scope
 from billcore.commands.verb import Noun, verb
 from billcore.domain.states import END
@@ -45,7 +46,8 @@ class Usage(Noun):
 
         `event_id` makes a repeat harmless: the same id with the same quantity is answered with the first event,
         with another one it is refused (idempotency_conflict). A component that is not attached is attached with
-        its first price. Raises component_not_offered, invalid_value (not metered, a time to come), and
+        its first price. Paid in advance, a subscription whose usage is not covered is suspended (behaviour 9.8). Raises
+        component_not_offered, invalid_value (not metered, a time to come), and
         transition_not_allowed when the subscription has ended.
         """
         sub = scope.subscription(subscription)
@@ -84,6 +86,8 @@ class Usage(Noun):
             new_id, sub.customer_id, sub.id, item.id, component, event_id or new_id, quantity, at, scope.now
         )
         scope.writes.add(event)
+        if sub.collection == "prepaid":
+            usage_came(scope, sub.id)
         return event
 
 

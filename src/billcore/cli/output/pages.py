@@ -42,6 +42,9 @@ _DONE = {
     "resume": "resumed",
     "activate": "activated",
     "retry": "tried again",
+    "pause": "paused",
+    "unpause": "goes on",
+    "set_top_up": "updated",
     "record": "recorded",
 }
 
