@@ -11,6 +11,7 @@ from billcore.commands.scope import Scope
 from billcore.commands.signup import bill_now
 from billcore.commands.unused import act_with_credit
 from billcore.domain.bill import make_bill, missing, put_subscription, record, record_change
+from billcore.domain.charges import ONE
 from billcore.domain.compact import compact
 from billcore.domain.credit import usable
 from billcore.domain.invoice import Invoice, Line
@@ -138,26 +139,9 @@ def _top_up(scope: Scope, sub: Subscription, amount: int) -> str:
     """
     invoice_id = scope.new_id("inv")
     owner, currency = sub.customer_id, sub.currency
-    line = Line(
-        scope.new_id("lin"),
-        invoice_id,
-        None,
-        owner,
-        sub.id,
-        None,
-        "top_up",
-        None,
-        None,
-        "Top-up",
-        None,
-        None,
-        sub.quantity,
-        amount,
-        0,
-        0,
-        0,
-        compact({"top_up": amount}),
-    )
+    what = (None, "top_up", None, None, "Top-up", None, None)
+    sums = (amount, 0, 0, 0)
+    line = Line(scope.new_id("lin"), invoice_id, None, owner, sub.id, *what, ONE, *sums, compact({"top_up": amount}))
     draft = Invoice(
         invoice_id,
         owner,
