@@ -44,7 +44,7 @@ def test_only_what_runs_is_paused_and_only_what_is_paused_goes_on() -> None:
     assert refusal(billing.subscriptions.unpause, "s1").code == "transition_not_allowed"
     billing.subscriptions.pause("s1")
     again = refusal(billing.subscriptions.pause, "s1")
-    assert (again.code, again.remedy) == ("transition_not_allowed", "Possible now: cancel, uncancel, unpause.")
+    assert again.code == "transition_not_allowed" and "unpause" in again.remedy
 
 
 def test_a_paused_subscription_can_be_canceled() -> None:
@@ -92,11 +92,12 @@ def test_a_debt_that_was_paid_meanwhile_is_no_debt_on_return() -> None:
 
 
 def test_an_attempt_that_is_refused_meanwhile_is_a_debt_on_return() -> None:
-    billing = signed_up("02-01", script=["timeout_then:decline:insufficient_funds"])
-    if state(billing) != "soft_failure":
-        return
+    billing = signed_up("02-01", script=["pending"])
+    assert state(billing) == "active"
     billing.customers.pause("acme")
+    billing.gateway("test").settle(billing.payments.list()[-1].id, "decline:insufficient_funds")
     billing.run(day("02-02"))
+    assert state(billing) == "paused"
     billing.customers.unpause("acme")
     assert state(billing) == "past_due"
 

@@ -188,6 +188,16 @@ def test_a_date_to_end_comes_while_suspended_too() -> None:
     assert len(documents(billing)) == 1
 
 
+def test_a_change_that_waits_for_the_renewal_waits_for_the_money_too() -> None:
+    billing = prepaid("90.00")
+    billing.subscriptions.change("s1", quantity="3", when="renewal")
+    billing.run(day("02-10"))
+    assert (state(billing), len(documents(billing))) == ("suspended", 1)
+    billing.prepayments.add("acme", amount="30.00")
+    sub = billing.subscriptions.get("s1")
+    assert (sub.state, sub.quantity, documents(billing)[1][2]) == ("active", 3, 9000)
+
+
 # -- trial, start, hold --------------------------------------------------------------------------------------
 
 

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from attrs import evolve, frozen
 
 from billcore.commands.bill import number_notes
-from billcore.commands.prepaid import money_came
 from billcore.commands.receivables import apply_to_open, require_no_doubt, settle, written
 from billcore.commands.returning import billed_of, give_back, returns_of
 from billcore.commands.scope import Scope
@@ -78,10 +77,7 @@ def credit_invoice(
     number_notes(scope)
     if any(piece.to == "credit" for piece in plan.pieces):
         apply_to_open(scope, invoice.customer_id, invoice.currency)
-    made = Credited(written(scope, invoice), tuple(written(scope, note) for note in notes), tuple(refunds))
-    if any(piece.to == "credit" for piece in plan.pieces):
-        money_came(scope, invoice.customer_id, invoice.currency)
-    return made
+    return Credited(written(scope, invoice), tuple(written(scope, note) for note in notes), tuple(refunds))
 
 
 def _note(scope: Scope, billed: Billed, piece: Piece, reason: str | None) -> CreditNote:

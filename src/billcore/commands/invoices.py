@@ -24,6 +24,7 @@ from billcore.commands.parameters import (
     SubscriptionRef,
     Text,
 )
+from billcore.commands.prepaid import money_came
 from billcore.commands.receivables import require_no_doubt
 from billcore.commands.recording import receive
 from billcore.commands.refunding import Wish, refund_owed
@@ -151,6 +152,7 @@ class Invoices(Noun):
         minor = minor_of(amount, found.currency) if amount is not None else None
         made = credit_invoice(scope, found, to=to, amount=minor, lines=lines, reason=reason)
         sent = refund_owed(scope, made.invoice, made.refunds, Wish(reason=reason))
+        money_came(scope, found.customer_id, found.currency)
         return GivenBack(made.invoice, made.notes, tuple(sent))
 
     @verb(collects=True)

@@ -5,11 +5,11 @@ from datetime import datetime
 
 from billcore.commands.attempts import attempt, usable_method
 from billcore.commands.cancellation import NOW_INCLUDED
+from billcore.commands.changing import act_at
 from billcore.commands.facts import facts_for, load_facts
 from billcore.commands.receivables import held_credits
 from billcore.commands.scope import Scope
 from billcore.commands.signup import bill_now
-from billcore.commands.unused import act_with_credit
 from billcore.domain.bill import make_bill, missing, put_subscription, record, record_change
 from billcore.domain.charges import ONE
 from billcore.domain.compact import compact
@@ -63,7 +63,12 @@ def _wake(scope: Scope, subscription_id: str) -> None:
             return
         customer = scope.customer(sub.customer_id)
         facts = facts_for(scope, sub, customer, sub.next_action_at)
-        step = act_with_credit(scope, sub, facts, scope.now)
+        step = act_at(scope, sub, facts, scope.now)
+        if step.subscription.state == "suspended":  # With the change that waited for it, it is not covered.
+            if before.state != "suspended":
+                _write(scope, step)
+                scope.flush()
+            return
         bill = make_bill([step], customer, scope.site, scope.now, scope.new_id)
         if missing(bill, held_credits(scope, customer.id, sub.currency), scope.settings, scope.now):
             if before.state != "suspended" and step.short is not None:
@@ -139,9 +144,7 @@ def _top_up(scope: Scope, sub: Subscription, amount: int) -> str:
     """
     invoice_id = scope.new_id("inv")
     owner, currency = sub.customer_id, sub.currency
-    what = (None, "top_up", None, None, "Top-up", None, None)
-    sums = (amount, 0, 0, 0)
-    line = Line(scope.new_id("lin"), invoice_id, None, owner, sub.id, *what, ONE, *sums, compact({"top_up": amount}))
+    line = _line(scope, sub, invoice_id, amount)
     draft = Invoice(
         invoice_id,
         owner,
@@ -167,6 +170,29 @@ def _top_up(scope: Scope, sub: Subscription, amount: int) -> str:
         scope.writes.add(payment)
     scope.writes.add(draft, line)
     return invoice_id
+
+
+def _line(scope: Scope, sub: Subscription, invoice_id: str, amount: int) -> Line:
+    return Line(
+        scope.new_id("lin"),
+        invoice_id,
+        None,
+        sub.customer_id,
+        sub.id,
+        None,
+        "top_up",
+        None,
+        None,
+        "Top-up",
+        None,
+        None,
+        ONE,
+        amount,
+        0,
+        0,
+        0,
+        compact({"top_up": amount}),
+    )
 
 
 def _attempt(scope: Scope, draft: Invoice, sub: Subscription, at: datetime) -> tuple[Payment, Invoice] | None:
