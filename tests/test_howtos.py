@@ -93,6 +93,21 @@ def python(site: Path, folder: Path, *words: str) -> "subprocess.CompletedProces
     )
 
 
+def test_the_commands_on_collecting_in_advance_do_what_the_page_says(tmp_path: Path) -> None:
+    (catalog,) = blocks("howto/collect-in-advance.md", "toml")
+    (tmp_path / "catalog.toml").write_text(catalog, encoding="utf-8")
+    page = (ROOT / "docs/howto/collect-in-advance.md").read_text(encoding="utf-8")
+    lines = [line for line in page.splitlines() if line.startswith("billcore ")]
+    said = [shell(tmp_path, *shlex.split(line)[1:]) for line in lines]
+    shown = [text for line, text in zip(lines, said, strict=True) if " subscriptions get " in line]
+    assert ["suspended" in text for text in shown] == [True, False]
+    with Billing(f"sqlite:///{tmp_path / 'billcore.db'}") as billing:
+        assert [one.total for one in billing.invoices.list()] == [3000, 7100, 3000]
+        assert [one.status for one in billing.payments.list() if one.cause == "top_up"] == ["succeeded"]
+        assert billing.subscriptions.get("s1").state == "active"
+    assert "ok" in said[-1]
+
+
 def test_the_commands_of_the_production_page_run_and_a_backup_is_whole(tmp_path: Path) -> None:
     shell(tmp_path, "init", "-d", "billing.db")
     for block in blocks("howto/run-in-production.md", ""):

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from billcore.domain.states import STATES
 from billcore.errors import InvalidValue
-from billcore.settings import ChangeMode, DunningPolicy, Seller, Settings, surely_longer
+from billcore.lengths import surely_longer
+from billcore.settings import ChangeMode, DunningPolicy, Seller, Settings
 
 TABLE = {
     "proration_basis",
@@ -40,6 +41,9 @@ TABLE = {
     "expiry_follows",
     "service_in",
     "trial_once",
+    "referral_coupon",
+    "referral_credit",
+    "paused",
     "not_found_after",
     "invoice_number",
     "require_customer_name",

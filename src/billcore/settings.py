@@ -12,9 +12,7 @@ from zoneinfo import ZoneInfo
 from attrs import Attribute, asdict, evolve, field, fields, frozen
 
 from billcore.errors import InvalidValue
-
-# A count and a unit, as in "3 days", "1 month", "36 hours".
-DURATION = re.compile(r"([0-9]{1,5}) (second|minute|hour|day|week|month|year)s?")
+from billcore.lengths import DURATION, surely_longer
 
 # A local time of day, as in "09:30".
 TIME_OF_DAY = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
@@ -23,6 +21,9 @@ ProrationBasis = Literal["second", "day", "fixed_30"]
 TaxRounding = Literal["group", "line", "document"]
 FinalAction = Literal["cancel", "unpaid", "leave"]
 ChangeMode = Literal["prorated", "full", "none"]
+LARGEST_GIFT = 10**12
+"""No amount of the setting referral_credit is as large, in minor units."""
+
 LONGEST_TERMS = 180
 BUILT_IN_TAXES = "rates"
 """The name of the tax engine that has its rates in the catalog."""
@@ -99,6 +100,9 @@ class Settings:
     expiry_follows: bool = False
     service_in: tuple[str, ...] = ("trialing", "active", "soft_failure", "past_due")
     trial_once: Literal["none", "customer", "fingerprint"] = "none"
+    referral_coupon: str | None = None
+    referral_credit: tuple[tuple[str, int], ...] = ()
+    paused: bool = False
     not_found_after: str = "1 hour"
     invoice_number: str = "{number}"
     require_customer_name: bool = True
@@ -134,53 +138,7 @@ class Settings:
         return {name: value for name, value in everything.items() if value != _plain(default, name)}
 
 
-def surely_longer(longer: str, shorter: str) -> bool:
-    """Whether one duration is longer than another from whatever instant, in whatever zone they are counted.
-
-    Durations of one kind (seconds, minutes, hours; days, weeks; months, years) compare by count. Of two
-    kinds, the longer one at its shortest must pass the shorter one at its longest: a day has 23 to 25 hours
-    where clocks change, n months have between the fewest and the most days that n calendar months can have
-    (one: 28 to 31).
-    """
-    kind, count = _kind_and_count(longer)
-    other_kind, other_count = _kind_and_count(shorter)
-    if kind == other_kind:
-        return count > other_count
-    return _seconds(kind, count, longest=False) > _seconds(other_kind, other_count, longest=True)
-
-
 _Reader = Callable[[str, object], object]
-
-_UNITS: Mapping[str, tuple[str, int]] = {
-    "second": ("second", 1),
-    "minute": ("second", 60),
-    "hour": ("second", 3600),
-    "day": ("day", 1),
-    "week": ("day", 7),
-    "month": ("month", 1),
-    "year": ("month", 12),
-}
-# Fewest and most days that 0 to 11 consecutive calendar months can have.
-_FEWEST_DAYS = (0, 28, 59, 89, 120, 150, 181, 212, 242, 273, 303, 334)
-_MOST_DAYS = (0, 31, 62, 92, 123, 153, 184, 215, 245, 276, 306, 337)
-
-
-def _kind_and_count(text: str) -> tuple[str, int]:
-    found = DURATION.fullmatch(text)
-    if found is None:
-        raise _invalid("duration", text, 'a duration like "3 days" or "23 hours"')
-    kind, size = _UNITS[found[2]]
-    return kind, int(found[1]) * size
-
-
-def _seconds(kind: str, count: int, *, longest: bool) -> int:
-    if kind == "second":
-        return count
-    days = count
-    if kind == "month":
-        years, months = divmod(count, 12)
-        days = years * 366 + _MOST_DAYS[months] if longest else years * 365 + _FEWEST_DAYS[months]
-    return days * 86400 + (3600 if longest else -3600)
 
 
 def _invalid(setting: str, value: object, expected: str) -> InvalidValue:
@@ -230,6 +188,25 @@ _IN_TEN_YEARS = {
     "month": 120,
     "year": 10,
 }
+
+
+def _read_coupon(setting: str, value: object) -> str | None:
+    if not isinstance(value, str) or not value.strip():
+        raise _invalid(setting, value, 'a coupon\'s code, or "none"')
+    return None if value == "none" else value
+
+
+def _read_referral_credit(setting: str, value: object) -> tuple[tuple[str, int], ...]:
+    expected = 'minor units by currency like { "USD": 1000 }, or "none"'
+    if value == "none":
+        return ()
+    if not isinstance(value, Mapping):
+        raise _invalid(setting, value, expected)
+    for currency, amount in value.items():
+        _matching(setting, currency, _CURRENCY, expected)
+        if not isinstance(amount, int) or isinstance(amount, bool) or not 0 < amount < LARGEST_GIFT:
+            raise _invalid(setting, value, expected)
+    return tuple(sorted(value.items()))
 
 
 def _read_duration(setting: str, value: object) -> str:
@@ -363,6 +340,8 @@ _CHECKED: Mapping[str, _Reader] = {
     "tax_wait": _read_duration,
     "signup_expires_after": _read_duration,
     "service_in": _read_service_in,
+    "referral_coupon": _read_coupon,
+    "referral_credit": _read_referral_credit,
     "not_found_after": _read_duration,
     "invoice_number": _read_invoice_number,
     "quiet_hours": _read_quiet_hours,
@@ -392,6 +371,8 @@ def _plain(settings: Settings, name: str) -> object:
     if name == "net_terms":
         return {"automatic": settings.net_terms_automatic, "remittance": settings.net_terms_remittance}
     value: object = getattr(settings, name)
+    if name == "referral_credit":
+        return dict(settings.referral_credit) or "none"
     if value is None:
         return "none"
     if isinstance(value, DunningPolicy | Seller):

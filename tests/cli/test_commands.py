@@ -1,5 +1,6 @@
 """The commands that are no verbs: init, db, plugins, states."""
 
+import re
 import sqlite3
 from contextlib import closing
 
@@ -9,6 +10,7 @@ import pytest
 from billcore import hookimpl
 from billcore.domain import payment, refund, states
 from billcore.plugins.registry import Registry
+from tests.project import ROOT
 
 
 def test_a_new_store_has_what_was_asked_for(shell):
@@ -69,6 +71,31 @@ def test_states_as_table_and_diagram(shell, kind):
     assert "pending" in shell.ok("states", kind).out
     diagram = shell.ok("states", kind, "--diagram").out
     assert diagram.startswith("stateDiagram-v2\n    [*] --> pending\n")
+
+
+def test_the_page_about_states_shows_the_diagram_that_is_printed(shell):
+    page = (ROOT / "docs/reference/states.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"```mermaid\n(.*?)```", page, re.DOTALL)
+    assert shown == shell.ok("states", "subscription", "--diagram").out
+
+
+def test_the_diagram_holds_every_change_of_the_table_and_nothing_else(shell):
+    """An arrow from a box stands for all states in it."""
+    boxes = {"live": states.LIVE, "problem": states.PROBLEM}
+    shown = set()
+    for line in shell.ok("states", "subscription", "--diagram").out.splitlines():
+        found = re.fullmatch(r"    (\w+) --> (\w+): (.+)", line)
+        if found is not None:
+            for event in found[3].split(", "):
+                shown |= {(state, event, found[2]) for state in boxes.get(found[1], {found[1]})}
+    assert shown == {
+        (state, event, target)
+        for event, row in states.TABLE.items()
+        for state, cell in row.items()
+        if isinstance(cell, states.Allowed)
+        for target in cell.targets
+        if target != state
+    }
 
 
 def test_one_state(shell):

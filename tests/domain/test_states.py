@@ -31,14 +31,14 @@ ROWS = [
     ("signup_refused", ("pending", "awaiting_signup"), ("failed_to_create",)),
     ("signup_left_unpaid", ("pending", "awaiting_signup"), ("past_due",)),
     # start date reached; pending while a first payment that may still fail the start is open
-    ("start_reached", ("awaiting_signup",), ("trialing", "active", "pending")),
+    ("start_reached", ("awaiting_signup",), ("trialing", "active", "pending", "suspended")),
     # activate by hand
     ("activate", ("awaiting_signup", "trialing"), ("active",)),
     # trial ends, with and without a method
-    ("trial_ran_out", ("trialing",), ("active", "past_due", "trial_ended", "canceled")),
+    ("trial_ran_out", ("trialing",), ("active", "past_due", "suspended", "trial_ended", "canceled")),
     # renewal
     ("renewal_due", ("active",), ("active", "suspended")),
-    ("renewal_due", ("past_due",), ("past_due",)),
+    ("renewal_due", ("past_due",), ("past_due", "suspended")),
     ("renewal_due", ("unpaid",), ("unpaid",)),
     ("renewal_due", ("soft_failure",), ("soft_failure",)),
     # renewal declined; dunning = none cancels
@@ -60,12 +60,12 @@ ROWS = [
     # hold and resume
     ("hold", ("trialing", "active"), ("on_hold",)),
     ("resume", ("on_hold",), ("active", "trialing")),
-    ("resume_date_reached", ("on_hold",), ("active", "trialing")),
+    ("resume_date_reached", ("on_hold",), ("active", "trialing", "suspended")),
     # prepaid balance
     ("balance_short", ("active",), ("suspended",)),
-    ("balance_topped_up", ("suspended",), ("active",)),
+    ("balance_topped_up", ("suspended",), ("active", "trialing")),
     # expiry, term end; a trial inside a term ends with it
-    ("end_reached", ("active", "past_due", "unpaid", "soft_failure", "trialing"), ("expired",)),
+    ("end_reached", ("active", "past_due", "unpaid", "soft_failure", "trialing", "suspended"), ("expired",)),
     # reactivate
     ("reactivate", ("canceled", "trial_ended", "expired", "unpaid"), ("active", "trialing")),
     # a change may begin the trial of its new price

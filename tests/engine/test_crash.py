@@ -59,6 +59,18 @@ def test_the_gateways_own_book_has_one_charge_for_every_invoice_and_one_refund_f
         assert death["stands"]["given back"] == [500, 2000, 3000], death["point"]
 
 
+def test_a_prepayment_is_topped_up_once_for_each_fall_wherever_the_process_dies(tmp_path, database_kind) -> None:
+    """Each customer: 45.00, a signup of 30.00, calls for 16.00, a renewal of 30.00; twice 40.00 are charged."""
+    deaths = dying("tests.engine.dying_prepaid", str(tmp_path / "books.db"), database_kind)
+    whole = deaths[0]["whole"]
+    assert whole["findings"] == [] and whole["charged"] == whole["captured"] - 2 * 4500
+    assert whole["subscriptions"] == ["s0 active 2 03-01", "s1 active 2 03-01"]
+    assert whole["charges per invoice"] == [1] * len(whole["charges per invoice"]) and len(deaths) > 15
+    for death in deaths[1:]:
+        assert death["died"] == 137, death["point"]
+        assert death["stands"] == whole, death["point"]
+
+
 @pytest.mark.sqlite_only("the storm does it to PostgreSQL")
 def test_a_run_that_is_killed_twenty_times_charges_every_invoice_once(tmp_path) -> None:
     """300 subscriptions through months; some answers get lost and some cards are declined on top."""

@@ -1,6 +1,6 @@
 """`billcore states`: the transition tables that decide, as a table and as a diagram."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import click
 
@@ -76,18 +76,45 @@ def _print(rows: list[Transition]) -> None:
     screen().show(table(("state", "event", "~becomes"), shown))
 
 
+_GROUPS = {"subscription": {"live": subscription.LIVE, "problem": subscription.PROBLEM}}
+"""States that share a box in the diagram: an event that leads all of them to one state is one arrow."""
+
+
 def _mermaid(kind: str, rows: list[Transition]) -> Iterator[str]:
-    """What changes the state, one arrow for each pair of states with all its events."""
-    arrows: dict[tuple[str, str], list[str]] = {}
+    """What changes the state: arrows by where they lead, one for each pair with all its events."""
+    groups = _GROUPS.get(kind, {})
+    yield "stateDiagram-v2"
+    yield "    [*] --> pending"
+    for name, members in groups.items():
+        inside = [state for state in subscription.STATES if state in members]
+        yield f"    state {name} {{"
+        yield from (f"        {state}" for state in inside)
+        yield "    }"
+    arrows: dict[str, dict[str, list[str]]] = {}
     for state, event, targets in rows:
         for target in targets:
             if target != state:
-                arrows.setdefault((state, target), []).append(event)
-    yield "stateDiagram-v2"
-    yield "    [*] --> pending"
-    for (state, target), events in arrows.items():
-        yield f"    {state} --> {target}: {', '.join(events)}"
-    if kind == "subscription":
-        for state in subscription.STATES:
-            if state in subscription.END:
-                yield f"    {state} --> [*]"
+                arrows.setdefault(target, {}).setdefault(state, []).append(event)
+    for target, sources in arrows.items():
+        yield f"    %% to {target}"
+        for source, events in _together(sources, groups).items():
+            yield f"    {source} --> {target}: {', '.join(events)}"
+    for state in subscription.STATES if kind == "subscription" else ():
+        if state in subscription.END:
+            yield f"    {state} --> [*]"
+
+
+def _together(sources: Mapping[str, list[str]], groups: Mapping[str, frozenset[str]]) -> dict[str, list[str]]:
+    """The events by where they come from: those that all states of a group share come from the group."""
+    made: dict[str, list[str]] = {}
+    shared: dict[str, list[str]] = {}
+    for name, members in groups.items():
+        if members <= sources.keys():
+            first = sources[min(members)]
+            shared[name] = [event for event in first if all(event in sources[state] for state in members)]
+    made.update({name: events for name, events in shared.items() if events})
+    for state, events in sources.items():
+        taken = {event for name, common in shared.items() if state in groups[name] for event in common}
+        if left := [event for event in events if event not in taken]:
+            made[state] = left
+    return made

@@ -12,6 +12,7 @@ from billcore.domain.customer import Customer
 from billcore.domain.facts import Facts, own_interval
 from billcore.domain.lifecycle import enter
 from billcore.domain.periods import Period, Schedule, schedule_from_start, span_of
+from billcore.domain.referral import referral_code
 from billcore.domain.renewal import with_expiry
 from billcore.domain.span import with_span
 from billcore.domain.states import LIVE
@@ -34,6 +35,7 @@ class Terms:
     net_terms: int | None = None
     billing_day: int | None = None
     first_charge: FirstCharge = "prorated"
+    referred_by: str | None = None
 
 
 def currency_of(customer: Customer, price: Price, scope: Scope) -> str:
@@ -76,6 +78,10 @@ def check_new(scope: Scope, reference: str, price: Price, terms: Terms, quantity
             f"Price {price.code} is billed every {price.every}; it has no billing day.",
             remedy="Only prices of months or years have one.",
             parameter="billing_day",
+        )
+    if terms.collection == "prepaid" and terms.net_terms is not None:
+        raise InvalidValue(
+            "What is paid in advance has no net terms.", remedy="Leave net_terms out.", parameter="net_terms"
         )
     if quantity == 0:
         raise InvalidValue("quantity is 0.", remedy="Subscribe to at least some of it.", parameter="quantity")
@@ -143,8 +149,9 @@ def new_subscription(
     day = terms.billing_day
     if day is None and price.every is not None and price.every.months is not None:
         day = buyer.billing_day
+    subscription_id = scope.new_id("sub")
     return Subscription(
-        scope.new_id("sub"),
+        subscription_id,
         reference,
         payer.id,
         currency_of(buyer if buyer.currency is not None else payer, price, scope),
@@ -160,6 +167,8 @@ def new_subscription(
         first_charge=terms.first_charge,
         ends_at=terms.ends_at,
         net_terms=terms.net_terms,
+        referral_code=referral_code(subscription_id),
+        referred_by=terms.referred_by,
     )
 
 

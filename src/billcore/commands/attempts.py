@@ -44,7 +44,7 @@ def attempt(
         "gateway_customer": method.gateway_customer or "",
         "customer_id": invoice.customer_id,
         "invoice_id": invoice.id,
-        "description": f"Invoice {invoice.number_text or invoice.id}",
+        "description": "Top-up" if invoice.purpose == "top_up" else f"Invoice {invoice.number_text or invoice.id}",
         "on_session": on_session,
     }
     owner, until = scope.lease if scope.lease is not None else (None, None)

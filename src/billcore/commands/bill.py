@@ -6,14 +6,17 @@ from datetime import datetime
 
 from billcore.commands.facts import zones_of
 from billcore.commands.receivables import apply_to_open
+from billcore.commands.referrals import thank_referrers
 from billcore.commands.returning import give_back
 from billcore.commands.scope import Scope
 from billcore.commands.unused import settle_usage
 from billcore.domain.bill import (
+    NOTHING,
     Bill,
     issue,
     issue_note,
     make_bill,
+    missing,
     put_subscription,
     record_change,
     use_coupons,
@@ -33,6 +36,8 @@ Credits = dict[str, list[Credit]]
 
 def net_terms(sub: Subscription, scope: Scope) -> int:
     """Days from issue to due: the subscription's own, or the site's for its collection (behaviour 7.3)."""
+    if sub.collection == "prepaid":
+        return 0
     if sub.net_terms is not None:
         return sub.net_terms
     if sub.collection == "automatic":
@@ -43,7 +48,7 @@ def net_terms(sub: Subscription, scope: Scope) -> int:
 def together(step: Step, due: datetime, zone: str, scope: Scope) -> tuple[object, ...]:
     """What has to be the same for two steps to share an invoice (behaviour 8.3)."""
     sub = step.subscription
-    alone = "" if scope.settings.consolidate else sub.id
+    alone = "" if scope.settings.consolidate and sub.collection != "prepaid" else sub.id
     return (sub.customer_id, sub.currency, sub.collection, net_terms(sub, scope), zone, due, step.collects, alone)
 
 
@@ -69,6 +74,10 @@ def bill_steps(
         customer = customers[group[0].subscription.customer_id]
         now = at[group[0].subscription.id]
         bill = make_bill(group, customer, scope.site, now, scope.new_id)
+        short = group[0].short
+        if short is not None and missing(bill, credits.get(customer.id, ()), scope.settings, now):
+            write_step(scope, short, None, NOTHING)
+            continue
         invoice = _issue(scope, bill, group[0], customer, credits, now)
         if invoice is not None:
             made.append(invoice)
@@ -134,6 +143,8 @@ def number(scope: Scope, documents: Sequence[Invoice]) -> None:
         if invoice.status == "draft":
             scope.writes.add(invoice)
             write_lines(scope.writes, invoice.lines)
+    if open_ones:
+        thank_referrers(scope)
 
 
 def number_notes(scope: Scope) -> None:

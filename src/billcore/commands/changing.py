@@ -7,19 +7,23 @@ from attrs import evolve
 
 from billcore.commands.cancellation import credits_for, gives
 from billcore.commands.facts import facts_for
+from billcore.commands.receivables import held_credits
 from billcore.commands.scope import Scope
 from billcore.commands.target import Asked, before_of, target_of
 from billcore.commands.unused import give_back, give_back_of
 from billcore.commands.waiting import keep_waiting
-from billcore.domain.bill import record
+from billcore.domain.bill import make_bill, missing, record
 from billcore.domain.change import Change, ChangeStatus, GiveBack, Target, Wish
 from billcore.domain.changing import decide_change, switched
 from billcore.domain.draft import DraftLine
 from billcore.domain.facts import Facts, schedule_of
 from billcore.domain.lifecycle import act
+from billcore.domain.prepaid import suspend
 from billcore.domain.renewal import renew
+from billcore.domain.states import Event
 from billcore.domain.step import Step, planned
 from billcore.domain.subscription import Subscription
+from billcore.domain.writes import Writes
 from billcore.store import change as changes
 from billcore.store import invoice as invoices
 from billcore.store import subscription as subscriptions
@@ -109,6 +113,9 @@ def act_at(scope: Scope, sub: Subscription, facts: Facts, at: datetime) -> Step:
     if sub.change_id is not None and sub.change_at is None and sub.next_action in ("renew", "trial_end"):
         due = sub.next_action_at or at
         if sub.period_end is None or sub.period_end <= due:
+            if sub.collection == "prepaid" and _is_short(scope, sub, facts, due, at):
+                event: Event = "trial_ran_out" if sub.state == "trialing" else "renewal_due"
+                return suspend(sub, event, at, facts.actor, scope.new_id)
             return _change_with_renewal(scope, sub, facts, due, at)
     step = act(sub, sub.next_action, facts, at, scope.new_id)
     if sub.next_action == "cancel" and sub.cancel_at is not None:
@@ -119,6 +126,13 @@ def act_at(scope: Scope, sub: Subscription, facts: Facts, at: datetime) -> Step:
         # A term ends exactly where it says: what was billed beyond it is given back (behaviour 5.2).
         step = evolve(step, lines=(*step.lines, *give_back(scope, sub, facts, sub.ends_at)))
     return step
+
+
+def _is_short(scope: Scope, sub: Subscription, facts: Facts, due: datetime, at: datetime) -> bool:
+    """Whether a prepaid renewal with the change that waits for it is not covered; nothing of it is kept."""
+    step = _change_with_renewal(evolve(scope, writes=Writes()), sub, facts, due, at)
+    bill = make_bill([step], scope.customer(sub.customer_id), scope.site, at, scope.new_id)
+    return missing(bill, held_credits(scope, sub.customer_id, sub.currency), scope.settings, at) > 0
 
 
 def _planned_change(scope: Scope, sub: Subscription, facts: Facts) -> Step:

@@ -5,6 +5,7 @@ from typing import Unpack
 
 from billcore.commands.amounts import currency_of, minor_of
 from billcore.commands.parameters import Amount, CustomerRef, Instant, Options, SubscriptionRef, Text
+from billcore.commands.prepaid import money_came
 from billcore.commands.receivables import apply_to_open, held_credits, written
 from billcore.commands.scope import Scope
 from billcore.commands.verb import Noun, verb
@@ -53,7 +54,9 @@ class Credits(Noun):
         _post(scope, credit, (ledger.GIFTS, ledger.SERVICE_CREDITS), minor)
         _event(scope, credit, "credit.added", minor, reason)
         apply_to_open(scope, owner.id, currency)
-        return written(scope, credit)
+        made = written(scope, credit)
+        money_came(scope, owner.id, currency)
+        return made
 
     @verb()
     def deduct(

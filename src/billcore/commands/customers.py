@@ -18,6 +18,7 @@ from billcore.commands.parameters import (
     Text,
     Unset,
 )
+from billcore.commands.pausing import STOPPABLE, of_customer, pause_one, require_not_paused, require_paused, unpause_one
 from billcore.commands.scope import Scope
 from billcore.commands.verb import verb
 from billcore.domain.bill import record
@@ -187,6 +188,35 @@ class Customers(Membership):
         """Customers in order of creation; `after` is the last one of the page before."""
         last = scope.customer(after).id if after is not None else None
         return store.page(scope.tx, search=None, after=last, limit=limit)
+
+    @verb()
+    def pause(self, scope: Scope, customer: CustomerRef, **options: Unpack[Options]) -> Customer:
+        """Stop everything that falls due for a customer: renewals, collection, dunning; commands by hand still work.
+
+        His running subscriptions are paused. Raises transition_not_allowed when he is paused already.
+        """
+        found = scope.customer(customer)
+        require_not_paused(found)
+        for sub in of_customer(scope, found.id, STOPPABLE):
+            pause_one(scope, sub)
+        return self._put_paused(scope, evolve(found, paused_at=scope.now), "customer.paused")
+
+    @verb()
+    def unpause(self, scope: Scope, customer: CustomerRef, **options: Unpack[Options]) -> Customer:
+        """Let a paused customer go on; what fell due meanwhile is done in order by the next run.
+
+        All his paused subscriptions go on. Raises transition_not_allowed unless he is paused.
+        """
+        found = scope.customer(customer)
+        require_paused(found)
+        for sub in of_customer(scope, found.id, ("paused",)):
+            unpause_one(scope, sub)
+        return self._put_paused(scope, evolve(found, paused_at=None), "customer.unpaused")
+
+    def _put_paused(self, scope: Scope, customer: Customer, event: str) -> Customer:
+        scope.writes.put(customer)
+        record(scope.writes, scope.new_id, customer.id, scope.now, event, customer.id)
+        return customer
 
     @verb()
     def delete(self, scope: Scope, customer: CustomerRef, **options: Unpack[Options]) -> Customer:

@@ -13,6 +13,7 @@ from billcore.domain.subscription import Subscription
 from billcore.store import customer as customers
 from billcore.store import invoice as invoices
 from billcore.store import payment as payments
+from billcore.store import subscription as subscriptions
 
 
 def load_facts(
@@ -34,6 +35,7 @@ def load_facts(
             if sub.period_start is not None and prices[sub.price_id].minimum is not None
         },
     )
+    had_trials = _had_trials(scope, subs)
     waiting = waiting_lines(scope, [sub.id for sub in subs])
     zones = zones_of(scope, subs, known)
     found = {}
@@ -51,6 +53,7 @@ def load_facts(
             usage,
             customer.default_method_id is not None or sub.payment_method_id is not None,
             _at_hand(scope, credits.get(sub.customer_id, ()), sub.currency, until[sub.id]),
+            sub.id not in had_trials,
             billed.get(sub.id, 0),
             tuple(waiting.get(sub.id, ())),
             scope.actor,
@@ -62,6 +65,15 @@ def _at_hand(scope: Scope, credits: Sequence[Credit], currency: str, at: datetim
     """What these credits could pay at an instant by themselves, in minor units."""
     mine = [credit for credit in usable(credits, scope.settings, due=True) if credit.currency == currency]
     return sum(credit.remaining for credit in mine if credit.expires_at is None or credit.expires_at > at)
+
+
+def _had_trials(scope: Scope, subs: Sequence[Subscription]) -> set[str]:
+    """Those of these new subscriptions whose customer had a trial already, by id (setting trial_once)."""
+    rule = scope.settings.trial_once
+    beginning = [sub for sub in subs if sub.state in ("pending", "awaiting_signup")]
+    if rule == "none" or not beginning:
+        return set()
+    return {sub.id for sub in beginning if subscriptions.had_trial(scope.tx, sub, fingerprints=rule == "fingerprint")}
 
 
 def facts_for(scope: Scope, sub: Subscription, customer: Customer, until: datetime) -> Facts:

@@ -24,6 +24,7 @@ from billcore.commands.parameters import (
     SubscriptionRef,
     Text,
 )
+from billcore.commands.prepaid import money_came
 from billcore.commands.receivables import require_no_doubt
 from billcore.commands.recording import receive
 from billcore.commands.refunding import Wish, refund_owed
@@ -159,6 +160,7 @@ class Invoices(Noun):
         minor = minor_of(amount, found.currency) if amount is not None else None
         made = credit_invoice(scope, found, to=to, amount=minor, lines=lines, reason=reason)
         sent = refund_owed(scope, made.invoice, made.refunds, Wish(reason=reason, otherwise=_OTHERWISE))
+        money_came(scope, found.customer_id, found.currency)
         return GivenBack(made.invoice, made.notes, tuple(sent), made.accounts)
 
     @verb(collects=True)

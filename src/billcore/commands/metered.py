@@ -82,10 +82,11 @@ def _places(scope: Scope, sub: Subscription, until: datetime, known: Mapping[str
         start = item.period_start if own and item.period_start else sub.arrears_from or sub.period_start
         end = until
         if not own and sub.period_end is not None:
-            end = min(end, sub.period_end) if sub.state != "on_hold" else end
+            end = min(end, sub.period_end) if sub.state not in ("on_hold", "suspended") else end
         every = price.every or product_price.every
         assert every is not None
-        schedule = schedule_of(sub, every, scope.zone(known[sub.customer_id]), scope.settings)
+        zone = scope.zone(known[sub.customer_id]) if sub.owner_id is None else scope.zone_of(sub)
+        schedule = schedule_of(sub, every, zone, scope.settings)
         whole = is_rated_whole(component, price, product_price)
         yield _Place(sub, item, sub.activated_at, Period(start, max(start, end)), schedule, whole)
 

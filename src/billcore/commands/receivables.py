@@ -72,7 +72,8 @@ def pay_from(scope: Scope, invoice: Invoice, credits: Sequence[Credit], *, due: 
     """Pay an open invoice from its customer's credits, as the settings allow; `due` says if it is due by now."""
     if not credits:  # Nearly every invoice of a run.
         return invoice
-    mine = usable([one for one in credits if one.currency == invoice.currency], scope.settings, due=due)
+    own = [one for one in credits if one.currency == invoice.currency]
+    mine = usable(own, scope.settings, due=due, prepaid=invoice.collection == "prepaid")
     after = apply_credits(invoice, mine, scope.now, scope.writes, scope.new_id)
     drawn = after.credited - invoice.credited
     return settle(scope, invoice, "pay", credited=drawn) if drawn else invoice

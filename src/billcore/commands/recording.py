@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from billcore.commands.prepaid import money_came
 from billcore.commands.receivables import apply_to_open, settle, written
+from billcore.commands.referrals import thank_referrers
 from billcore.commands.scope import Scope
 from billcore.domain import ledger
 from billcore.domain.bill import post, record
@@ -62,6 +64,8 @@ def receive(
     if amount > payment.applied:
         _keep(scope, payment, amount - payment.applied)
     record(scope.writes, scope.new_id, customer.id, scope.now, "payment.succeeded", payment_id, amount=amount)
+    thank_referrers(scope)
+    money_came(scope, customer.id, currency)
     return payment
 
 

@@ -206,7 +206,7 @@ def _most(scope: Scope, payment: Payment, invoice: Invoice, wish: Wish) -> int:
 
 def _billed(scope: Scope, payment: Payment, wanted: Invoice | None) -> list[Invoice]:
     """The invoices that a payment pays, with their lines, as they are by now: of one only where it is named."""
-    ids = refunds.paid_by(scope.tx, payment)
+    ids = refunds.paid_by(scope.tx, payment) if payment.cause != "top_up" else []
     found = [
         _lined(scope, one) for one in invoices.by_ids(scope.tx, ids).values() if wanted is None or one.id == wanted.id
     ]
@@ -224,7 +224,14 @@ def _lined(scope: Scope, invoice: Invoice) -> Invoice:
 
 
 def require_money(payment: Payment) -> None:
-    """Refuse to give back of a payment that took nothing, or may not have."""
+    """Refuse to give back of a payment that took nothing, or may not have, and of what became a prepayment."""
+    if payment.cause == "top_up" and payment.status in REFUNDABLE:
+        raise Refused(
+            "transition_not_allowed",
+            f"Payment {payment.id} topped a prepayment up: it pays later invoices.",
+            remedy="Give back of the payments of invoices; a prepayment itself is not refunded.",
+            state=payment.status,
+        )
     if payment.status in IN_DOUBT:
         raise Refused(
             "payment_in_doubt",

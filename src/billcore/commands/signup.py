@@ -2,11 +2,13 @@
 
 from billcore.commands.attempts import attempt, usable_method
 from billcore.commands.bill import bill_steps, net_terms, number, number_notes
+from billcore.commands.receivables import held_credits
 from billcore.commands.scope import Scope
-from billcore.domain.bill import Bill, make_bill, put_subscription, record, record_change, use_coupons
+from billcore.domain.bill import Bill, make_bill, missing, put_subscription, record, record_change, use_coupons
 from billcore.domain.credit import draw, usable
 from billcore.domain.customer import Customer, PaymentMethod
 from billcore.domain.event import StateChange
+from billcore.domain.money import Money
 from billcore.domain.receivable import first_renewal, signup_state
 from billcore.domain.states import State
 from billcore.domain.step import Step, planned
@@ -20,6 +22,7 @@ from billcore.store import payment as payments
 def sign_up(scope: Scope, step: Step, customer: Customer) -> Subscription:
     """Store a new subscription after its first step: settled at once, or pending with a draft and an attempt."""
     bill = make_bill([step], customer, scope.site, scope.now, scope.new_id)
+    require_covered(scope, step, customer)
     due = to_pay_now(scope, bill, step.subscription, customer)
     record(scope.writes, scope.new_id, customer.id, scope.now, "subscription.created", step.subscription.id)
     if due == 0:
@@ -112,6 +115,24 @@ def _method(scope: Scope, customer: Customer, sub: Subscription) -> PaymentMetho
     return usable_method(
         customers.methods(scope.tx, [customer.id]).get(customer.id, []), customer, sub.payment_method_id
     )
+
+
+def require_covered(scope: Scope, step: Step, customer: Customer) -> None:
+    """Refuse to begin what the money of a prepaid customer does not pay: insufficient_credit with what is missing."""
+    sub = step.subscription
+    if sub.collection != "prepaid":
+        return
+    bill = make_bill([step], customer, scope.site, scope.now, scope.new_id)
+    lacking = missing(bill, held_credits(scope, customer.id, sub.currency), scope.settings, scope.now)
+    if lacking:
+        short = Money(lacking, sub.currency)
+        raise Refused(
+            "insufficient_credit",
+            f"Subscription {sub.reference} is paid in advance, and {short} are missing for what is due now.",
+            remedy=f"Add at least {short} first (prepayments.add), and repeat the command.",
+            subscription=sub.reference,
+            missing=lacking,
+        )
 
 
 def start_or_wait(scope: Scope, step: Step, customer: Customer) -> Step | None:

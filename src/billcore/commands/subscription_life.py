@@ -22,7 +22,7 @@ from billcore.commands.payment_methods import retry_overdue
 from billcore.commands.phases import pay_first
 from billcore.commands.reactivating import Return, return_step, settle_debt
 from billcore.commands.scope import Scope
-from billcore.commands.signup import bill_now, pay_draft, to_pay_now
+from billcore.commands.signup import bill_now, pay_draft, require_covered, to_pay_now
 from billcore.commands.unused import give_back
 from billcore.commands.verb import Noun, verb
 from billcore.domain.bill import make_bill, record
@@ -58,6 +58,7 @@ class Life(Noun):
         customer = scope.customer(sub.customer_id)
         facts = facts_for(scope, sub, customer, scope.now)
         step = activate(sub, facts, scope.now, scope.new_id)
+        require_covered(scope, step, customer)
         bill = make_bill([step], customer, scope.site, scope.now, scope.new_id)
         due = to_pay_now(scope, bill, step.subscription, customer)
         if due and scope.settings.activation_decline == "revert":
@@ -169,6 +170,7 @@ class Life(Noun):
             customer = scope.customer(each.customer_id)
             facts = facts_for(scope, each, customer, scope.now)
             step = resume(each, facts, scope.now, period == "keep", scope.new_id)
+            require_covered(scope, step, customer)
             bill_now(scope, step, customer)
             back = step.subscription if each.id == sub.id else back
         return back
@@ -238,7 +240,7 @@ def _nothing_to_retry(sub: Subscription) -> Refused:
     if sub.collection != "automatic":
         return Refused(
             "transition_not_allowed",
-            f"Subscription {sub.reference} is paid by remittance; nothing of it is ever charged.",
+            f"Subscription {sub.reference} is paid by {sub.collection}; nothing of it is ever charged.",
             remedy="Record the payment when it arrives.",
             state=sub.state,
         )

@@ -10,6 +10,7 @@ from billcore.commands.agreement import Terms, base_of, check_new, first_step, n
 from billcore.commands.components import custom_price, new_items, redeem_coupons
 from billcore.commands.groups import buyer_and_payer, terms_of
 from billcore.commands.parameters import (
+    Amount,
     BillingDay,
     Code,
     Codes,
@@ -24,16 +25,21 @@ from billcore.commands.parameters import (
     Quantity,
     Reference,
     SubscriptionRef,
+    Text,
     as_day,
     as_instant,
     as_quantities,
 )
+from billcore.commands.pausing import require_not_paused
+from billcore.commands.prepaid import top_up_where_low
+from billcore.commands.referrals import coupons_of, referrer_of
 from billcore.commands.scope import Scope
 from billcore.commands.signup import sign_up
 from billcore.commands.subscription_attach import Attached, Attaching
 from billcore.commands.subscription_dates import Dates
 from billcore.commands.subscription_life import Life
 from billcore.commands.subscription_outlook import Outlook
+from billcore.commands.subscription_prepaid import Prepaying, with_top_up
 from billcore.commands.verb import verb
 from billcore.domain.payment import Payment
 from billcore.domain.states import State
@@ -44,7 +50,7 @@ from billcore.store import payment as payments
 from billcore.store import subscription as store
 
 
-class Subscriptions(Life, Attaching, Dates, Outlook):
+class Subscriptions(Life, Attaching, Dates, Outlook, Prepaying):
     """Subscriptions: sign up, cancel, hold, resume, activate, retry."""
 
     noun = "subscriptions"
@@ -67,20 +73,26 @@ class Subscriptions(Life, Attaching, Dates, Outlook):
         starts_at: Instant | None = None,
         next_billing_at: Instant | None = None,
         ends_at: Instant | None = None,
-        collection: Literal["automatic", "remittance"] = "automatic",
+        collection: Literal["automatic", "remittance", "prepaid"] = "automatic",
         net_terms: Days | None = None,
         base: SubscriptionRef | None = None,
         payment_method: MethodRef | None = None,
+        referral: Text | None = None,
+        top_up_below: Amount | None = None,
+        top_up_amount: Amount | None = None,
         **options: Unpack[Options],
     ) -> Subscription:
         """Subscribe a customer to a price; what is due at once is collected of his payer before the call returns.
 
         A start in the future charges nothing before; `next_billing_at` takes over a subscription that runs already.
         `custom` replaces fields of the price for this subscription only; `base` makes it an add-on that takes its
-        base's dates. Raises not_found, reference_taken, invalid_value, period_empty, currency_mismatch,
+        base's dates. `referral` is the code of who sent the customer; paid in advance (`collection = "prepaid"`), the
+        prepayment has to cover what is due, and is topped up by `top_up_amount` when it falls below `top_up_below`.
+        Raises insufficient_credit, not_found, reference_taken, invalid_value, period_empty, currency_mismatch,
         component_not_offered, the coupon errors, and payment_declined where the first payment is refused.
         """
         buyer, payer = buyer_and_payer(scope, customer)
+        require_not_paused(payer)
         chosen = scope.catalog.catalog.price(price)
         if custom:
             chosen = custom_price(scope, chosen, custom)
@@ -93,6 +105,7 @@ class Subscriptions(Life, Attaching, Dates, Outlook):
             net_terms if net_terms is not None else terms_of(scope, buyer, payer, collection),
             as_day(billing_day),
             first_charge,
+            referrer_of(scope, referral, buyer) if referral is not None else None,
         )
         check_new(scope, reference, chosen, terms, Decimal(quantity))
         based = base_of(scope, base, buyer)
@@ -102,8 +115,15 @@ class Subscriptions(Life, Attaching, Dates, Outlook):
             base_id=based.id if based is not None else None,
         )
         sub = evolve(sub, items=new_items(scope, sub, as_quantities(components), scope.now))
-        sub = evolve(sub, coupons=redeem_coupons(scope, sub, coupons or (), scope.zone(buyer), scope.now))
-        return sign_up(scope, first_step(scope, sub, payer, terms, based), payer)
+        sub = evolve(
+            sub, coupons=redeem_coupons(scope, sub, coupons_of(scope, sub, coupons or ()), scope.zone(buyer), scope.now)
+        )
+        sub = with_top_up(sub, top_up_below, top_up_amount)
+        made = sign_up(scope, first_step(scope, sub, payer, terms, based), payer)
+        if made.top_up_below is not None:
+            scope.flush()
+            top_up_where_low(scope, payer.id, made.currency)
+        return made
 
     @verb(reads=True)
     def get(self, scope: Scope, subscription: SubscriptionRef) -> Subscription:

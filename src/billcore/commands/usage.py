@@ -22,6 +22,7 @@ from billcore.commands.parameters import (
     SubscriptionRef,
     UsageRef,
 )
+from billcore.commands.prepaid import usage_came
 from billcore.commands.scope import Scope, not_found
 from billcore.commands.verb import Noun, verb
 from billcore.domain.states import END
@@ -57,8 +58,9 @@ class Usage(Noun):
         `customer` stands for the one running subscription of his that has the component. `event_id` makes a repeat
         harmless: the same event is answered with the first one, another with its id is refused (idempotency_conflict).
         A component that is not attached is attached with its first price. `properties` are what the component may be
-        measured by. Usage that reaches a threshold of the product's price is invoiced and collected at once. Raises
-        component_not_offered, invalid_value (not metered, a time to come, a property that is missing), and
+        measured by. Usage that reaches a threshold of the product's price is invoiced and collected at once; paid in
+        advance, a subscription whose usage is not covered is suspended (behaviour 9.8). Raises component_not_offered,
+        invalid_value (not metered, a time to come, a property that is missing), and
         transition_not_allowed when the subscription has ended.
         """
         code, amount = _needed("component", component), _needed("quantity", quantity)
@@ -87,6 +89,8 @@ class Usage(Noun):
         event = UsageEvent(new_id, *own, amount, at, scope.now, properties or {})
         scope.writes.add(event)
         bill_crossed(scope, sub)
+        if sub.collection == "prepaid":
+            usage_came(scope, sub.id)
         return event
 
     @verb(collects=True)

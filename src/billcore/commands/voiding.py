@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from attrs import evolve
 
 from billcore.commands.bill import number, number_notes
+from billcore.commands.prepaid import money_came
 from billcore.commands.receivables import apply_to_open, receivable_of, require_no_doubt, written
 from billcore.commands.returning import billed_of, put_back
 from billcore.commands.scope import Scope
@@ -35,6 +36,7 @@ def void_invoice(scope: Scope, invoice: Invoice, reason: str | None, *, rebill: 
     else:
         _keep_credit_lines(scope, void)
     apply_to_open(scope, invoice.customer_id, invoice.currency)
+    money_came(scope, invoice.customer_id, invoice.currency)
     return void
 
 

@@ -135,7 +135,7 @@ def issue(
     for line in invoice.lines:
         cover(line, writes, new_id)
     if credits:
-        invoice = apply_credits(invoice, usable(credits, site.settings, due=terms == 0), at, writes, new_id)
+        invoice = apply_credits(invoice, _own(invoice, credits, site.settings, due=terms == 0), at, writes, new_id)
     collect_at = invoice.collect_at
     if invoice.due and collects:
         collect_at = due_at if terms or invoice.collection == "automatic" else at + A_DAY
@@ -148,6 +148,18 @@ def issue(
     )
     record(writes, new_id, issued.customer_id, at, "invoice.issued", issued.id, total=issued.total)
     return issued
+
+
+def _own(invoice: Invoice, credits: Sequence[Credit], settings: Settings, *, due: bool) -> list[Credit]:
+    return usable(credits, settings, due=due, prepaid=invoice.collection == "prepaid")
+
+
+def missing(bill: Bill, credits: Sequence[Credit], settings: Settings, at: datetime) -> int:
+    """What of a bill these credits do not pay, in minor units; they pay in the order of behaviour 8."""
+    if bill.invoice is None:
+        return 0
+    mine = [one for one in _own(bill.invoice, credits, settings, due=True) if one.currency == bill.invoice.currency]
+    return bill.invoice.total - sum(drawing.amount for drawing in draw(bill.invoice.total, mine, at))
 
 
 def apply_credits(invoice: Invoice, credits: Sequence[Credit], at: datetime, writes: Writes, new_id: NewId) -> Invoice:

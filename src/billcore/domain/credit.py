@@ -61,9 +61,12 @@ class Drawing:
     amount: int
 
 
-def usable(credits: Sequence[Credit], settings: Settings, *, due: bool) -> list[Credit]:
-    """The credits that pay invoices by themselves; `due` says whether the invoice is due by now (behaviour 8.7)."""
-    prepaid = settings.apply_prepayments == "at_issue" or (settings.apply_prepayments == "at_due" and due)
+def usable(credits: Sequence[Credit], settings: Settings, *, due: bool, prepaid: bool = False) -> list[Credit]:
+    """The credits that pay invoices by themselves; `due` says whether the invoice is due by now (behaviour 8.7).
+
+    What is `prepaid` draws on prepayments whatever the setting says.
+    """
+    prepaid = prepaid or settings.apply_prepayments == "at_issue" or (settings.apply_prepayments == "at_due" and due)
     given = settings.apply_credits == "auto"
     return [credit for credit in credits if (prepaid if credit.account == "prepayments" else given)]
 

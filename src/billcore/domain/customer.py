@@ -42,7 +42,8 @@ class Customer:
     """Who subscribes and who owes.
 
     `timezone` None means the site's; `billing_day` is for subscriptions without one. Where `pays` is "parent", the
-    customer `parent_id`, or who pays for that one, owes what this customer's subscriptions bill (behaviour 14).
+    customer `parent_id`, or who pays for that one, owes what this customer's subscriptions bill (behaviour 14). Since
+    `paused_at` nothing that falls due for him is done (5.2).
     """
 
     id: str
@@ -66,4 +67,5 @@ class Customer:
     custom_fields: Mapping[str, str] = field(factory=dict)
     parent_id: str | None = None
     pays: Pays = "self"
+    paused_at: datetime | None = None
     version: int = 1

@@ -7,7 +7,7 @@ from attrs import frozen
 
 from billcore.domain.instants import in_month, month_index, out_of_calendar, to_local, to_utc
 from billcore.errors import InvalidValue
-from billcore.settings import DURATION
+from billcore.lengths import DURATION
 
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600}
 _DAYS = {"day": 1, "week": 7}

@@ -20,7 +20,7 @@ class Facts:
 
     `billed_in_period` is what the current period's lines add up to so far (minor units, before discount and tax);
     it is loaded only where the price has a minimum. `waiting` are lines of earlier commands that the next document of
-    the subscription bills.
+    the subscription bills. Without `trial_allowed` the customer had his trial already (setting trial_once).
     """
 
     settings: Settings
@@ -32,6 +32,7 @@ class Facts:
     usage: Mapping[str, UsageTotal] = field(factory=dict)
     has_method: bool = True
     credit_available: int = 0
+    trial_allowed: bool = True
     billed_in_period: int = 0
     waiting: tuple[DraftLine, ...] = ()
     actor: str = "engine"

@@ -27,9 +27,21 @@ INVOICE_TABLE: Mapping[InvoiceEvent, Mapping[InvoiceStatus, tuple[InvoiceStatus,
     "void": {"open": ("void",)},
     "write_off": {"open": ("uncollectible",)},
 }
-LineKind = Literal["product", "component", "usage", "trial", "setup_fee", "one_time", "shipping", "minimum", "credit"]
+LineKind = Literal[
+    "product", "component", "usage", "trial", "setup_fee", "one_time", "shipping", "minimum", "credit", "top_up"
+]
 Purpose = Literal[
-    "signup", "activation", "start", "trial_end", "renewal", "resume", "change", "reactivation", "final", "usage"
+    "signup",
+    "activation",
+    "start",
+    "trial_end",
+    "renewal",
+    "resume",
+    "change",
+    "reactivation",
+    "final",
+    "usage",
+    "top_up",
 ]
 CreditTo = Literal["credit", "refund", "invoice"]
 
@@ -80,7 +92,8 @@ class Invoice:
     automatic attempt is made next (remittance: when it falls overdue), None when nothing is planned,
     `collect_for` why; `overdue` invoices keep their subscriptions past due; `reserved_by` is the payment in
     doubt (behaviour 9.3). `reference` is the host's own name for it; `terms` are the days from issue to due that a
-    draft will have, None for those of its collection.
+    draft will have, None for those of its collection. One to `top_up` a prepayment is never issued: it holds the
+    attempts.
     """
 
     id: str

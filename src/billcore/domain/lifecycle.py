@@ -7,6 +7,7 @@ from billcore.domain.draft import DraftLine
 from billcore.domain.facts import Facts, schedule_of
 from billcore.domain.invoice import Purpose, Renewal
 from billcore.domain.periods import Period, span_of
+from billcore.domain.prepaid import or_suspended
 from billcore.domain.renewal import (
     begin,
     begin_trial,
@@ -38,7 +39,7 @@ def enter(
     until = sub.trial_until or trial_end(facts, at)
     if base is not None and base.state == "trialing":
         until = base.trial_until
-    if until is not None and until > at:
+    if until is not None and until > at and (facts.trial_allowed or base is not None or until == sub.trial_until):
         after, lines = begin_trial(evolve(sub, trial_until=until), facts, at)
         return Step(planned(after), sub, purpose, tuple(lines))
     anchored = None
@@ -70,12 +71,20 @@ def trial_ran_out(sub: Subscription, facts: Facts, at: datetime, new_id: NewId) 
         changes = changed(sub, after, "renewal_due", at, facts.actor, new_id)
         return Step(after, sub, "trial_end", tuple(lines), renewal, changes, collects=sub.state != "unpaid")
     needed = sum(line.amount for line in lines)
-    payable = facts.has_method or sub.collection == "remittance" or needed <= facts.credit_available
+    payable = facts.has_method or sub.collection != "automatic" or needed <= facts.credit_available
     if not payable and facts.price.trial_end != "activate":
-        target: State = "trial_ended" if facts.price.trial_end == "end" else "canceled"
-        return _ended(sub, target, "trial_ran_out", sub.trial_until or at, at, facts, new_id)
+        return _not_taken_up(sub, at, facts, new_id)
     changes = changed(sub, after, "trial_ran_out", at, facts.actor, new_id)
-    return Step(after, sub, "trial_end", tuple(lines), renewal, changes)
+    step = Step(after, sub, "trial_end", tuple(lines), renewal, changes)
+    if sub.collection == "prepaid" and facts.price.trial_end != "activate":
+        step = evolve(step, short=_not_taken_up(sub, at, facts, new_id))
+    return step
+
+
+def _not_taken_up(sub: Subscription, at: datetime, facts: Facts, new_id: NewId) -> Step:
+    """The end of a trial that nothing can pay for, where the price says that it ends then."""
+    target: State = "trial_ended" if facts.price.trial_end == "end" else "canceled"
+    return _ended(sub, target, "trial_ran_out", sub.trial_until or at, at, facts, new_id)
 
 
 def close(
@@ -202,6 +211,10 @@ def resume(sub: Subscription, facts: Facts, at: datetime, keep: bool, new_id: Ne
 
 def act(sub: Subscription, action: Action, facts: Facts, at: datetime, new_id: NewId) -> Step:
     """What the engine does when `sub.next_action` falls due at `sub.next_action_at`; `at` is when it happens."""
+    return or_suspended(sub, _act(sub, action, facts, at, new_id), action, facts, at, new_id)
+
+
+def _act(sub: Subscription, action: Action, facts: Facts, at: datetime, new_id: NewId) -> Step:
     due = sub.next_action_at or at
     match action:
         case "renew":

@@ -27,8 +27,9 @@ OUTCOME_KINDS: tuple[OutcomeKind, ...] = get_args(OutcomeKind)
 IN_DOUBT: frozenset[PaymentStatus] = frozenset({"pending", "requires_action", "unknown"})
 """Statuses in which money may have moved or may still move: the invoice is reserved."""
 
-Cause = Literal["signup", "collection", "dunning", "retry", "new_method", "fallback", "recorded"]
-"""Why an attempt was made; `fallback` follows at once on one that was declined, with the customer's next method."""
+Cause = Literal["signup", "collection", "dunning", "retry", "new_method", "fallback", "recorded", "top_up"]
+"""Why an attempt was made; `fallback` follows at once on one that was declined, with the customer's next method,
+`top_up` fills up a prepayment."""
 
 RETRIES: tuple[Cause, ...] = ("dunning", "retry", "new_method", "fallback")
 """Causes of attempts on what was declined before."""

@@ -136,7 +136,9 @@ def closing_lines(sub: Subscription, facts: Facts, at: datetime) -> tuple[list[D
     if sub.period_start is None or sub.period_end is None or sub.sequence == 0:
         # Waiting or in its trial, held or not: no period has begun that arrears could be owed for.
         return [], ()
-    lines, usage = _arrears(sub, facts, at)
+    # Suspended time is not billed: its period has not begun.
+    until = min(at, sub.period_end) if sub.state == "suspended" else at
+    lines, usage = _arrears(sub, facts, until)
     for item in sub.items:
         price = facts.prices[item.price_id]
         if own_interval(price, facts.price) and item.period_start is not None and price.bill == "arrears":

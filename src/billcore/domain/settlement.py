@@ -5,6 +5,7 @@ from typing import assert_never
 
 from billcore.domain import ledger
 from billcore.domain.bill import post, record
+from billcore.domain.credit import Credit
 from billcore.domain.invoice import Invoice
 from billcore.domain.payment import CHECK_MINUTES, IN_DOUBT, RETRIES, TABLE, UNREACHABLE_HOURS, Outcome, Payment
 from billcore.domain.periods import Duration, add
@@ -70,6 +71,9 @@ class _Settlement:
         receivable = self.receivable
         # Another attempt may be under way by now; it has the invoice to itself.
         wanted = receivable.is_wanted() and receivable.invoice.reserved_by in (None, self.payment.id)
+        if wanted and receivable.invoice.purpose == "top_up":
+            self._keep(amount)
+            return
         if wanted and receivable.invoice.status == "draft":
             receivable.begin()
         invoice = receivable.invoice
@@ -79,6 +83,18 @@ class _Settlement:
             self._pay(invoice, applied)
         if amount > applied:
             self._late_success(amount - applied)
+
+    def _keep(self, amount: int) -> None:
+        """A top-up is the customer's own money from now on; its document has done its work (behaviour 9.8)."""
+        payment = self.payment = evolve(self.payment, captured=amount, settled_at=self.at, next_check_at=None)
+        receivable = self.receivable
+        credit_id, owner, currency = receivable.new_id("crd"), payment.customer_id, payment.currency
+        receivable.writes.add(
+            Credit(credit_id, owner, "prepayments", currency, amount, amount, self.at, source_id=payment.id)
+        )
+        self._post([(ledger.cash(payment.gateway), ledger.PREPAYMENTS, amount)], None)
+        self._event("payment.succeeded", amount=amount)
+        receivable.discard()
 
     def _pay(self, invoice: Invoice, amount: int) -> None:
         written_off = invoice.status == "uncollectible"
@@ -153,6 +169,9 @@ class _Settlement:
         self.payment = evolve(self.payment, settled_at=self.at, next_check_at=None)
         self._event("payment.not_sent")
         receivable = self.receivable
+        if receivable.invoice.purpose == "top_up":  # Another attempt on it follows, a while later.
+            receivable.put(evolve(receivable.invoice, reserved_by=None))
+            return
         if receivable.invoice.status == "draft":
             self._refused(None)
             return
@@ -174,7 +193,8 @@ class _Settlement:
         self._event(kind, url=self.payment.action_url)
         receivable = self.receivable
         trusted = receivable.site.settings.async_signup == "trust"
-        if asynchronous and trusted and receivable.invoice.status == "draft" and receivable.is_wanted():
+        signs_up = receivable.invoice.status == "draft" and receivable.invoice.purpose != "top_up"
+        if asynchronous and trusted and signs_up and receivable.is_wanted():
             receivable.begin()
             receivable.put(evolve(receivable.invoice, reserved_by=self.payment.id))
 

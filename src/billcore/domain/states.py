@@ -106,12 +106,12 @@ TABLE: Mapping[Event, Mapping[State, Cell]] = {
     "signup_settled": _row({"pending": ("active", "trialing", "awaiting_signup")}),
     "signup_refused": _row({"pending": ("failed_to_create",), "awaiting_signup": ("failed_to_create",)}),
     "signup_left_unpaid": _row({"pending": ("past_due",), "awaiting_signup": ("past_due",)}),
-    "start_reached": _row({"awaiting_signup": ("trialing", "active", "pending")}),
-    "trial_ran_out": _row({"trialing": ("active", "past_due", "trial_ended", "canceled")}),
-    "renewal_due": _row(_staying(BILLING) | {"active": ("active", "suspended")}),
+    "start_reached": _row({"awaiting_signup": ("trialing", "active", "pending", "suspended")}),
+    "trial_ran_out": _row({"trialing": ("active", "past_due", "suspended", "trial_ended", "canceled")}),
+    "renewal_due": _row(_staying(BILLING) | {"active": ("active", "suspended"), "past_due": ("past_due", "suspended")}),
     "cancel_date_reached": _row(dict.fromkeys(_NOT_ENDED - {"pending"}, ("canceled",))),
-    "end_reached": _row(dict.fromkeys(BILLING | {"trialing"}, ("expired",))),
-    "resume_date_reached": _row({"on_hold": ("active", "trialing")}),
+    "end_reached": _row(dict.fromkeys(BILLING | {"trialing", "suspended"}, ("expired",))),
+    "resume_date_reached": _row({"on_hold": ("active", "trialing", "suspended")}),
     "payment_declined": _row(
         _staying(_ANY)
         | {
@@ -134,7 +134,7 @@ TABLE: Mapping[Event, Mapping[State, Cell]] = {
         }
     ),
     "balance_short": _row({"active": ("suspended",)}),
-    "balance_topped_up": _row({"suspended": ("active",)}),
+    "balance_topped_up": _row({"suspended": ("active", "trialing")}),
     "activate": _row({"awaiting_signup": ("active",), "trialing": ("active",)}),
     "change": _row(_staying(BILLING | {"trialing", "suspended"}) | {"active": ("active", "trialing")}),
     "cancel": _row(dict.fromkeys(_NOT_ENDED - {"pending"}, ("canceled",))),
@@ -183,6 +183,8 @@ _COMMANDS: Mapping[Event, str] = {
     "hold": "hold",
     "resume": "resume",
     "retry": "retry",
+    "pause": "pause",
+    "unpause": "unpause",
 }
 
 

@@ -19,6 +19,7 @@ class Step:
     `usage` are the item ids whose unbilled events up to `usage_until` belong to these lines; `collects` False means
     that their invoice waits (unpaid subscriptions). `cut` is the row of the running period where a change ended it
     early or began it anew; with `refunds` what is given back goes to the payments that had paid.
+    `short` is what happens instead where a prepaid customer's money does not pay the document.
     """
 
     subscription: Subscription
@@ -32,6 +33,7 @@ class Step:
     collects: bool = True
     cut: Renewal | None = None
     refunds: bool = False
+    short: "Step | None" = None
 
 
 def changed(

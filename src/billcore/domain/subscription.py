@@ -9,7 +9,7 @@ from attrs import frozen
 from billcore.domain.discount import AppliedCoupon
 from billcore.domain.states import State
 
-Collection = Literal["automatic", "remittance"]
+Collection = Literal["automatic", "remittance", "prepaid"]
 FirstCharge = Literal["prorated", "full", "none"]
 Unused = Literal["forfeit", "credit", "extend"]
 Action = Literal["resume", "cancel", "expire", "change", "start", "trial_end", "renew"]
@@ -46,11 +46,13 @@ class Subscription:
 
     `customer_id` is who owes; `owner_id` is who subscribed, where somebody else pays for him. `anchor` is a boundary
     instant from which all others are counted (behaviour 2.2); `previous_state` is where soft_failure, on_hold and
-    paused came from; phases count from `priced_from`; what is billed in arrears begins at `arrears_from`, what is
-    billed for time not before `free_until`; price and quantity are as they are since `changed_at`. `span_start` and
-    `span_end` are what one full price covers, where that is not the running period itself (3.2). A planned change waits
-    as `change_id` for `change_at`, or for the renewal. `next_action` with `next_action_at` is what comes next. A
-    prepaid one is topped up by `top_up_amount` when its prepayment falls below `top_up_below` (minor units).
+    suspended came from, `paused_state` where the operator stopped it; phases count from `priced_from`; what is billed
+    in arrears begins at `arrears_from`, what is billed for time not before `free_until`; price and quantity are as
+    they are since `changed_at`. `span_start` and `span_end` are what one full price covers, where that is not the
+    running period itself (3.2). A planned change waits as `change_id` for `change_at`, or for the renewal.
+    `next_action` with `next_action_at` is what comes next. A prepaid one is topped up by `top_up_amount` when its
+    prepayment falls below `top_up_below` (minor units), once until it has been above: `top_up_id` is the document of
+    that. `referred_by` is the subscription whose code was used; its customer was thanked at `referral_paid_at`.
     """
 
     id: str
@@ -64,6 +66,7 @@ class Subscription:
     collection: Collection = "automatic"
     owner_id: str | None = None
     previous_state: State | None = None
+    paused_state: State | None = None
     starts_at: datetime | None = None
     activated_at: datetime | None = None
     trial_until: datetime | None = None
@@ -98,10 +101,12 @@ class Subscription:
     change_at: datetime | None = None
     referral_code: str | None = None
     referred_by: str | None = None
+    referral_paid_at: datetime | None = None
     tax_exempt: bool = False
     send_invoice_emails: bool = True
     top_up_below: int | None = None
     top_up_amount: int | None = None
+    top_up_id: str | None = None
     next_action_at: datetime | None = None
     next_action: Action | None = None
     parked_at: datetime | None = None
@@ -134,6 +139,10 @@ def next_action(sub: Subscription) -> tuple[datetime, Action] | None:
         case "on_hold":
             add(sub.resume_at, "resume")
             add(sub.cancel_at, "cancel")
+        case "suspended":
+            add(sub.cancel_at, "cancel")
+            add(sub.ends_at, "expire")
+            add(sub.expires_at, "expire")
         case "awaiting_signup":
             add(sub.starts_at, "start")
             add(sub.cancel_at, "cancel")

@@ -7,12 +7,14 @@ from billcore.commands.bill import bill_steps, number, number_notes
 from billcore.commands.changing import act_at
 from billcore.commands.facts import customers_of, load_facts
 from billcore.commands.open_debts import let_go, void_own
+from billcore.commands.prepaid import top_up_where_low
 from billcore.commands.refund_billing import bill_refunding
 from billcore.commands.scope import Scope
 from billcore.commands.signup import start_or_wait
 from billcore.commands.unused import settle_usage
 from billcore.domain.bill import record
 from billcore.domain.customer import Customer
+from billcore.domain.invoice import Invoice
 from billcore.domain.lifecycle import close
 from billcore.domain.states import BILLING, Event, State
 from billcore.domain.step import Step
@@ -68,7 +70,21 @@ def _do(place: Workplace, scope: Scope, due: Sequence[Due]) -> Worked:
         bill_refunding(scope, step, customers[step.subscription.customer_id], scope.now)
     ended = [step.subscription for step, _ in steps if step.subscription.state == "canceled"]
     let_go(scope, {sub.id: moments[sub.id] for sub in ended}, customers)
+    _top_up(scope, [step for step, _ in steps], documents, moments)
     return claimed.worked
+
+
+def _top_up(scope: Scope, steps: Sequence[Step], documents: Sequence[Invoice], moments: Mapping[str, datetime]) -> None:
+    """Top up the prepayments that this work has drawn on, where they fell below what was asked for."""
+    drawn = {step.before.customer_id: moments[step.before.id] for step in steps if step.before.collection == "prepaid"}
+    drawn |= {one.customer_id: one.issued_at or one.created_at for one in documents if one.credited}
+    if not drawn:
+        return
+    scope.flush()
+    for sub in subscriptions.prepaid(scope.tx, drawn, scope.catalog.coupons):
+        if sub.top_up_below is not None:
+            scope.now = drawn[sub.customer_id]
+            top_up_where_low(scope, sub.customer_id, sub.currency)
 
 
 def _steps(

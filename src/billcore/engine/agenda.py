@@ -49,11 +49,14 @@ class Agenda:
         return min(row.at for row in self.rows)
 
 
-def read_agenda(tx: Transaction, until: datetime, limit: int, among: Among = EVERYBODY) -> Agenda:
+def read_agenda(
+    tx: Transaction, until: datetime, limit: int, among: Among = EVERYBODY, *, paused: bool = False
+) -> Agenda:
     """What is due up to `until`, at most about `limit` rows of each kind.
 
     Customers do not depend on each other, so their work may be done in any order between them; one customer's is
-    done in order of time, at one instant in the order of behaviour 2.5.
+    done in order of time, at one instant in the order of behaviour 2.5. While the store is `paused` only what gateways
+    say is listened to.
     """
     pages: list[list[Row]] = []
     horizon: str | None = None
@@ -65,6 +68,9 @@ def read_agenda(tx: Transaction, until: datetime, limit: int, among: Among = EVE
         refunds.due_checks,
         payments.due_steps,
     ):
+        if paused and read in (subscriptions.due, invoices.due, payments.due_steps):
+            pages.append([])
+            continue
         page, cut = _whole_customers(read(tx, until, limit, among), limit)
         if cut is not None and (horizon is None or cut < horizon):
             horizon = cut

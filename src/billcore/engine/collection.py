@@ -12,7 +12,9 @@ from billcore.commands.bill import number_issued, number_notes
 from billcore.commands.cancellation import end_unpaid
 from billcore.commands.methods import BY_HAND, chain, ends_retries, next_method, with_chain
 from billcore.commands.phases import begins, refuse_change
+from billcore.commands.prepaid import top_up_settled
 from billcore.commands.receivables import pay_from, receivables, with_lines_where_shared
+from billcore.commands.referrals import thank_referrers
 from billcore.commands.scope import Scope
 from billcore.domain.customer import Customer
 from billcore.domain.invoice import Invoice
@@ -213,11 +215,12 @@ def _record(scope: Scope, settled: Sequence[Settled]) -> list[Settled]:
     }
     wanted = [(billed[payment.billed], row.at) for payment, row in mine]
     affected = receivables(scope, wanted, zones, quiet, begins=begins)
+    settled_ones: dict[str, Payment] = {}
     for payment, row in mine:
         scope.now = row.at
         affair = affected[payment.billed]
         affair.account = with_chain(scope, payment, affair, row.outcome)
-        settled_payment = settle(payment, row.outcome, affair)
+        settled_payment = settled_ones[payment.id] = settle(payment, row.outcome, affair)
         end_unpaid(scope, affair.unpaid, "payment_declined", row.at)
         if affair.invoice.discarded_at is not None:
             refuse_change(scope, affair.invoice)
@@ -225,12 +228,22 @@ def _record(scope: Scope, settled: Sequence[Settled]) -> list[Settled]:
             _note_on_method(scope, settled_payment, row)
             if settled_payment.status in ("failed", "canceled") and ends_retries(payment, affair.account):
                 invoices.stop_retries(scope.tx, payment.customer_id, payment.currency, payment.billed)
+    _number(scope)
+    number_notes(scope)
+    thank_referrers(scope)
+    for payment, row in mine:
+        draft = affected[payment.billed].invoice
+        if draft.purpose == "top_up" and payment.status in IN_DOUBT:
+            scope.now = row.at
+            top_up_settled(scope, settled_ones[payment.id], draft)
+    return later
+
+
+def _number(scope: Scope) -> None:
     for invoice in scope.writes.changed(Invoice):
         assert isinstance(invoice, Invoice)
         if invoice.number is None and invoice.status != "draft":
             scope.writes.put(number_issued(scope, invoice))
-    number_notes(scope)
-    return later
 
 
 def _note_on_method(scope: Scope, payment: Payment, row: Settled) -> None:

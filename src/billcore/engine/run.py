@@ -116,7 +116,8 @@ def _run(
         until = end or place.clock.now()
         report = evolve(report, until=until)
         with place.database.transaction(reads=True) as tx:
-            agenda = read_agenda(tx, until, place.batch, evolve(among, without=others.keep))
+            paused = place.open_scope(tx, until).settings.paused
+            agenda = read_agenda(tx, until, place.batch, evolve(among, without=others.keep), paused=paused)
         if not agenda:
             if others.may_be_done():
                 return evolve(report, left=len(others.keep))

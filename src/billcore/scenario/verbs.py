@@ -80,12 +80,11 @@ _FORMAT: Mapping[str, str] = {
     "clocks.advance": "clock to",
 }
 _FORMAT_VALUES: Mapping[tuple[str, str], tuple[str, ...]] = {
-    ("subscriptions.create", "collection"): ("prepaid",),
     ("subscriptions.update", "collection"): ("prepaid",),
 }
 _FORMAT_CUSTOM = ("features",)
 _FORMAT_CATALOG = ("tax_codes", "shipping_methods", "affiliate_rules", "dunning")
-_WITHOUT_EFFECT: Mapping[str, object] = {"trial_once": "none"}
+_WITHOUT_EFFECT: Mapping[str, object] = {}
 """Settings that need a capability this version lacks, with the value that asks for nothing."""
 
 

@@ -33,13 +33,17 @@ def due_rows(
     among: Among,
     condition: str = "",
     customer: str = "customer_id",
+    *,
+    pausable: bool = False,
 ) -> list[Row]:
     """(instant, customer id, id) of rows whose `column` has come by `until`, earliest first, by its index.
 
-    `customer` is SQL for whose a row is.
+    `customer` is SQL for whose a row is; what is `pausable` waits while its customer is paused.
     """
     where = [f"{column} IS NOT NULL", f"{column} <= ?"]
     parameters: list[object] = [until]
+    if pausable:
+        where.append(f"{customer} NOT IN (SELECT p.id FROM billcore_customers p WHERE p.paused_at IS NOT NULL)")
     if condition:
         where.append(condition)
     if among.customers is not None:

@@ -60,8 +60,8 @@ def page(
     limit: int,
     newest: bool = False,
 ) -> list[Invoice]:
-    """Invoices in order of creation, without discarded drafts."""
-    where: list[str] = ["discarded_at IS NULL"]
+    """Invoices in order of creation, without discarded drafts and the documents of top-ups."""
+    where: list[str] = ["discarded_at IS NULL", "purpose <> 'top_up'"]
     parameters: list[object] = []
     if after is not None:
         where.append("id < ?" if newest else "id > ?")
@@ -79,7 +79,7 @@ def page(
 
 def due(tx: Transaction, until: datetime, limit: int, among: Among = EVERYBODY) -> list[Row]:
     """(collect_at, customer_id, id) of invoices to collect up to `until`, earliest first."""
-    return due_rows(tx, "billcore_invoices", "collect_at", until, limit, among)
+    return due_rows(tx, "billcore_invoices", "collect_at", until, limit, among, pausable=True)
 
 
 def overdue(tx: Transaction, customer_ids: Iterable[str]) -> list[Row]:
@@ -168,10 +168,22 @@ def draft_in_doubt(tx: Transaction, customer_id: str, subscription_id: str) -> s
     """The payment without an outcome on a subscription's draft, if there is one."""
     row = tx.one(
         "SELECT reserved_by FROM billcore_invoices WHERE customer_id = ? AND subscription_id = ? "
-        "AND status = 'draft' AND discarded_at IS NULL AND reserved_by IS NOT NULL",
+        "AND status = 'draft' AND purpose <> 'top_up' AND discarded_at IS NULL AND reserved_by IS NOT NULL",
         [customer_id, subscription_id],
     )
     return row[0] if row else None
+
+
+def has_top_up(tx: Transaction, customer_id: str, currency: str) -> bool:
+    """Whether a customer's prepayment is being topped up: an attempt is open, or follows."""
+    return (
+        tx.one(
+            "SELECT 1 FROM billcore_invoices WHERE customer_id = ? AND currency = ? AND purpose = 'top_up' "
+            "AND status = 'draft' AND discarded_at IS NULL LIMIT 1",
+            [customer_id, currency],
+        )
+        is not None
+    )
 
 
 def lines_of(tx: Transaction, line_ids: Iterable[str]) -> dict[str, Line]:

@@ -83,7 +83,7 @@ def check_now(tx: Transaction, payment_id: str, at: datetime) -> None:
 
 def due_steps(tx: Transaction, until: datetime, limit: int, among: Among = EVERYBODY) -> list[Row]:
     """(next_step_at, customer_id, id) of dunning cases with a step up to `until`."""
-    return due_rows(tx, "billcore_dunning_cases", "next_step_at", until, limit, among)
+    return due_rows(tx, "billcore_dunning_cases", "next_step_at", until, limit, among, pausable=True)
 
 
 def open_cases(tx: Transaction, customer_ids: Iterable[str]) -> dict[tuple[str, str], DunningCase]:

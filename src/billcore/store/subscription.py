@@ -53,9 +53,20 @@ def addons(tx: Transaction, base_ids: Iterable[str], coupons: Coupons) -> list[S
     return _load(tx, tx.rows(f"{_SUBSCRIPTION.select} WHERE base_id IN ?? ORDER BY id", [wanted]), coupons)
 
 
+def prepaid(tx: Transaction, customer_ids: Iterable[str], coupons: Coupons) -> list[Subscription]:
+    """The customers' subscriptions that are paid in advance and have not ended, in order of creation."""
+    rows = tx.rows(
+        f"{_SUBSCRIPTION.select} WHERE collection = 'prepaid' AND customer_id IN ?? AND ended_at IS NULL ORDER BY id",
+        [list(customer_ids)],
+    )
+    return _load(tx, rows, coupons)
+
+
 def due(tx: Transaction, until: datetime, limit: int, among: Among = EVERYBODY) -> list[Row]:
     """(next_action_at, customer_id, id) of what falls due up to `until`, earliest first; parked ones wait."""
-    return due_rows(tx, "billcore_subscriptions", "next_action_at", until, limit, among, "parked_at IS NULL")
+    return due_rows(
+        tx, "billcore_subscriptions", "next_action_at", until, limit, among, "parked_at IS NULL", pausable=True
+    )
 
 
 def references(tx: Transaction) -> list[str]:
@@ -100,6 +111,44 @@ def unpaid(tx: Transaction, ids: Iterable[str]) -> set[str]:
         return set()
     rows = tx.rows("SELECT id FROM billcore_subscriptions WHERE id IN ?? AND state = 'unpaid'", [wanted])
     return {row[0] for row in rows}
+
+
+_TRIALS = """
+    SELECT 1 FROM billcore_subscriptions s WHERE s.id <> ? AND s.trial_until IS NOT NULL AND s.period_start IS NOT NULL
+        AND s.state <> 'failed_to_create' AND {whose} LIMIT 1
+"""
+_SAME_HAND = """
+    (s.customer_id = ? OR s.customer_id IN (
+        SELECT other.customer_id FROM billcore_payment_methods mine
+        JOIN billcore_payment_methods other ON other.fingerprint = mine.fingerprint
+        WHERE mine.customer_id = ? AND mine.fingerprint <> ''))
+"""
+
+
+def by_referral_code(tx: Transaction, code: str) -> tuple[str, str] | None:
+    """(subscription id, customer id) of whose code this is."""
+    row = tx.one("SELECT id, customer_id FROM billcore_subscriptions WHERE referral_code = ?", [code])
+    return (row[0], row[1]) if row else None
+
+
+def referred(tx: Transaction, customer_ids: Iterable[str], coupons: Coupons) -> list[Subscription]:
+    """These customers' subscriptions that somebody sent and that were not paid for yet."""
+    rows = tx.rows(
+        f"{_SUBSCRIPTION.select} WHERE customer_id IN ?? AND referred_by IS NOT NULL AND referral_paid_at IS NULL",
+        [list(customer_ids)],
+    )
+    return _load(tx, rows, coupons)
+
+
+def had_trial(tx: Transaction, sub: Subscription, *, fingerprints: bool) -> bool:
+    """Whether the customer of a new subscription had a trial before, on another one of his.
+
+    With `fingerprints` also whoever has, or had, a payment method with the same fingerprint as one of his.
+    """
+    owner = sub.customer_id
+    if fingerprints:
+        return tx.one(_TRIALS.format(whose=_SAME_HAND), [sub.id, owner, owner]) is not None
+    return tx.one(_TRIALS.format(whose="s.customer_id = ?"), [sub.id, owner]) is not None
 
 
 def redemptions(tx: Transaction, coupon_ids: Iterable[str]) -> int:

@@ -97,8 +97,10 @@ customers = Table(
     Column("custom_fields", JsonText, nullable=False),
     string("parent_id"),
     string("pays", nullable=False),
+    Column("paused_at", Instant),
     Column("version", Integer, nullable=False),
     partial_index("billcore_customers_parent", "parent_id", where="parent_id IS NOT NULL"),
+    partial_index("billcore_customers_paused", "id", where="paused_at IS NOT NULL"),
 )
 
 payment_methods = Table(
@@ -121,6 +123,7 @@ payment_methods = Table(
     Column("refused_at", Instant),
     Index("billcore_payment_methods_customer", "customer_id"),
     Index("billcore_payment_methods_token", "gateway", "token"),
+    partial_index("billcore_payment_methods_fingerprint", "fingerprint", where="fingerprint IS NOT NULL"),
 )
 
 subscriptions = Table(
@@ -137,6 +140,7 @@ subscriptions = Table(
     string("collection", nullable=False),
     string("owner_id"),
     string("previous_state"),
+    string("paused_state"),
     Column("starts_at", Instant),
     Column("activated_at", Instant),
     Column("trial_until", Instant),
@@ -171,10 +175,12 @@ subscriptions = Table(
     Column("change_at", Instant),
     string("referral_code"),
     string("referred_by"),
+    Column("referral_paid_at", Instant),
     Column("tax_exempt", Boolean, nullable=False),
     Column("send_invoice_emails", Boolean, nullable=False),
     Column("top_up_below", BigInteger),
     Column("top_up_amount", BigInteger),
+    string("top_up_id"),
     Column("next_action_at", Instant),
     string("next_action"),
     Column("parked_at", Instant),
@@ -190,6 +196,12 @@ subscriptions = Table(
     Index("billcore_subscriptions_customer", "customer_id"),
     partial_index("billcore_subscriptions_base", "base_id", where="base_id IS NOT NULL"),
     partial_index("billcore_subscriptions_owner", "owner_id", where="owner_id IS NOT NULL"),
+    partial_index("billcore_subscriptions_prepaid", "customer_id", where="collection = 'prepaid'"),
+    partial_index(
+        "billcore_subscriptions_referred",
+        "customer_id",
+        where="referred_by IS NOT NULL AND referral_paid_at IS NULL",
+    ),
     partial_index("billcore_subscriptions_referral", "referral_code", where="referral_code IS NOT NULL", unique=True),
 )
 

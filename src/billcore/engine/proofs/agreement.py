@@ -15,6 +15,9 @@ FOREVER = "~"
 OFF = frozenset({"on_hold", "trialing", *END})
 """States in which no time is billed (behaviour 3.6): a trial begins anew after a change or a return."""
 
+_STILL = ("suspended", "paused")
+"""States that go on with what was off before: a hold that ended without the money for it."""
+
 Span = tuple[str, str]
 """A stretch of time, [from, to), as the store writes instants: they sort."""
 
@@ -161,9 +164,11 @@ def _agreement(row: tuple[object, ...], items: dict[str, list[Part]]) -> Agreeme
 
 def _note_change(off: list[Span], previous: str | None, state: str, at: str) -> None:
     running = bool(off) and off[-1][1] == FOREVER
+    if state in _STILL and running:
+        return
     if state in OFF and not running:
         off.append((at, FOREVER))
-    elif state not in OFF and running and previous in OFF:
+    elif state not in OFF and running and (previous in OFF or previous in _STILL):
         off[-1] = (off[-1][0], at)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from itertools import combinations, pairwise
 
-from billcore.domain.states import BILLING
+from billcore.domain.states import BILLING, END
 from billcore.engine.proofs.agreement import Agreement, Billed, Covered, Part, Span, subtract
 from billcore.engine.proofs.law import Findings, Law
 from billcore.engine.proofs.price import Pricing
@@ -163,7 +163,7 @@ def _in_periods(agreement: Agreement, part: Part, rows: list[Covered], bill: str
             # Free by agreement, or billed by the system that the subscription was taken over from.
             stated.append((period.start, period.end))
         start, end = max(period.start, part.added), min(period.end, part.ended)
-        if bill == "arrears" and agreement.state in BILLING:
+        if bill == "arrears" and agreement.state not in END:
             end = min(end, agreement.arrears_from or end)
         if start >= end or (start, end) in exact:
             continue

@@ -91,10 +91,12 @@ def _customers() -> None:
         *required(JsonText(), "custom_fields"),
         *optional(PlainText(), "parent_id"),
         *required(PlainText(), "pays"),
+        *optional(Instant(), "paused_at"),
         *required(sa.Integer(), "version"),
         sa.UniqueConstraint("reference", name="billcore_customers_reference_key"),
     )
     index("customers", "parent", "parent_id", where="parent_id IS NOT NULL")
+    index("customers", "paused", "id", where="paused_at IS NOT NULL")
     table(
         "payment_methods",
         *required(PlainText(), "id", "customer_id", "gateway", "kind", "token"),
@@ -107,6 +109,7 @@ def _customers() -> None:
         sa.UniqueConstraint("reference", name="billcore_payment_methods_reference_key"),
     )
     index("payment_methods", "customer", "customer_id")
+    index("payment_methods", "fingerprint", "fingerprint", where="fingerprint IS NOT NULL")
     index("payment_methods", "token", "gateway", "token")
 
 
@@ -118,7 +121,7 @@ def _subscriptions() -> None:
         *required(PlainText(), "state"),
         *required(Instant(), "created_at"),
         *required(PlainText(), "collection"),
-        *optional(PlainText(), "owner_id", "previous_state"),
+        *optional(PlainText(), "owner_id", "previous_state", "paused_state"),
         *optional(Instant(), "starts_at", "activated_at", "trial_until", "anchor", "priced_from", "arrears_from"),
         *optional(Instant(), "free_until", "changed_at"),
         *optional(sa.Integer(), "billing_day"),
@@ -134,8 +137,10 @@ def _subscriptions() -> None:
         *optional(PlainText(), "payment_method_id", "base_id", "change_id"),
         *optional(Instant(), "change_at"),
         *optional(PlainText(), "referral_code", "referred_by"),
+        *optional(Instant(), "referral_paid_at"),
         *required(sa.Boolean(), "tax_exempt", "send_invoice_emails"),
         *optional(sa.BigInteger(), "top_up_below", "top_up_amount"),
+        *optional(PlainText(), "top_up_id"),
         *optional(Instant(), "next_action_at"),
         *optional(PlainText(), "next_action"),
         *optional(Instant(), "parked_at"),
@@ -148,6 +153,8 @@ def _subscriptions() -> None:
     index("subscriptions", "base", "base_id", where="base_id IS NOT NULL")
     index("subscriptions", "customer", "customer_id")
     index("subscriptions", "owner", "owner_id", where="owner_id IS NOT NULL")
+    index("subscriptions", "prepaid", "customer_id", where="collection = 'prepaid'")
+    index("subscriptions", "referred", "customer_id", where="referred_by IS NOT NULL AND referral_paid_at IS NULL")
     index("subscriptions", "referral", "referral_code", where="referral_code IS NOT NULL", unique=True)
     index(
         "subscriptions",
