@@ -185,7 +185,7 @@ class Customers(Noun):
         """
         found = scope.customer(customer)
         subs = subscriptions.of_customers(scope.tx, [found.id], scope.catalog.coupons)
-        documents = invoices.page(scope.tx, customer_id=found.id, status=None, after=None, limit=1)
+        documents = invoices.any_of(scope.tx, found.id)
         paid = payments.page(scope.tx, customer_id=found.id, invoice_id=None, status=None, after=None, limit=1)
         credits = payments.open_credits(scope.tx, [found.id])
         if subs or documents or paid or credits:

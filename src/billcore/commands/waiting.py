@@ -8,7 +8,7 @@ from attrs import evolve
 from billcore.commands.scope import Scope
 from billcore.domain.bill import cover, tax_facts
 from billcore.domain.credit import Allocation
-from billcore.domain.draft import DraftLine, draft
+from billcore.domain.draft import TAX_KEYS, DraftLine, draft
 from billcore.domain.instants import instant_text
 from billcore.domain.invoice import Line
 from billcore.domain.periods import Period
@@ -37,7 +37,9 @@ def keep_waiting(scope: Scope, sub: Subscription, lines: Sequence[DraftLine]) ->
     )
     since = instant_text(scope.now)
     for made, line in zip(lines, drafted.lines, strict=True):
-        basis = {key: value for key, value in json.loads(line.basis).items() if key not in _TAX} | {"waited": since}
+        basis = {key: value for key, value in json.loads(line.basis).items() if key not in TAX_KEYS} | {"waited": since}
+        if "coupons" in basis:  # They were taken off these lines together, and off no others of the document.
+            basis["together"] = drafted.lines[0].id
         if made.tax_code is not None and made.price_id is None:
             basis["tax_code"] = made.tax_code
         tax, included = (0, 0) if made.credit is None else (line.tax, line.tax_included)
@@ -45,10 +47,6 @@ def keep_waiting(scope: Scope, sub: Subscription, lines: Sequence[DraftLine]) ->
         scope.writes.add(kept)
         cover(kept, scope.writes, scope.new_id)
         scope.writes.add(*[evolve(one, document_id=kept.id) for one in made.returned])
-
-
-_TAX = ("rates", "rounding", "untaxed")
-"""What a basis says of tax that was reckoned only to know the discount."""
 
 
 def waiting_lines(scope: Scope, subscription_ids: Iterable[str]) -> dict[str, list[DraftLine]]:

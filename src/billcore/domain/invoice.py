@@ -28,7 +28,9 @@ INVOICE_TABLE: Mapping[InvoiceEvent, Mapping[InvoiceStatus, tuple[InvoiceStatus,
     "write_off": {"open": ("uncollectible",)},
 }
 LineKind = Literal["product", "component", "usage", "trial", "setup_fee", "one_time", "shipping", "minimum", "credit"]
-Purpose = Literal["signup", "activation", "start", "trial_end", "renewal", "resume", "change", "reactivation", "final"]
+Purpose = Literal[
+    "signup", "activation", "start", "trial_end", "renewal", "resume", "change", "reactivation", "final", "ad_hoc"
+]
 CreditTo = Literal["credit", "refund", "invoice"]
 
 

@@ -50,7 +50,8 @@ class Subscription:
     billed for time not before `free_until`; price and quantity are as they are since `changed_at`. `span_start` and
     `span_end` are what one full price covers, where that is not the running period itself (3.2). A planned change waits
     as `change_id` for `change_at`, or for the renewal. `next_action` with `next_action_at` is what comes next. A
-    prepaid one is topped up by `top_up_amount` when its prepayment falls below `top_up_below` (minor units).
+    prepaid one is topped up by `top_up_amount` when its prepayment falls below `top_up_below` (minor units). One
+    that was deleted and has documents is archived at `archived_at`: lists leave it out.
     """
 
     id: str
@@ -105,6 +106,7 @@ class Subscription:
     next_action: Action | None = None
     parked_at: datetime | None = None
     parked_reason: str | None = None
+    archived_at: datetime | None = None
     version: int = 1
     items: tuple[Item, ...] = ()
     coupons: tuple[AppliedCoupon, ...] = ()
