@@ -37,13 +37,7 @@ def draft_by_hand(
     Raises reference_taken, currency_mismatch, the coupon errors, and InvalidValue for lines that come to less than
     nothing.
     """
-    if reference is not None and invoices.by_reference(scope.tx, reference):
-        raise Refused(
-            "reference_taken",
-            f"An invoice {reference!r} exists already.",
-            remedy="Choose another reference, or use that invoice.",
-            reference=reference,
-        )
+    _require_free(scope, reference)
     code = currency or next(
         (line.amount.currency for line in lines if isinstance(line.amount, Money)),
         customer.currency or scope.settings.currency,
@@ -120,6 +114,16 @@ def discard_draft(scope: Scope, invoice: Invoice) -> Invoice:
     scope.writes.put(dropped)
     record(scope.writes, scope.new_id, invoice.customer_id, scope.now, "invoice.discarded", invoice.id)
     return dropped
+
+
+def _require_free(scope: Scope, reference: str | None) -> None:
+    if reference is not None and invoices.by_reference(scope.tx, reference):
+        raise Refused(
+            "reference_taken",
+            f"An invoice {reference!r} exists already.",
+            remedy="Choose another reference, or use that invoice.",
+            reference=reference,
+        )
 
 
 def _drafted(

@@ -95,10 +95,7 @@ def draft(
     at: datetime,
     new_id: NewId,
 ) -> Drafted:
-    """Apply discounts and tax to `lines` and add them up. `coupons` are by subscription id (behaviour 8.1, 8.2).
-
-    Those under None are for lines without subscription.
-    """
+    """Apply discounts and tax to `lines` and add them up. `coupons` are by subscription id, or None (8.1, 8.2)."""
     charges = [line for line in lines if line.credit is None]
     discounts, used, taken = _discounts(charges, coupons, currency, at)
     taxes = tax_lines(

@@ -20,12 +20,14 @@ from billcore.cli.output import (
 )
 from billcore.cli.output.screen import money, screen
 from billcore.cli.output.view import View
+from billcore.commands.adjusting import Adjustment
 from billcore.commands.catalog import CatalogChange, Quote
 from billcore.commands.forecasting import Forecast
 from billcore.commands.invoices import GivenBack, InvoicePreview
 from billcore.commands.subscription_attach import Attached
 from billcore.commands.subscription_outlook import NextBilling, Summary
 from billcore.commands.timeline import Happening
+from billcore.commands.subscription_extras import Charge
 from billcore.commands.vault import HostedLink
 from billcore.commands.verb import Definition
 from billcore.commands.webhooks import Receipt, Replayed
@@ -63,6 +65,8 @@ _DONE = {
     "change_billing_date": "has new dates",
     "set_term": "has a new term",
     "record": "recorded",
+    "apply_coupon": "has the coupon now",
+    "remove_coupon": "has lost the coupon",
 }
 
 
@@ -103,6 +107,10 @@ def confirmation(view: View, definition: Definition, result: object, given: Mapp
             return Text(outlook.attached_line(view, result))
         case GivenBack():
             return balances.given_back(result)
+        case Charge():
+            return balances.charge_line(result)
+        case Adjustment():
+            return balances.adjustment(view, result)
         case Invoice():
             return balances.invoice_line(result)
         case Payment():
@@ -135,6 +143,9 @@ def _subscription_line(view: View, sub: Subscription, done: str, verb: str) -> s
         return f"Subscription {sub.reference} {view.ending(sub)}; until then it is {sub.state}."
     if verb in ("change", "set_component") and sub.change_id is not None:
         return f"Subscription {sub.reference} {subscriptions.change_of(view, sub)}; until then it stays as it is."
+    if verb == "delete":
+        documents = "its documents stay" if sub.archived_at is not None else "nothing of it is left"
+        return f"Subscription {sub.reference} {'archived' if sub.archived_at is not None else 'deleted'}: {documents}."
     coming = subscriptions.next_of(view, sub)
     if sub.state == "pending":
         newest = view.billing.payments.list(customer=sub.customer_id, newest=True, limit=1)

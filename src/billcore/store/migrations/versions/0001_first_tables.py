@@ -168,10 +168,10 @@ def _coupons() -> None:
         *optional(sa.Integer(), "remaining"),
         *optional(Instant(), "until"),
         *optional(PlainText(), "subscription_id", "invoice_id"),
+        sa.CheckConstraint("(subscription_id IS NULL) <> (invoice_id IS NULL)", name="billcore_applied_coupons_owner"),
         reference("applied_coupons", "coupon_id", "catalog"),
         reference("applied_coupons", "subscription_id", "subscriptions"),
         reference("applied_coupons", "invoice_id", "invoices"),
-        sa.CheckConstraint("(subscription_id IS NULL) <> (invoice_id IS NULL)", name="billcore_applied_coupons_owner"),
     )
     index("applied_coupons", "coupon", "coupon_id")
     index("applied_coupons", "subscription", "subscription_id")
