@@ -1,6 +1,7 @@
 """Lines that no price stands behind: what somebody charges by hand, and rebates (behaviour 8.7)."""
 
 from decimal import Decimal
+from fractions import Fraction
 from typing import Literal
 
 from attrs import frozen
@@ -36,7 +37,8 @@ def extra_line(wanted: ExtraLine, currency: str, sub: Subscription | None = None
     currency_mismatch for Money in another currency.
     """
     quantity, unit = _priced(wanted, currency)
-    amount = round_exact(minor_units(quantity * unit, currency))
+    # As fractions: a product of decimals would be cut to the digits of their context.
+    amount = round_exact(Fraction(quantity) * minor_units(unit, currency))
     if amount == 0:
         raise InvalidValue(
             f"Line {wanted.description!r} comes to nothing.",

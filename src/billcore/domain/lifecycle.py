@@ -73,7 +73,8 @@ def trial_ran_out(sub: Subscription, facts: Facts, at: datetime, new_id: NewId) 
     payable = facts.has_method or sub.collection == "remittance" or needed <= facts.credit_available
     if not payable and facts.price.trial_end != "activate":
         target: State = "trial_ended" if facts.price.trial_end == "end" else "canceled"
-        return _ended(sub, target, "trial_ran_out", sub.trial_until or at, at, facts, new_id)
+        step = _ended(sub, target, "trial_ran_out", sub.trial_until or at, at, facts, new_id)
+        return evolve(step, lines=facts.waiting)
     changes = changed(sub, after, "trial_ran_out", at, facts.actor, new_id)
     return Step(after, sub, "trial_end", tuple(lines), renewal, changes)
 

@@ -118,15 +118,20 @@ def redemptions(tx: Transaction, coupon_ids: Iterable[str]) -> int:
 
 
 def has_documents(tx: Transaction, sub: Subscription) -> bool:
-    """Whether an invoice or credit note bills or credits something of a subscription; discarded drafts are none."""
+    """Whether an invoice or credit note bills or credits something of a subscription, or a line waits for one.
+
+    Discarded drafts are none.
+    """
     return (
         tx.one(
             "SELECT 1 FROM billcore_renewals WHERE customer_id = ? AND subscription_id = ? AND invoice_id IS NOT NULL "
             "UNION ALL SELECT 1 FROM billcore_invoices i JOIN billcore_lines l ON l.invoice_id = i.id "
             "WHERE i.customer_id = ? AND i.discarded_at IS NULL AND l.subscription_id = ? "
             "UNION ALL SELECT 1 FROM billcore_credit_notes n JOIN billcore_lines l ON l.credit_note_id = n.id "
-            "WHERE n.customer_id = ? AND l.subscription_id = ? LIMIT 1",
-            [sub.customer_id, sub.id] * 3,
+            "WHERE n.customer_id = ? AND l.subscription_id = ? "
+            "UNION ALL SELECT 1 FROM billcore_lines WHERE customer_id = ? AND subscription_id = ? "
+            "AND invoice_id IS NULL AND credit_note_id IS NULL LIMIT 1",
+            [sub.customer_id, sub.id] * 4,
         )
         is not None
     )

@@ -64,7 +64,7 @@ def _above(basis: Basis, document: Document, exact: Fraction | int, steps: list[
 def _by_hand(basis: Basis, currency: str) -> tuple[list[Step], int]:
     """What somebody charged, or gave, by hand: no price stands behind it."""
     quantity, unit = Decimal(basis["quantity"]), Decimal(basis["unit_amount"])
-    exact = minor_units(quantity * unit, currency)
+    exact = Fraction(quantity) * minor_units(unit, currency)
     amount = round_exact(exact)
     steps = [Step(f"by hand: {_n(quantity)} {TIMES} {_n(unit)}", exact_text(exact, currency))]
     if exact != amount:
