@@ -153,10 +153,10 @@ class Documents(RuleBasedStateMachine):
         name = f"s{1 + place % self.signups}"
         self.tried(self.billing.subscriptions.add_charge, name, amount, "Work", invoice_at=at)
 
-    @rule(place=places, target=st.sampled_from(["-20.00", "0.00", "0.01", "42.42"]))
-    def set_the_balance(self, place, target):
+    @rule(place=places, wanted=st.sampled_from(["-20.00", "0.00", "0.01", "42.42"]))
+    def set_the_balance(self, place, wanted):
         name = f"s{1 + place % self.signups}"
-        self.tried(self.billing.subscriptions.adjust_balance, name, target=target, reason="agreed")
+        self.tried(self.billing.subscriptions.adjust_balance, name, target=wanted, reason="agreed")
 
     def invoice(self, place):
         found = self.billing.invoices.list(limit=1000)
