@@ -10,16 +10,16 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
-from numbers import Real
 from typing import Annotated, Any, Final, Literal, TypedDict
 
 from attrs import frozen
 
+from billcore.commands.catalog_tables import document_of
 from billcore.domain.extra import ExtraLine
 from billcore.domain.instants import FIRST_YEAR, LAST_YEAR, is_usable
 from billcore.domain.money import Money
 from billcore.domain.periods import Duration, from_local
-from billcore.errors import FileInvalid, InvalidValue
+from billcore.errors import InvalidValue
 from billcore.settings import LONGEST_TERMS
 
 
@@ -322,38 +322,6 @@ def _custom(value: Any, _zone: str) -> dict[str, str]:
     return {key: str(_text(text, _zone)) for key, text in value.items()}
 
 
-def _document(value: Any, _zone: str) -> Mapping[str, object]:
-    if not isinstance(value, Mapping):
-        raise InvalidValue("This is not a catalog.", remedy="Give a file or its tables.")
-    _check_parts(value, "", 0)
-    return value
-
-
-def _check_parts(value: object, path: str, depth: int) -> None:
-    """A program may give what no file holds: such a value is named by its key path."""
-    if depth > 20:
-        raise FileInvalid(
-            "catalog_invalid", f"{path[:100]}… is nested too deeply.", remedy="Use fewer levels.", path=path
-        )
-    match value:
-        case Mapping():
-            for key, part in value.items():
-                _check_parts(part, f"{path}.{key}" if path else str(key), depth + 1)
-        case list() | tuple() | set() | frozenset():
-            for place, part in enumerate(value):
-                _check_parts(part, f"{path}[{place}]", depth + 1)
-        case None | str() | int() | Decimal() | date():
-            return
-        case _:
-            kind = "is a float; floats lose cents" if isinstance(value, Real) else "has no place in a catalog"
-            raise FileInvalid(
-                "catalog_invalid",
-                f"{path} = {value!r:.100} {kind}.",
-                remedy=f'Write it in quotes: "{value!s:.100}".',
-                path=path,
-            )
-
-
 Text = Annotated[str, Kind("text", "TEXT", _text)]
 Reference = Annotated[str, Kind("reference", "REFERENCE", _reference)]
 CustomerRef = Annotated[str, Kind("customer", "CUSTOMER", _ref)]
@@ -387,7 +355,7 @@ Decimals = Annotated[Sequence[str | int | Decimal], Kind("numbers", "NUMBER", _d
 Range = Annotated[Sequence[str | date | datetime], Kind("period", "DATE", _period, repeated=True)]
 Custom = Annotated[Mapping[str, str], Kind("custom", "KEY=VALUE", _custom, keyed=True)]
 Lines = Annotated[Sequence[Mapping[str, object] | ExtraLine], Kind("lines", "LINE", _lines, repeated=True)]
-CatalogData = Annotated[Mapping[str, object], Kind("catalog", "FILE", _document)]
+CatalogData = Annotated[Mapping[str, object], Kind("catalog", "FILE", document_of)]
 
 
 def as_instant(value: object) -> datetime | None:

@@ -111,7 +111,12 @@ def invoice_line(one: Invoice) -> Text:
     return Text(f"{called}{f': {due} are due' if one.due else ''}.")
 
 
-def charge_line(made: Charge) -> Text:
+def by_hand(view: View, made: Charge | Adjustment) -> RenderableType:
+    """What a charge, or setting a balance, came to."""
+    return _charge_line(made) if isinstance(made, Charge) else _adjustment(view, made)
+
+
+def _charge_line(made: Charge) -> Text:
     """What a charge by hand came to."""
     if made.invoice is not None:
         return invoice_line(made.invoice)
@@ -120,7 +125,7 @@ def charge_line(made: Charge) -> Text:
     return Text(f"{made.line.description} is {billed} {made.subscription}.")
 
 
-def adjustment(view: View, made: Adjustment) -> RenderableType:
+def _adjustment(view: View, made: Adjustment) -> RenderableType:
     """What setting a balance came to: the documents, and where it stands."""
     parts = [Text(note_line(note)) for note in made.credit_notes]
     if made.invoice is not None:

@@ -25,9 +25,9 @@ from billcore.commands.catalog import CatalogChange, Quote
 from billcore.commands.forecasting import Forecast
 from billcore.commands.invoices import GivenBack, InvoicePreview
 from billcore.commands.subscription_attach import Attached
+from billcore.commands.subscription_extras import Charge
 from billcore.commands.subscription_outlook import NextBilling, Summary
 from billcore.commands.timeline import Happening
-from billcore.commands.subscription_extras import Charge
 from billcore.commands.vault import HostedLink
 from billcore.commands.verb import Definition
 from billcore.commands.webhooks import Receipt, Replayed
@@ -107,10 +107,8 @@ def confirmation(view: View, definition: Definition, result: object, given: Mapp
             return Text(outlook.attached_line(view, result))
         case GivenBack():
             return balances.given_back(result)
-        case Charge():
-            return balances.charge_line(result)
-        case Adjustment():
-            return balances.adjustment(view, result)
+        case Charge() | Adjustment():
+            return balances.by_hand(view, result)
         case Invoice():
             return balances.invoice_line(result)
         case Payment():
