@@ -184,6 +184,18 @@ def test_the_page_about_metering_does_what_it_says(tmp_path: Path) -> None:
     assert "verify: ok" in said
 
 
+def test_the_page_about_billing_something_once_does_what_it_says(tmp_path: Path) -> None:
+    (catalog,) = blocks("howto/bill-something-once.md", "toml")
+    (tmp_path / "catalog.toml").write_text(catalog, encoding="utf-8")
+    text = (ROOT / "docs/howto/bill-something-once.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^billcore .*$", text, re.MULTILINE)
+    assert len(commands) == 25
+    said = " ".join(" ".join(shell(tmp_path, *shlex.split(line)[1:]).split()) for line in commands)
+    told = [" ".join(one.split()) for one in re.findall(r"`([^`]*\.)`", text)]
+    assert len(told) == 6 and [one for one in told if one not in said] == []
+    assert "119.00" in said and "verify: ok" in said
+
+
 def test_the_commands_about_webhooks_are_there(tmp_path: Path) -> None:
     shell(tmp_path, "init")
     text = (ROOT / "docs/howto/receive-webhooks.md").read_text(encoding="utf-8")

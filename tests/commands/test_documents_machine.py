@@ -128,6 +128,36 @@ class Documents(RuleBasedStateMachine):
         if payments:
             self.tried(self.billing.payments.refund, payments[place % len(payments)], amount=amount, credit=credit)
 
+    @rule(
+        amounts=st.lists(amounts, min_size=1, max_size=2),
+        rebate=st.sampled_from([None, "-0.50", "-7.00"]),
+        coupons=st.sampled_from([[], ["TEN"], ["ONCE"]]),
+        issue=st.booleans(),
+        answer=st.sampled_from(ANSWERS),
+    )
+    def bill_by_hand(self, amounts, rebate, coupons, issue, answer):
+        self.billing.gateway("test").script([answer], default="approve")
+        lines = [{"description": "Work", "amount": amount} for amount in (*amounts, rebate) if amount is not None]
+        self.tried(self.billing.invoices.create, "acme", lines=lines, coupons=coupons, issue=issue)
+
+    @rule(place=places, discard=st.booleans())
+    def end_a_draft(self, place, discard):
+        drafts = self.billing.invoices.list(status="draft", limit=1000)
+        if drafts:
+            draft = drafts[place % len(drafts)]
+            self.tried(self.billing.invoices.discard if discard else self.billing.invoices.issue, draft.id)
+
+    @rule(place=places, amount=amounts, at=st.sampled_from(["now", "renewal"]), answer=st.sampled_from(ANSWERS))
+    def charge(self, place, amount, at, answer):
+        self.billing.gateway("test").script([answer], default="approve")
+        name = f"s{1 + place % self.signups}"
+        self.tried(self.billing.subscriptions.add_charge, name, amount, "Work", invoice_at=at)
+
+    @rule(place=places, wanted=st.sampled_from(["-20.00", "0.00", "0.01", "42.42"]))
+    def set_the_balance(self, place, wanted):
+        name = f"s{1 + place % self.signups}"
+        self.tried(self.billing.subscriptions.adjust_balance, name, target=wanted, reason="agreed")
+
     def invoice(self, place):
         found = self.billing.invoices.list(limit=1000)
         return found[place % len(found)].id if found else "acme/1"

@@ -49,6 +49,7 @@ _HINTS: Mapping[str, str] = {
     "amounts": "As acme/1=10.00; may be repeated.",
     "fields": "As color=blue; may be repeated.",
     "custom": "As amount=29.00; may be repeated.",
+    "lines": 'As "description=Setup;amount=10.00"; may be repeated.',
     "codes": "May be repeated.",
     "numbers": "May be repeated.",
     "period": "From and to.",
@@ -152,6 +153,8 @@ def _default(parameter: Parameter) -> str:
 
 
 def _flag(parameter: Parameter) -> str:
+    if parameter.kind is not None and parameter.kind.name == "lines":
+        return "--line"  # One each time: on a document by hand there is nothing else that it could name.
     return f"--{parameter.name.replace('_', '-')}"
 
 

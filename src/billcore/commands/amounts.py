@@ -13,6 +13,16 @@ def minor_of(amount: str | Decimal | Money, currency: str, parameter: str = "amo
     Raises currency_mismatch for Money in another currency, InvalidValue for more decimals than it has, and for what
     is not above zero or too large for a document.
     """
+    minor = signed_minor_of(amount, currency, parameter)
+    if minor <= 0:
+        raise InvalidValue(
+            f"{parameter}: {amount} is not above zero.", remedy='Write it like "10.00".', parameter=parameter
+        )
+    return minor
+
+
+def signed_minor_of(amount: str | Decimal | Money, currency: str, parameter: str = "amount") -> int:
+    """A converted amount in minor units of `currency`, of either sign; raises as `minor_of` does."""
     if isinstance(amount, Money):
         if amount.currency != currency:
             raise Refused(
@@ -24,10 +34,10 @@ def minor_of(amount: str | Decimal | Money, currency: str, parameter: str = "amo
         minor = amount.minor
     else:
         minor = parse_minor(decimal_text(Decimal(amount)), currency)
-    if not 0 < minor < LARGEST:
+    if abs(minor) >= LARGEST:
         raise InvalidValue(
-            f"{parameter}: {amount} is not above zero, or too large.",
-            remedy='Write it like "10.00".',
+            f"{parameter}: {amount} is too large for a document.",
+            remedy=f"Amounts stay below {LARGEST} minor units.",
             parameter=parameter,
         )
     return minor

@@ -6,16 +6,16 @@ from decimal import Decimal
 
 from attrs import evolve
 
+from billcore.commands.redeeming import redeem_one
 from billcore.commands.scope import Scope
 from billcore.domain.catalog import Coupon, Price
 from billcore.domain.catalog_reader import from_definition
 from billcore.domain.catalog_writer import definition
-from billcore.domain.discount import AppliedCoupon, redeem
+from billcore.domain.discount import AppliedCoupon
 from billcore.domain.facts import own_interval, schedule_of
 from billcore.domain.subscription import Item, Subscription
 from billcore.errors import InvalidValue, Refused
 from billcore.store import catalog as stored_catalog
-from billcore.store import subscription as subscriptions
 
 
 def new_item(scope: Scope, sub: Subscription, code: str, quantity: Decimal, at: datetime) -> Item:
@@ -71,25 +71,8 @@ def redeem_coupons(
     """The coupons of a new subscription, in order; raises the coupon errors of behaviour 8.1."""
     held: list[AppliedCoupon] = []
     for code in codes:
-        coupon = scope.catalog.catalog.coupon(code)
-        # Counting a hundred thousand redemptions takes a while: only where their number matters.
-        limited = coupon.max_redemptions is not None
-        if limited:  # Two who count at once would both find the last one free.
-            scope.tx.lock(f"coupon:{code}")
-        versions = [one.id for one in scope.catalog.coupons.values() if one.code == code]
-        _require_applicable(scope, sub, coupon)
-        held.append(
-            redeem(
-                coupon,
-                applied_id=scope.new_id("cpn"),
-                at=at,
-                zone=zone,
-                currency=sub.currency,
-                redemptions=subscriptions.redemptions(scope.tx, versions) if limited else 0,
-                held=held,
-                subscription_id=sub.id,
-            )
-        )
+        require_applicable(scope, sub, scope.catalog.catalog.coupon(code))
+        held.append(redeem_one(scope, code, zone=zone, at=at, currency=sub.currency, held=held, subscription_id=sub.id))
     return tuple(held)
 
 
@@ -125,11 +108,11 @@ def custom_price(scope: Scope, base: Price, custom: Mapping[str, str]) -> Price:
     return price
 
 
-def _require_applicable(scope: Scope, sub: Subscription, coupon: Coupon) -> None:
-    """A restricted coupon needs something on the subscription that it applies to."""
+def require_applicable(scope: Scope, sub: Subscription, coupon: Coupon) -> None:
+    """A restricted coupon needs something on the subscription that it applies to; raises coupon_not_applicable."""
     if coupon.applies_to is None:
         return
-    prices = scope.prices([sub.price_id, *(item.price_id for item in sub.items)])
+    prices = scope.prices([sub.price_id, *(item.price_id for item in sub.items if item.ended_at is None)])
     codes = {code for price in prices.values() for code in (price.code, price.product, price.component)}
     if not codes & set(coupon.applies_to):
         raise Refused(

@@ -226,9 +226,11 @@ class Customers(Membership):
         """
         found = scope.customer(customer)
         coupons = scope.catalog.coupons
-        subs = subscriptions.page(scope.tx, coupons, customer_id=found.id, state=None, after=None, limit=1000)
+        subs = subscriptions.page(
+            scope.tx, coupons, customer_id=found.id, state=None, after=None, limit=1000, archived=True
+        )
         members = groups.members(scope.tx, found.id, limit=1000)
-        documents = invoices.page(scope.tx, customer_id=found.id, status=None, after=None, limit=1)
+        documents = invoices.any_of(scope.tx, found.id)
         paid = payments.page(scope.tx, customer_id=found.id, invoice_id=None, status=None, after=None, limit=1)
         credits = payments.open_credits(scope.tx, [found.id])
         if subs or documents or paid or credits or members:

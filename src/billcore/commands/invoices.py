@@ -10,19 +10,25 @@ from billcore.commands.amounts import minor_of
 from billcore.commands.bill import net_terms
 from billcore.commands.changing import act_at
 from billcore.commands.crediting import ToAccount, credit_invoice
+from billcore.commands.drafts import discard_draft, draft_by_hand, issue_at_once, issue_draft, keep_draft
 from billcore.commands.facts import facts_for
 from billcore.commands.parameters import (
     Amount,
+    Code,
     Codes,
     Count,
     CreditNoteRef,
     CustomerRef,
+    Days,
     Flag,
     Instant,
     InvoiceRef,
+    Lines,
     Options,
+    Reference,
     SubscriptionRef,
     Text,
+    as_lines,
 )
 from billcore.commands.prepaid import money_came
 from billcore.commands.receivables import require_no_doubt
@@ -75,7 +81,7 @@ class Invoices(Noun):
 
     @verb(reads=True)
     def get(self, scope: Scope, invoice: InvoiceRef) -> Invoice:
-        """One invoice by id, by number, or as CUSTOMER/N: the customer's n-th issued invoice."""
+        """One invoice by id, number, reference, or as CUSTOMER/N: the customer's n-th issued invoice."""
         return find_invoice(scope, invoice)
 
     @verb(reads=True)
@@ -137,6 +143,54 @@ class Invoices(Noun):
         bill = make_bill([step], customer, scope.site, sub.next_action_at, scope.new_id)
         terms = net_terms(step.subscription, scope)
         return InvoicePreview(sub.reference, sub.next_action, bill.invoice, bill.note, terms)
+
+    @verb(collects=True)
+    def create(
+        self,
+        scope: Scope,
+        customer: CustomerRef,
+        *,
+        lines: Lines,
+        reference: Reference | None = None,
+        issue: Flag = True,
+        net_terms: Days | None = None,
+        coupons: Codes | None = None,
+        currency: Code | None = None,
+        **options: Unpack[Options],
+    ) -> Invoice:
+        """Bill something without a subscription: at once, or with `issue` off as a draft to be issued later.
+
+        Each of `lines` has a description and an amount (or quantity and unit_amount), tax_code and tax = "inclusive";
+        a negative amount is a rebate. It is collected from the customer's default method, without one by remittance.
+        Raises reference_taken, currency_mismatch, the coupon errors, invalid_value for a total below zero.
+        """
+        owner = scope.customer(customer)
+        draft, redeemed = draft_by_hand(
+            scope,
+            owner,
+            as_lines(lines),
+            reference=reference,
+            currency=currency,
+            coupons=coupons or (),
+            terms=net_terms,
+        )
+        return issue_at_once(scope, draft, owner, redeemed) if issue else keep_draft(scope, draft, redeemed)
+
+    @verb(collects=True)
+    def issue(self, scope: Scope, invoice: InvoiceRef, **options: Unpack[Options]) -> Invoice:
+        """Issue a draft: it is taxed as of now, gets its number and is collected; its discount stays.
+
+        Raises transition_not_allowed for anything but a draft made by hand.
+        """
+        return issue_draft(scope, find_invoice(scope, invoice))
+
+    @verb()
+    def discard(self, scope: Scope, invoice: InvoiceRef, **options: Unpack[Options]) -> Invoice:
+        """Drop a draft that was made by hand: no number is lost, its coupons and its reference are free again.
+
+        Raises transition_not_allowed for anything else.
+        """
+        return discard_draft(scope, find_invoice(scope, invoice))
 
     @verb(collects=True)
     def credit(
@@ -215,7 +269,9 @@ class Invoices(Noun):
         return receive(scope, owner, found.currency, minor, [(found, min(minor, found.due))], method, came)
 
     def settled(self, scope: Scope, result: object, attempts: Collection[str]) -> object:
-        """What crediting made, with its refunds as they are after their gateways answered."""
+        """An invoice as it is after its collection; what crediting made, with its refunds after their answers."""
+        if isinstance(result, Invoice):
+            return store.by_ids(scope.tx, [result.id])[result.id]
         if not isinstance(result, GivenBack) or not result.refunds:
             return result
         now = refunds.by_ids(scope.tx, [one.id for one in result.refunds])
@@ -223,7 +279,7 @@ class Invoices(Noun):
 
 
 def find_invoice(scope: Scope, ref: str) -> Invoice:
-    """An invoice by id, number, or CUSTOMER/N; raises NotFound."""
+    """An invoice by id, number, reference, or CUSTOMER/N; raises NotFound."""
     owner, slash, place = ref.rpartition("/")
     if slash and place.isdecimal() and int(place) > 0:
         found = store.nth(scope.tx, scope.customer(owner).id, int(place))

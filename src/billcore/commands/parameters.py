@@ -10,16 +10,17 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
-from numbers import Real
 from typing import Annotated, Any, Final, Literal, TypedDict
 
 from attrs import frozen
 
+from billcore.commands.catalog_tables import document_of
 from billcore.domain.card_number import names_card
+from billcore.domain.extra import ExtraLine
 from billcore.domain.instants import FIRST_YEAR, LAST_YEAR, is_usable
 from billcore.domain.money import Money
 from billcore.domain.periods import Duration, from_local
-from billcore.errors import FileInvalid, InvalidValue
+from billcore.errors import InvalidValue
 from billcore.settings import LONGEST_TERMS
 
 
@@ -255,6 +256,69 @@ def _period(value: Any, zone: str) -> tuple[datetime, datetime]:
     return instant(value[0], zone), instant(value[1], zone)
 
 
+LINE_KEYS = ("description", "amount", "quantity", "unit_amount", "tax_code", "tax")
+_NEXT_KEY: Final = re.compile(rf";\s*(?=(?:{'|'.join(LINE_KEYS)})=)")
+
+
+def _lines(value: Any, zone: str) -> tuple[ExtraLine, ...]:
+    if isinstance(value, (str, Mapping)) or not isinstance(value, Sequence):
+        raise InvalidValue(f"{value!r:.200} is not a list of lines.", remedy=_AS_LINES)
+    if not value:
+        raise InvalidValue("There is no line.", remedy=_AS_LINES)
+    return tuple(_line(_spelled_out(one) if isinstance(one, str) else one, zone) for one in value)
+
+
+_AS_LINES = 'Write [{ description = "Setup", amount = "10.00" }].'
+
+
+def _spelled_out(text: str) -> dict[str, str]:
+    """description=Setup;amount=10.00 as a mapping; a semicolon within a text is one of it."""
+    made: dict[str, str] = {}
+    for part in _NEXT_KEY.split(text):
+        name, equals, value = part.partition("=")
+        if not equals or name.strip() in made:
+            raise InvalidValue(
+                f"{part!r:.200} {'is there twice' if equals else 'has no name'}.",
+                remedy='Write "description=Setup;amount=10.00".',
+            )
+        made[name.strip()] = value
+    return made
+
+
+def _line(value: Any, zone: str) -> ExtraLine:
+    if isinstance(value, ExtraLine):
+        return value
+    if not isinstance(value, Mapping):
+        raise InvalidValue(f"{value!r:.200} is not a line.", remedy=_AS_LINES)
+    for key in value:
+        if key not in LINE_KEYS:
+            near = get_close_matches(str(key), LINE_KEYS, 1)
+            raise InvalidValue(
+                f"A line has no key {key!r:.100}.",
+                remedy=f"Did you mean {near[0]!r}?" if near else f"Possible: {', '.join(LINE_KEYS)}.",
+            )
+    given = {key: part for key, part in value.items() if part is not None}
+    description = _text(given.get("description", ""), zone)
+    if not description.strip():
+        raise InvalidValue("A line has no description.", remedy="Say what is charged: it stands on the invoice.")
+    by_unit = ("quantity" in given, "unit_amount" in given)
+    if by_unit not in ((False, False), (True, True)) or all(by_unit) == ("amount" in given):
+        raise InvalidValue(
+            f"Line {description!r:.100} has no amount, or two.",
+            remedy="Give amount (the line's total), or quantity together with unit_amount.",
+        )
+    if given.get("tax", "exclusive") not in ("exclusive", "inclusive"):
+        raise InvalidValue(f"tax cannot be {given['tax']!r:.100}.", remedy="Possible: exclusive, inclusive.")
+    return ExtraLine(
+        description,
+        _amount(given["amount"], zone) if "amount" in given else None,
+        _quantity(given["quantity"], zone) if all(by_unit) else None,
+        _decimal(given["unit_amount"], zone) if all(by_unit) else None,
+        _text(given["tax_code"], zone) if "tax_code" in given else None,
+        given.get("tax", "exclusive"),
+    )
+
+
 CUSTOM_KEYS = ("amount", "every", "trial", "trial_amount", "setup_fee", "expires_after")
 
 
@@ -269,38 +333,6 @@ def _custom(value: Any, _zone: str) -> dict[str, str]:
                 remedy=f"Did you mean {near[0]!r}?" if near else f"Possible: {', '.join(CUSTOM_KEYS)}.",
             )
     return {key: str(_text(text, _zone)) for key, text in value.items()}
-
-
-def _document(value: Any, _zone: str) -> Mapping[str, object]:
-    if not isinstance(value, Mapping):
-        raise InvalidValue("This is not a catalog.", remedy="Give a file or its tables.")
-    _check_parts(value, "", 0)
-    return value
-
-
-def _check_parts(value: object, path: str, depth: int) -> None:
-    """A program may give what no file holds: such a value is named by its key path."""
-    if depth > 20:
-        raise FileInvalid(
-            "catalog_invalid", f"{path[:100]}… is nested too deeply.", remedy="Use fewer levels.", path=path
-        )
-    match value:
-        case Mapping():
-            for key, part in value.items():
-                _check_parts(part, f"{path}.{key}" if path else str(key), depth + 1)
-        case list() | tuple() | set() | frozenset():
-            for place, part in enumerate(value):
-                _check_parts(part, f"{path}[{place}]", depth + 1)
-        case None | str() | int() | Decimal() | date():
-            return
-        case _:
-            kind = "is a float; floats lose cents" if isinstance(value, Real) else "has no place in a catalog"
-            raise FileInvalid(
-                "catalog_invalid",
-                f"{path} = {value!r:.100} {kind}.",
-                remedy=f'Write it in quotes: "{value!s:.100}".',
-                path=path,
-            )
 
 
 Text = Annotated[str, Kind("text", "TEXT", _text)]
@@ -336,12 +368,18 @@ Codes = Annotated[Sequence[str], Kind("codes", "CODE", _codes, repeated=True)]
 Decimals = Annotated[Sequence[str | int | Decimal], Kind("numbers", "NUMBER", _decimals, repeated=True)]
 Range = Annotated[Sequence[str | date | datetime], Kind("period", "DATE", _period, repeated=True)]
 Custom = Annotated[Mapping[str, str], Kind("custom", "KEY=VALUE", _custom, keyed=True)]
-CatalogData = Annotated[Mapping[str, object], Kind("catalog", "FILE", _document)]
+Lines = Annotated[Sequence[Mapping[str, object] | ExtraLine], Kind("lines", "LINE", _lines, repeated=True)]
+CatalogData = Annotated[Mapping[str, object], Kind("catalog", "FILE", document_of)]
 
 
 def as_instant(value: object) -> datetime | None:
     """A converted instant, for the type checker: None where none was given."""
     return value if isinstance(value, datetime) else None
+
+
+def as_lines(value: Sequence[Mapping[str, object] | ExtraLine]) -> tuple[ExtraLine, ...]:
+    """Converted lines, for the type checker."""
+    return tuple(line for line in value if isinstance(line, ExtraLine))
 
 
 def as_day(value: int | str | None) -> int | None:

@@ -18,6 +18,7 @@ from billcore.commands.parameters import (
     Custom,
     CustomerRef,
     Days,
+    Flag,
     Instant,
     MethodRef,
     Options,
@@ -37,9 +38,11 @@ from billcore.commands.scope import Scope
 from billcore.commands.signup import sign_up
 from billcore.commands.subscription_attach import Attached, Attaching
 from billcore.commands.subscription_dates import Dates
+from billcore.commands.subscription_extras import Charge, Extras
 from billcore.commands.subscription_life import Life
 from billcore.commands.subscription_outlook import Outlook
 from billcore.commands.subscription_prepaid import Prepaying, with_top_up
+from billcore.commands.subscription_record import Records
 from billcore.commands.verb import verb
 from billcore.domain.payment import Payment
 from billcore.domain.states import State
@@ -50,7 +53,7 @@ from billcore.store import payment as payments
 from billcore.store import subscription as store
 
 
-class Subscriptions(Life, Attaching, Dates, Outlook, Prepaying):
+class Subscriptions(Life, Attaching, Dates, Outlook, Prepaying, Extras, Records):
     """Subscriptions: sign up, cancel, hold, resume, activate, retry."""
 
     noun = "subscriptions"
@@ -137,10 +140,11 @@ class Subscriptions(Life, Attaching, Dates, Outlook, Prepaying):
         *,
         customer: CustomerRef | None = None,
         state: State | None = None,
+        archived: Flag = False,
         after: SubscriptionRef | None = None,
         limit: Count = 50,
     ) -> list[Subscription]:
-        """Subscriptions in order of creation, of one customer or in one state.
+        """Subscriptions in order of creation, of one customer or in one state; with `archived` those too.
 
         A customer's are those he subscribed to, whoever pays, and those he pays for.
         """
@@ -151,35 +155,42 @@ class Subscriptions(Life, Attaching, Dates, Outlook, Prepaying):
             state=state,
             after=scope.subscription(after).id if after is not None else None,
             limit=limit,
+            archived=archived,
         )
 
     def settled(self, scope: Scope, result: object, attempts: Collection[str]) -> object:
-        """The subscription as it stands after its attempts; one that was refused for want of payment raises."""
+        """The result as it stands after its attempts; what was refused for want of payment raises."""
         if isinstance(result, Attached):
             sub = result.subscription
             return result if sub is None else evolve(result, subscription=_paid(scope, sub, attempts))
-        assert isinstance(result, Subscription)
-        return _paid(scope, result, attempts)
+        if isinstance(result, Charge) and result.invoice is not None:
+            _require_accepted(scope, result.subscription, attempts)
+            return evolve(result, invoice=invoices.by_ids(scope.tx, [result.invoice.id])[result.invoice.id])
+        return _paid(scope, result, attempts) if isinstance(result, Subscription) else result
 
 
 def _paid(scope: Scope, result: Subscription, attempts: Collection[str]) -> Subscription:
     """The subscription as it is by now; raises where what was to be paid first was discarded."""
-    sub = store.by_ids(scope.tx, [result.id], scope.catalog.coupons)[result.id]
-    for payment in payments.by_ids(scope.tx, attempts).values():
-        invoice = invoices.by_ids(scope.tx, [payment.billed], lines=False)[payment.billed]
-        if invoice.discarded_at is not None:
-            raise _declined(sub, payment)
+    sub = store.by_ids(scope.tx, [result.id], scope.catalog.coupons).get(result.id, result)
+    _require_accepted(scope, sub.reference, attempts)
     return sub
 
 
-def _declined(sub: Subscription, payment: Payment) -> Refused:
+def _require_accepted(scope: Scope, reference: str, attempts: Collection[str]) -> None:
+    for payment in payments.by_ids(scope.tx, attempts).values():
+        invoice = invoices.by_ids(scope.tx, [payment.billed], lines=False)[payment.billed]
+        if invoice.discarded_at is not None:
+            raise _declined(reference, payment)
+
+
+def _declined(reference: str, payment: Payment) -> Refused:
     return Refused(
         "payment_declined",
-        f"The payment {payment.id} for subscription {sub.reference} was declined: "
+        f"The payment {payment.id} for subscription {reference} was declined: "
         f"{payment.decline_code or payment.message or 'not sent'}.",
         remedy="Try another payment method.",
         payment=payment.id,
-        subscription=sub.reference,
+        subscription=reference,
         decline_code=payment.decline_code,
         decline_kind=payment.decline_kind,
     )

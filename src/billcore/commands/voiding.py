@@ -21,6 +21,7 @@ from billcore.domain.voiding import bill_again, still_billed
 from billcore.errors import Refused
 from billcore.store import crediting
 from billcore.store import payment as payments
+from billcore.store import subscription as subscriptions
 from billcore.store import usage as usage_store
 
 
@@ -187,7 +188,12 @@ def _keep_credit_lines(scope: Scope, void: Invoice) -> None:
 def _bill_again(scope: Scope, void: Invoice) -> None:
     customer = scope.customer(void.customer_id)
     bases = [json.loads(line.basis) for line in void.lines]
-    taxed = {line.id: taxed_as(scope, line, basis) for line, basis in zip(void.lines, bases, strict=True)}
+    named = {line.subscription_id for line in void.lines if line.subscription_id is not None}
+    exempt = {one.id for one in subscriptions.by_ids(scope.tx, named, scope.catalog.coupons).values() if one.tax_exempt}
+    taxed = {
+        line.id: evolve(taxed_as(scope, line, basis), exempt=line.subscription_id in exempt)
+        for line, basis in zip(void.lines, bases, strict=True)
+    }
     facts = tax_facts(customer, scope.site, scope.now)
     rounding = scope.settings.tax_rounding
     draft = bill_again(void, bases, taxed, facts, rounding, scope.now, scope.new_id)

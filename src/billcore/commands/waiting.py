@@ -42,6 +42,9 @@ def keep_waiting(scope: Scope, sub: Subscription, lines: Sequence[DraftLine]) ->
     since = instant_text(scope.now)
     for made, line in zip(lines, drafted.lines, strict=True):
         basis = {key: value for key, value in json.loads(line.basis).items() if key not in TAX_KEYS} | {"waited": since}
+        if drafted.discount and made.credit is None:
+            # They were taken off these lines together, and off no others of the document.
+            basis["together"] = drafted.lines[0].id
         if made.tax_code is not None and made.price_id is None:
             basis["tax_code"] = made.tax_code
         tax, included = (0, 0) if made.credit is None else (line.tax, line.tax_included)

@@ -10,7 +10,7 @@ from billcore.domain.compact import compact
 from billcore.domain.credit import Allocation, Credit, Drawing, draw, usable
 from billcore.domain.customer import Customer
 from billcore.domain.discount import AppliedCoupon
-from billcore.domain.draft import draft
+from billcore.domain.draft import DraftLine, draft
 from billcore.domain.event import Event, StateChange
 from billcore.domain.invoice import Coverage, CreditNote, CreditTo, Invoice, Line
 from billcore.domain.money import share
@@ -55,13 +55,15 @@ def make_bill(steps: Sequence[Step], customer: Customer, site: Site, at: datetim
 
     Without lines there is none; one that comes to nothing is made only where a line has an amount (behaviour 8.5).
     """
-    lines = [line for step in steps for line in step.lines]
+    lines = [_of(step, line) for step in steps for line in step.lines]
     if not lines:
         return NOTHING
     first = steps[0]
     sub = first.subscription
     invoice_id = new_id("inv")
-    coupons = {step.subscription.id: step.subscription.coupons for step in steps if step.subscription.coupons}
+    coupons: dict[str | None, Sequence[AppliedCoupon]] = {
+        step.subscription.id: step.subscription.coupons for step in steps if step.subscription.coupons
+    }
     drafted = draft(
         invoice_id,
         customer.id,
@@ -97,6 +99,11 @@ def make_bill(steps: Sequence[Step], customer: Customer, site: Site, at: datetim
         lines=drafted.lines,
     )
     return Bill(invoice, None, drafted.used, returned)
+
+
+def _of(step: Step, line: DraftLine) -> DraftLine:
+    """A step's line, without tax where its subscription is exempt."""
+    return evolve(line, exempt=True) if step.subscription.tax_exempt else line
 
 
 def tax_facts(customer: Customer, site: Site, at: datetime) -> TaxFacts:
@@ -250,6 +257,19 @@ def note_for(
         at,
         new_id,
     )
+
+
+def note_by_hand(
+    lines: Sequence[Line],
+    customer_id: str,
+    subscription_id: str,
+    currency: str,
+    reason: str,
+    at: datetime,
+    new_id: NewId,
+) -> CreditNote:
+    """A credit note that gives back of no invoice: a correction with its reason (behaviour 8.7)."""
+    return _note(lines, customer_id, subscription_id, None, currency, "credit", reason, at, new_id)
 
 
 def use_coupons(step: Step, used: frozenset[str]) -> Step:

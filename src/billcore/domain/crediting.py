@@ -62,10 +62,14 @@ def part_of(left: Parts, total: int) -> Parts:
 
 
 def take(lefts: Sequence[Parts], total: int) -> list[Parts]:
-    """`total` minor units shared over lines by what is left of each (largest remainder, behaviour 1.3)."""
+    """`total` minor units shared over lines by what is left of each (largest remainder, behaviour 1.3).
+
+    A rebate is given back with the last of its charges: until then a part is shared over the charges alone.
+    """
     whole = [left.total for left in lefts]
     if total == sum(whole):
         return list(lefts)
+    whole = [max(part, 0) for part in whole]
     return [part_of(left, part) if part else NO_PARTS for left, part in zip(lefts, share(total, whole), strict=True)]
 
 
@@ -207,6 +211,8 @@ def plan_credit(billed: Billed, asked: Asked) -> Plan:
         if total > 0:
             parts = take([left for _, left in chosen], total)
             among = sum(left.total for _, left in chosen)
+            if total < among:  # As `take` shares it.
+                among = sum(max(left.total, 0) for _, left in chosen)
             pieces.append(Piece(to, total, among, _not_empty(chosen, parts), mine))
             chosen = [(line, left - part) for (line, left), part in zip(chosen, parts, strict=True)]
     everything = asked.amount is None and wanted == billed.left
@@ -221,8 +227,8 @@ def _wanted(billed: Billed, asked: Asked, of_lines: int) -> int:
     if asked.amount is not None and asked.amount <= 0:
         raise InvalidValue("An amount to give back is above zero.", remedy='Write "10.00".', parameter="amount")
     wanted = most if asked.amount is None else asked.amount
-    if wanted > most or wanted == 0:
-        raise _exceeds(billed.invoice, wanted, most, "is left to give back")
+    if wanted > most or wanted <= 0:
+        raise _exceeds(billed.invoice, wanted, max(most, 0), "is left to give back")
     return wanted
 
 

@@ -19,7 +19,8 @@ class AppliedCoupon:
 
     `position` is the order of application. `remaining` counts the invoices it is still good for and `until`
     is the first instant it no longer holds; None is no such end. It touches only the lines of
-    `subscription_id`; None stands for all lines given.
+    `subscription_id`; None stands for all lines given. One that an invoice made by hand has redeemed names it in
+    `invoice_id`.
     """
 
     id: str
@@ -28,6 +29,7 @@ class AppliedCoupon:
     remaining: int | None = None
     until: datetime | None = None
     subscription_id: str | None = None
+    invoice_id: str | None = None
 
     def holds(self, at: datetime) -> bool:
         """Whether it still gives something at this instant."""
@@ -42,7 +44,7 @@ class Discountable:
     credit line; `mid_period` marks what a command bills inside a running period.
     """
 
-    subscription_id: str
+    subscription_id: str | None
     codes: frozenset[str]
     amount: int
     mid_period: bool = False

@@ -31,7 +31,7 @@ class DraftLine:
     `codes` are what coupons may name; `credit` is set on credit lines, which carry discount and tax of the line they
     give back (behaviour 3.4), `returned` says what they take out of what had settled its invoice. `waiting` is the
     stored line, of an earlier command, that waited for this document with its own discount (behaviour 6.2, 8.1);
-    `layer` is the layer of the coverage it will have.
+    `layer` is the layer of the coverage it will have. An `exempt` one is not taxed, whoever the customer is.
     """
 
     subscription_id: str | None
@@ -54,6 +54,7 @@ class DraftLine:
     returned: tuple[Allocation, ...] = ()
     waiting: Line | None = None
     layer: int = 0
+    exempt: bool = False
 
 
 @frozen
@@ -77,19 +78,19 @@ def draft(
     invoice_id: str,
     customer_id: str,
     lines: Sequence[DraftLine],
-    coupons: Mapping[str, Sequence[AppliedCoupon]],
+    coupons: Mapping[str | None, Sequence[AppliedCoupon]],
     tax: TaxFacts,
     settings: Settings,
     currency: str,
     at: datetime,
     new_id: NewId,
 ) -> Drafted:
-    """Apply discounts and tax to `lines` and add them up. `coupons` are by subscription id (behaviour 8.1, 8.2)."""
+    """Apply discounts and tax to `lines` and add them up. `coupons` are by subscription id, or None (8.1, 8.2)."""
     charges = [line for line in lines if line.credit is None]
     discounts, used, taken = _discounts(charges, coupons, currency, at)
     taxes = tax.taxes.tax(
         [
-            TaxableLine(line.amount - discount, line.tax_code, line.inclusive, line.taxable)
+            TaxableLine(line.amount - discount, line.tax_code, line.inclusive, line.taxable, line.exempt)
             for line, discount in zip(charges, discounts, strict=True)
         ],
         tax,
@@ -138,7 +139,7 @@ def _check_size(drafted: Drafted, currency: str) -> None:
 
 def _discounts(
     charges: Sequence[DraftLine],
-    coupons: Mapping[str, Sequence[AppliedCoupon]],
+    coupons: Mapping[str | None, Sequence[AppliedCoupon]],
     currency: str,
     at: datetime,
 ) -> tuple[list[int], frozenset[str], dict[str | None, list[list[str | int]]]]:

@@ -42,6 +42,7 @@ Purpose = Literal[
     "final",
     "usage",
     "top_up",
+    "ad_hoc",
 ]
 CreditTo = Literal["credit", "refund", "invoice"]
 

@@ -82,9 +82,10 @@ def trial_ran_out(sub: Subscription, facts: Facts, at: datetime, new_id: NewId) 
 
 
 def _not_taken_up(sub: Subscription, at: datetime, facts: Facts, new_id: NewId) -> Step:
-    """The end of a trial that nothing can pay for, where the price says that it ends then."""
+    """The end of a trial that nothing can pay for, where the price says that it ends then; what waits is billed."""
     target: State = "trial_ended" if facts.price.trial_end == "end" else "canceled"
-    return _ended(sub, target, "trial_ran_out", sub.trial_until or at, at, facts, new_id)
+    step = _ended(sub, target, "trial_ran_out", sub.trial_until or at, at, facts, new_id)
+    return evolve(step, lines=facts.waiting)
 
 
 def close(

@@ -207,6 +207,19 @@ def check(state: State, event: Event, what: str) -> None:
         )
 
 
+def require_alive(state: State, what: str, command: str) -> None:
+    """Refuse a command for the subscription named `what` that has ended, or waits for its first payment."""
+    if state not in END and state != "pending":
+        return
+    raise Refused(
+        "transition_not_allowed",
+        f"Subscription {what} is {state}; {command} is not possible.",
+        remedy="Wait for the outcome of its payment." if state == "pending" else "Nothing of it is billed any more.",
+        state=state,
+        event=command,
+    )
+
+
 def move(state: State, event: Event, target: State, what: str) -> State:
     """The state after `event`, which the facts want to be `target`; anything the table does not hold is refused."""
     check(state, event, what)

@@ -52,7 +52,8 @@ class Subscription:
     running period itself (3.2). A planned change waits as `change_id` for `change_at`, or for the renewal.
     `next_action` with `next_action_at` is what comes next. A prepaid one is topped up by `top_up_amount` when its
     prepayment falls below `top_up_below` (minor units), once until it has been above: `top_up_id` is the document of
-    that. `referred_by` is the subscription whose code was used; its customer was thanked at `referral_paid_at`.
+    that. `referred_by` is the subscription whose code was used; its customer was thanked at `referral_paid_at`. One
+    that was deleted and has documents is archived at `archived_at`: lists leave it out.
     """
 
     id: str
@@ -111,6 +112,7 @@ class Subscription:
     next_action: Action | None = None
     parked_at: datetime | None = None
     parked_reason: str | None = None
+    archived_at: datetime | None = None
     version: int = 1
     items: tuple[Item, ...] = ()
     coupons: tuple[AppliedCoupon, ...] = ()

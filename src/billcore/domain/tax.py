@@ -32,12 +32,16 @@ class Place:
 
 @frozen
 class TaxableLine:
-    """One charge line as the tax sees it: `amount` in minor units after its discount, `code` its tax code."""
+    """One charge line as the tax sees it: `amount` in minor units after its discount, `code` its tax code.
+
+    An `exempt` one belongs to a subscription that is, whoever its customer is.
+    """
 
     amount: int
     code: str | None = None
     inclusive: bool = False
     taxable: bool = True
+    exempt: bool = False
 
 
 @frozen
@@ -175,8 +179,8 @@ def tax_lines(
     result: list[LineTax] = [_NOT_COLLECTING] * len(lines)
     together: dict[tuple[int, bool, bool], list[tuple[int, TaxRow]]] = {}
     for index, line in enumerate(lines):
-        if not line.taxable:
-            result[index] = _NOT_TAXABLE
+        if line.exempt or not line.taxable:
+            result[index] = _EXEMPT if line.exempt else _NOT_TAXABLE
             continue
         row = table.find(place, line.code, on)
         if row is None:

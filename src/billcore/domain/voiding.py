@@ -24,11 +24,12 @@ def still_billed(billed: Billed) -> tuple[int, int]:
 
 @frozen
 class Taxed:
-    """How one line is taxed: its tax code, whether it is taxable at all, whether its price contains the tax."""
+    """How one line is taxed: its tax code, whether at all, whether inside its price, whether it is exempt."""
 
     code: str | None
     taxable: bool
     inclusive: bool
+    exempt: bool = False
 
 
 def bill_again(
@@ -77,7 +78,10 @@ def _taxes(
     """The tax of each charge line as of now, by its id."""
     charges = [(line, taxed[line.id]) for line in void.lines if line.credits_line_id is None]
     computed = tax.taxes.tax(
-        [TaxableLine(line.amount - line.discount, how.code, how.inclusive, how.taxable) for line, how in charges],
+        [
+            TaxableLine(line.amount - line.discount, how.code, how.inclusive, how.taxable, how.exempt)
+            for line, how in charges
+        ],
         tax,
         invoice_id,
         void.currency,

@@ -32,7 +32,7 @@ def answer_problem(request: TaxRequest, answer: object) -> str:
     if len(answer.lines) != len(request.lines):
         return f"it has {len(answer.lines)} lines, the document {len(request.lines)}"
     for place, (asked, line) in enumerate(zip(request.lines, answer.lines, strict=True), 1):
-        problem = _line_problem(asked, line, exempt=request.buyer.exempt)
+        problem = _line_problem(asked, line, exempt=request.buyer.exempt or asked.exempt)
         if problem:
             return f"line {place}: {problem}"
     return ""

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from billcore.domain.invoice import Coverage, CreditNote, Invoice, Line
 from billcore.domain.payment import IN_DOUBT
+from billcore.errors import InvalidValue
 from billcore.store.database import Transaction
 from billcore.store.due import EVERYBODY, Among, due_rows
 from billcore.store.mapping import Row
@@ -25,10 +26,28 @@ def by_ids(tx: Transaction, ids: Iterable[str], *, lines: bool = True) -> dict[s
 
 
 def get(tx: Transaction, ref: str) -> Invoice | None:
-    """The invoice with this id, or with this number."""
+    """The invoice with this id, this number, or this reference of its host.
+
+    Raises InvalidValue where it is the number of one and the reference of another: neither is meant for sure.
+    """
     rows = tx.rows(f"{_INVOICE.select} WHERE id = ?", [ref]) if ref.startswith("inv_") else []
-    rows = rows or _numbered(tx, _INVOICE.select, ref)
+    rows = rows or _named(tx, ref)
     return next(iter(_load(tx, rows, True)), None)
+
+
+def _named(tx: Transaction, ref: str) -> list[Row]:
+    numbered, referred = _numbered(tx, _INVOICE.select, ref), by_reference(tx, ref)
+    if numbered and referred and numbered[0][0] != referred[0][0]:
+        raise InvalidValue(
+            f"{ref!r} is the number of one invoice and the reference of another.",
+            remedy=f"Name it by its id: {numbered[0][0]} has the number, {referred[0][0]} the reference.",
+        )
+    return numbered or referred
+
+
+def by_reference(tx: Transaction, reference: str) -> list[Row]:
+    """The row of the invoice with this reference, if there is one."""
+    return tx.rows(f"{_INVOICE.select} WHERE reference = ?", [reference])
 
 
 def _numbered(tx: Transaction, select: str, ref: str) -> list[Row]:
@@ -75,6 +94,11 @@ def page(
     order = "id DESC" if newest else "id"
     rows = tx.rows(f"{_INVOICE.select} WHERE {' AND '.join(where)} ORDER BY {order} LIMIT ?", [*parameters, limit])
     return _load(tx, rows, True)
+
+
+def any_of(tx: Transaction, customer_id: str) -> bool:
+    """Whether a customer has an invoice, a draft or even one that was discarded."""
+    return tx.one("SELECT 1 FROM billcore_invoices WHERE customer_id = ? LIMIT 1", [customer_id]) is not None
 
 
 def due(tx: Transaction, until: datetime, limit: int, among: Among = EVERYBODY) -> list[Row]:

@@ -82,9 +82,15 @@ def page(
     state: str | None,
     after: str | None,
     limit: int,
+    archived: bool = False,
 ) -> list[Subscription]:
-    """Subscriptions in order of creation; a customer's are those he owes for and those somebody pays for him."""
+    """Subscriptions in order of creation, those that are archived only where they are asked for.
+
+    A customer's are those he owes for and those somebody pays for him.
+    """
     where, parameters = ["id > ?"], [after or ""]
+    if not archived:
+        where.append("archived_at IS NULL")
     if customer_id is not None:
         where.append("(customer_id = ? OR owner_id = ?)")
         parameters += [customer_id, customer_id]
@@ -152,13 +158,42 @@ def had_trial(tx: Transaction, sub: Subscription, *, fingerprints: bool) -> bool
 
 
 def redemptions(tx: Transaction, coupon_ids: Iterable[str]) -> int:
-    """How many subscriptions hold one of these versions of a coupon; failed signups do not count."""
+    """How often one of these versions of a coupon was redeemed; failed signups and discarded drafts do not count."""
     row = tx.one(
-        "SELECT count(*) FROM billcore_applied_coupons c JOIN billcore_subscriptions s ON s.id = c.subscription_id "
-        "WHERE c.coupon_id IN ?? AND s.state <> 'failed_to_create'",
+        "SELECT count(*) FROM billcore_applied_coupons c "
+        "LEFT JOIN billcore_subscriptions s ON s.id = c.subscription_id "
+        "LEFT JOIN billcore_invoices i ON i.id = c.invoice_id "
+        "WHERE c.coupon_id IN ?? AND (s.id IS NULL OR s.state <> 'failed_to_create') AND i.discarded_at IS NULL",
         [list(coupon_ids)],
     )
     return int(row[0]) if row else 0
+
+
+def has_documents(tx: Transaction, sub: Subscription) -> bool:
+    """Whether an invoice or credit note bills or credits something of a subscription, or a line waits for one.
+
+    Discarded drafts are none.
+    """
+    return (
+        tx.one(
+            "SELECT 1 FROM billcore_renewals WHERE customer_id = ? AND subscription_id = ? AND invoice_id IS NOT NULL "
+            "UNION ALL SELECT 1 FROM billcore_invoices i JOIN billcore_lines l ON l.invoice_id = i.id "
+            "WHERE i.customer_id = ? AND i.discarded_at IS NULL AND l.subscription_id = ? "
+            "UNION ALL SELECT 1 FROM billcore_credit_notes n JOIN billcore_lines l ON l.credit_note_id = n.id "
+            "WHERE n.customer_id = ? AND l.subscription_id = ? "
+            "UNION ALL SELECT 1 FROM billcore_lines WHERE customer_id = ? AND subscription_id = ? "
+            "AND invoice_id IS NULL AND credit_note_id IS NULL LIMIT 1",
+            [sub.customer_id, sub.id] * 4,
+        )
+        is not None
+    )
+
+
+def delete(tx: Transaction, subscription_id: str) -> None:
+    """Remove a subscription that no document names, with all that hangs on it."""
+    for table in ("applied_coupons", "usage_events", "changes", "state_changes", "renewals", "subscription_items"):
+        tx.execute(f"DELETE FROM billcore_{table} WHERE subscription_id = ?", [subscription_id])
+    tx.execute("DELETE FROM billcore_subscriptions WHERE id = ?", [subscription_id])
 
 
 def parked(tx: Transaction, limit: int) -> list[tuple[str, str, str]]:

@@ -1,6 +1,6 @@
 """The tables: names, types, constraints and indexes, the same on SQLite and PostgreSQL (behaviour 8.4)."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, Integer, Table, UniqueConstraint
 
 from billcore.store.columns import key, metadata, partial_index, string
 from billcore.store.tables_money import (
@@ -185,6 +185,7 @@ subscriptions = Table(
     string("next_action"),
     Column("parked_at", Instant),
     string("parked_reason"),
+    Column("archived_at", Instant),
     Column("version", Integer, nullable=False),
     partial_index(
         "billcore_subscriptions_due",
@@ -230,7 +231,9 @@ coupons = Table(
     Column("position", Integer, nullable=False),
     Column("remaining", Integer),
     Column("until", Instant),
-    key("subscription_id", "subscriptions"),
+    key("subscription_id", "subscriptions", nullable=True),
+    key("invoice_id", "invoices", nullable=True),
+    CheckConstraint("(subscription_id IS NULL) <> (invoice_id IS NULL)", name="billcore_applied_coupons_owner"),
     Index("billcore_applied_coupons_subscription", "subscription_id"),
     Index("billcore_applied_coupons_coupon", "coupon_id"),
 )

@@ -8,8 +8,10 @@ from rich.text import Text
 from billcore.cli.output.refunds import refund_line
 from billcore.cli.output.screen import money, table
 from billcore.cli.output.view import View
+from billcore.commands.adjusting import Adjustment
 from billcore.commands.crediting import ToAccount
 from billcore.commands.invoices import GivenBack
+from billcore.commands.subscription_extras import Charge
 from billcore.domain.credit import Credit
 from billcore.domain.invoice import CreditNote, Invoice
 from billcore.domain.payment import Payment
@@ -106,11 +108,38 @@ def payment_line(view: View, one: Payment) -> Text:
 
 def invoice_line(one: Invoice) -> Text:
     """What a command has made of an invoice."""
-    called = f"Invoice {one.number_text or one.id} is {one.status}"
+    called = f"Invoice {one.number_text or one.reference or one.id} is {one.status}"
+    if one.status == "draft":
+        total = money(one.total, one.currency)
+        dropped = one.discarded_at is not None
+        return Text(f"Draft {one.id} is discarded." if dropped else f"{called}: {total}, nothing is due yet.")
     due = money(one.due, one.currency)
     if one.status == "uncollectible":
         return Text(f"{called}: {due} were given up.")
     return Text(f"{called}{f': {due} are due' if one.due else ''}.")
+
+
+def by_hand(view: View, made: Charge | Adjustment) -> RenderableType:
+    """What a charge, or setting a balance, came to."""
+    return _charge_line(made) if isinstance(made, Charge) else _adjustment(view, made)
+
+
+def _charge_line(made: Charge) -> Text:
+    """What a charge by hand came to."""
+    if made.invoice is not None:
+        return invoice_line(made.invoice)
+    assert made.line is not None
+    billed = "billed with the next invoice of"
+    return Text(f"{made.line.description} is {billed} {made.subscription}.")
+
+
+def _adjustment(view: View, made: Adjustment) -> RenderableType:
+    """What setting a balance came to: the documents, and where it stands."""
+    parts = [Text(note_line(note, ())) for note in made.credit_notes]
+    if made.invoice is not None:
+        parts.append(invoice_line(made.invoice))
+    stood, stands = money(made.before, made.currency), money(made.after, made.currency)
+    return Group(*parts, Text(f"The balance of {view.customer(made.customer_id)} was {stood} and is {stands}."))
 
 
 def given_back(made: GivenBack) -> RenderableType:

@@ -22,7 +22,7 @@ def invoice_list(view: View, invoices: Sequence[Invoice]) -> RenderableType:
         ("number", "~customer", "status", "issued", "for", ">total", ">due"),
         [
             (
-                one.number_text or "-",
+                one.number_text or one.reference or "-",
                 customers[one.customer_id],
                 status(one),
                 view.date(one.issued_at),
@@ -40,6 +40,7 @@ def invoice_page(view: View, one: Invoice, *, stored: bool = True) -> Renderable
     head = fields(
         [
             ("invoice", one.number_text or "without a number yet"),
+            ("reference", one.reference),
             ("customer", view.customer(one.customer_id)),
             ("status", status(one)),
             ("for", one.purpose),

@@ -20,11 +20,13 @@ from billcore.cli.output import (
 )
 from billcore.cli.output.screen import money, screen
 from billcore.cli.output.view import View
+from billcore.commands.adjusting import Adjustment
 from billcore.commands.catalog import CatalogChange, Quote
 from billcore.commands.forecasting import Forecast
 from billcore.commands.interim import Rerated
 from billcore.commands.invoices import GivenBack, InvoicePreview
 from billcore.commands.subscription_attach import Attached
+from billcore.commands.subscription_extras import Charge
 from billcore.commands.subscription_outlook import NextBilling, Summary
 from billcore.commands.timeline import Happening
 from billcore.commands.vault import HostedLink
@@ -69,6 +71,8 @@ _DONE = {
     "record": "recorded",
     "join": "joined",
     "leave": "owes for himself now",
+    "apply_coupon": "has the coupon now",
+    "remove_coupon": "has lost the coupon",
 }
 
 
@@ -109,6 +113,8 @@ def confirmation(view: View, definition: Definition, result: object, given: Mapp
             return Text(outlook.attached_line(view, result))
         case GivenBack():
             return balances.given_back(result)
+        case Charge() | Adjustment():
+            return balances.by_hand(view, result)
         case Invoice():
             return balances.invoice_line(result)
         case Payment():
@@ -145,6 +151,9 @@ def _subscription_line(view: View, sub: Subscription, done: str, verb: str) -> s
         return f"Subscription {sub.reference} {view.ending(sub)}; until then it is {sub.state}."
     if verb in ("change", "set_component") and sub.change_id is not None:
         return f"Subscription {sub.reference} {subscriptions.change_of(view, sub)}; until then it stays as it is."
+    if verb == "delete":
+        documents = "its documents stay" if sub.archived_at is not None else "nothing of it is left"
+        return f"Subscription {sub.reference} {'archived' if sub.archived_at is not None else 'deleted'}: {documents}."
     coming = subscriptions.next_of(view, sub)
     if sub.state == "pending":
         newest = view.billing.payments.list(customer=sub.customer_id, newest=True, limit=1)

@@ -49,7 +49,8 @@ def subscription_page(view: View, sub: Subscription) -> RenderableType:
         for item in sub.items
         if item.ended_at is None
     ]
-    coupons = [applied.coupon.code for applied in sub.coupons]
+    now = view.billing.clock.now()
+    coupons = [applied.coupon.code for applied in sub.coupons if applied.holds(now)]
     base = view.subscriptions([sub.base_id])[sub.base_id]
     return fields(
         [
@@ -70,6 +71,9 @@ def subscription_page(view: View, sub: Subscription) -> RenderableType:
             ("end", view.ending(sub)),
             ("reason", sub.cancel_reason),
             ("collection", sub.collection),
+            ("net terms", f"{sub.net_terms} days" if sub.net_terms is not None else None),
+            ("taxed", "exempt" if sub.tax_exempt else None),
+            ("archived", view.day(sub.archived_at)),
             ("parked", sub.parked_reason),
             ("since", view.day(sub.created_at)),
             ("id", sub.id),

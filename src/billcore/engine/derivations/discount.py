@@ -14,10 +14,15 @@ _THEN = datetime(1970, 1, 1, tzinfo=UTC)
 
 def discount_of(line: Line, document: Document) -> tuple[list[Step], int]:
     """The steps to a charge line's discount, and the discount, in minor units."""
+    own = next(basis for one, basis in document.lines if one.id == line.id)
+    if "waited" in own and "together" not in own:
+        return [], 0
     charges = [
         (one, basis)
         for one, basis in document.lines
-        if one.subscription_id == line.subscription_id and one.credits_line_id is None
+        if one.subscription_id == line.subscription_id
+        and one.credits_line_id is None
+        and ("waited" in basis, basis.get("together")) == ("waited" in own, own.get("together"))
     ]
     taken = _taken(charges)
     if not taken:
@@ -27,7 +32,7 @@ def discount_of(line: Line, document: Document) -> tuple[list[Step], int]:
         return [Step(f"its coupon {unknown[0]} is not stored any more")], 0
     place = next(index for index, (one, _) in enumerate(charges) if one.id == line.id)
     lines = [
-        Discountable(str(one.subscription_id), _codes(one, document), one.amount, bool(basis.get("mid_period")))
+        Discountable(one.subscription_id, _codes(one, document), one.amount, bool(basis.get("mid_period")))
         for one, basis in charges
     ]
     applied: list[AppliedCoupon] = []

@@ -24,6 +24,8 @@ UNITS = {"second": "seconds", "day": "days", "fixed_30": "days of 30-day months"
 def amount_of(line: Line, basis: Basis, document: Document) -> tuple[list[Step], int]:
     """The steps to a charge line's amount, and the amount, in minor units."""
     currency = document.currency
+    if "unit_amount" in basis:
+        return _by_hand(basis, currency)
     price = document.prices.get(str(basis.get("price") or line.price_id))
     if price is None:
         return [Step(f"its price {line.price_id} is not stored any more")], 0
@@ -89,6 +91,17 @@ def _above(basis: Basis, document: Document, exact: Fraction | int, steps: list[
     amount = prorate_charge(Fraction(exact) - paid, Portion(1, 1))
     if Fraction(exact) - paid != amount:
         steps.append(Step("rounded once, half away from zero", exact_text(amount, document.currency)))
+    return steps, amount
+
+
+def _by_hand(basis: Basis, currency: str) -> tuple[list[Step], int]:
+    """What somebody charged, or gave, by hand: no price stands behind it."""
+    quantity, unit = Decimal(basis["quantity"]), Decimal(basis["unit_amount"])
+    exact = Fraction(quantity) * minor_units(unit, currency)
+    amount = round_exact(exact)
+    steps = [Step(f"by hand: {_n(quantity)} {TIMES} {_n(unit)}", exact_text(exact, currency))]
+    if exact != amount:
+        steps.append(Step("rounded once, half away from zero", exact_text(amount, currency)))
     return steps, amount
 
 

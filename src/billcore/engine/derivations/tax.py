@@ -12,7 +12,7 @@ from billcore.domain.tax import LineTax, Place, RateTable, TaxableLine, tax_line
 from billcore.engine.derivations.step import Basis, Document, Step, exact_text
 
 REASONS = {
-    "exempt": "the customer is exempt",
+    "exempt": "the customer or the subscription is exempt",
     "not_taxable": "what is sold is not taxable",
     "not_collecting": "the tax table has no rate for this place and tax code",
     "reverse_charge": "the customer owes it himself (reverse charge)",

@@ -22,12 +22,14 @@ _ALLOCATIONS = (
     "SELECT invoice_id, account, source_id, amount, returned, document_id FROM billcore_allocations "
     "WHERE customer_id IN ??"
 )
-# A line may also stand on a credit note, which has settled it itself.
+# A line may also stand on a credit note, which has settled it itself; one by hand gives back of no line (8.7).
 _NOTES = """
     SELECT n.id, n.currency, n.invoice_id, n."to", n.total, CAST(coalesce((
         SELECT sum(c.discount - c.amount - c.tax + c.tax_included)
-        FROM billcore_lines c JOIN billcore_lines l ON l.id = c.credits_line_id
-        WHERE c.credit_note_id = n.id AND l.invoice_id IS NULL
+        FROM billcore_lines c LEFT JOIN billcore_lines l ON l.id = c.credits_line_id
+        WHERE c.credit_note_id = n.id AND (
+            (l.id IS NOT NULL AND l.invoice_id IS NULL) OR (c.credits_line_id IS NULL AND c.kind = 'credit')
+        )
     ), 0) AS BIGINT)
     FROM billcore_credit_notes n WHERE n.customer_id IN ??
 """

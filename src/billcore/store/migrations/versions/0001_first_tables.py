@@ -19,6 +19,7 @@ def upgrade() -> None:
     _items()
     _documents()
     _lines()
+    _coupons()
     _payments()
     _refunds()
     _receivables()
@@ -145,6 +146,7 @@ def _subscriptions() -> None:
         *optional(PlainText(), "next_action"),
         *optional(Instant(), "parked_at"),
         *optional(PlainText(), "parked_reason"),
+        *optional(Instant(), "archived_at"),
         *required(sa.Integer(), "version"),
         sa.UniqueConstraint("reference", name="billcore_subscriptions_reference_key"),
         reference("subscriptions", "customer_id", "customers"),
@@ -166,19 +168,24 @@ def _subscriptions() -> None:
     )
 
 
-def _items() -> None:
+def _coupons() -> None:
     table(
         "applied_coupons",
         *required(PlainText(), "id", "coupon_id"),
         *required(sa.Integer(), "position"),
         *optional(sa.Integer(), "remaining"),
         *optional(Instant(), "until"),
-        *required(PlainText(), "subscription_id"),
+        *optional(PlainText(), "subscription_id", "invoice_id"),
+        sa.CheckConstraint("(subscription_id IS NULL) <> (invoice_id IS NULL)", name="billcore_applied_coupons_owner"),
         reference("applied_coupons", "coupon_id", "catalog"),
         reference("applied_coupons", "subscription_id", "subscriptions"),
+        reference("applied_coupons", "invoice_id", "invoices"),
     )
     index("applied_coupons", "coupon", "coupon_id")
     index("applied_coupons", "subscription", "subscription_id")
+
+
+def _items() -> None:
     table(
         "changes",
         *required(PlainText(), "id", "customer_id", "subscription_id", "kind"),
