@@ -124,19 +124,7 @@ def receivables(
         if not isinstance(mine, Invoice) or mine.overdue:
             overdue.setdefault((customer_id, currency), set()).add(invoice_id)
     cases = {key: written(scope, case) for key, case in payments.open_cases(scope.tx, ids).items()}
-    subs: dict[str, dict[str, Subscription]] = {}
-    for sub in subscriptions.of_customers(scope.tx, ids, scope.catalog.coupons, PROBLEMS):
-        subs.setdefault(sub.customer_id, {})[sub.id] = written(scope, sub)
-    named = {
-        sub_id
-        for invoice, _ in wanted
-        if quiet is None or invoice.id not in quiet
-        for sub_id in (invoice.subscription_id, *(line.subscription_id for line in invoice.lines))
-        if sub_id is not None
-    }
-    if named:
-        for sub in subscriptions.by_ids(scope.tx, named, scope.catalog.coupons).values():
-            subs.setdefault(sub.customer_id, {})[sub.id] = written(scope, sub)
+    subs = _concerned(scope, wanted, ids, quiet)
     drafts = [invoice.customer_id for invoice, _ in wanted if invoice.status == "draft"]
     credits = payments.open_credits(scope.tx, drafts) if drafts else {}
     made = {}
@@ -156,6 +144,26 @@ def receivables(
         )
         made[invoice.id] = Receivable(invoice, account, scope.site, at, scope.writes, scope.new_id)
     return made
+
+
+def _concerned(
+    scope: Scope, wanted: Sequence[tuple[Invoice, datetime]], ids: set[str], quiet: set[str] | None
+) -> dict[str, dict[str, Subscription]]:
+    """The subscriptions that stand on the invoices, and all of their customers' that owe something; by both ids."""
+    subs: dict[str, dict[str, Subscription]] = {}
+    for sub in subscriptions.of_customers(scope.tx, ids, scope.catalog.coupons, PROBLEMS):
+        subs.setdefault(sub.customer_id, {})[sub.id] = written(scope, sub)
+    named = {
+        sub_id
+        for invoice, _ in wanted
+        if quiet is None or invoice.id not in quiet
+        for sub_id in (invoice.subscription_id, *(line.subscription_id for line in invoice.lines))
+        if sub_id is not None
+    }
+    if named:
+        for sub in subscriptions.by_ids(scope.tx, named, scope.catalog.coupons).values():
+            subs.setdefault(sub.customer_id, {})[sub.id] = written(scope, sub)
+    return subs
 
 
 def _activation(

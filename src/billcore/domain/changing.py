@@ -101,56 +101,52 @@ def _with_new_period(
     now: datetime,
     new_id: NewId,
 ) -> Decision:
-    """The running period ends at the change: what is in arrears is billed, a new period begins."""
-    assert sub.period_start is not None
-    at = wish.at
-    owed, usage = closing_lines(sub, facts, at)
-    how = "share" if (wish.proration or "prorated") == "prorated" else "nothing"
-    given_back = {
-        item_id: GiveBack("share" if how == "share" else "nothing") for item_id in (sub.id, *(i.id for i in sub.items))
-    }
-    again = running is not None and at == sub.period_start
+    """The running period ends at the change: what is in arrears is billed, a new period or a trial begins."""
+    owed, usage = closing_lines(sub, facts, wish.at)
+    prorated = (wish.proration or "prorated") == "prorated"
+    items = (sub.id, *(item.id for item in sub.items))
+    given_back = dict.fromkeys(items, GiveBack("share" if prorated else "nothing"))
     day = sub.billing_day if wish.billing_day is None else wish.billing_day or None
     fresh = evolve(
-        switched(sub, target, at),
-        billing_day=day,
-        first_charge="prorated",
-        changed_at=None,
-        free_until=None,
-        sequence=sub.sequence - 1 if again else sub.sequence,
+        switched(sub, target, wish.at), billing_day=day, first_charge="prorated", changed_at=None, free_until=None
     )
     fresh = evolve(fresh, items=tuple(_afresh(item) for item in fresh.items))
-    cut = evolve(running, period_end=at) if running is not None and not again else None
-    until = trial_end(target.facts, at) if wish.include_trial else None
+    until = trial_end(target.facts, wish.at) if wish.include_trial else None
     if until is not None:
-        trial = evolve(fresh, trial_until=until, anchor=None, priced_from=None, sequence=sub.sequence)
-        after, lines = begin_trial(trial, target.facts, at, fee=False)
-        after = planned(evolve(after, span_start=None, span_end=None))
-        changes = changed(sub, after, "change", now, facts.actor, new_id)
-        cut = evolve(running, period_end=at) if running is not None and at > sub.period_start else None
-        step = Step(after, sub, "change", (*owed, *facts.waiting, *lines), None, changes, usage, at, cut=cut)
-        return Decision(step, given_back)
-    begun, lines, renewal = begin(fresh, target.facts, at, new_id, fee=False, again=True, anchored=wish.anchored)
-    if how == "nothing" and wish.proration == "none":
-        lines = []
-        begun = evolve(begun, free_until=begun.period_end)
-        renewal = evolve(renewal, free=True)
-    after = planned(evolve(begun, state=sub.state, previous_state=sub.previous_state))
+        step = _into_trial(sub, evolve(fresh, trial_until=until), target, wish, running)
+        step = evolve(step, changes=changed(sub, step.subscription, "change", now, facts.actor, new_id))
+    else:
+        step = _into_period(sub, fresh, target, wish, running, new_id)
+    lines = (*owed, *facts.waiting, *step.lines)
+    return Decision(evolve(step, lines=lines, usage=usage, usage_until=wish.at), given_back)
+
+
+def _into_trial(sub: Subscription, fresh: Subscription, target: Target, wish: Wish, running: Renewal | None) -> Step:
+    """The new price's trial begins; the row of the period that ran ends there."""
+    trial = evolve(fresh, anchor=None, priced_from=None, span_start=None, span_end=None)
+    after, lines = begin_trial(trial, target.facts, wish.at, fee=False)
+    cut = evolve(running, period_end=wish.at) if running is not None and wish.at > running.period_start else None
+    return Step(planned(after), sub, "change", tuple(lines), cut=cut)
+
+
+def _into_period(
+    sub: Subscription, fresh: Subscription, target: Target, wish: Wish, running: Renewal | None, new_id: NewId
+) -> Step:
+    """A new period begins. At the very start of the running one its row and number are taken over: it never ran."""
+    again = running is not None and wish.at == sub.period_start
     if again:
-        assert running is not None
+        fresh = evolve(fresh, sequence=sub.sequence - 1)
+    begun, lines, renewal = begin(fresh, target.facts, wish.at, new_id, fee=False, again=True, anchored=wish.anchored)
+    if wish.proration == "none":
+        lines = []
+        begun, renewal = evolve(begun, free_until=begun.period_end), evolve(renewal, free=True)
+    after = planned(evolve(begun, state=sub.state, previous_state=sub.previous_state))
+    if running is None:
+        return Step(after, sub, "change", tuple(lines), renewal)
+    if again:
         cut = evolve(running, period_start=renewal.period_start, period_end=renewal.period_end, free=renewal.free)
-    step = Step(
-        after,
-        sub,
-        "change",
-        (*owed, *facts.waiting, *lines),
-        None if again else renewal,
-        (),
-        usage,
-        at,
-        cut=cut,
-    )
-    return Decision(step, given_back)
+        return Step(after, sub, "change", tuple(lines), cut=cut)
+    return Step(after, sub, "change", tuple(lines), renewal, cut=evolve(running, period_end=wish.at))
 
 
 def _afresh(item: Item) -> Item:

@@ -100,7 +100,6 @@ def draft(
     )
     charged = iter(zip(discounts, taxes, strict=True))
     made = []
-    waited: dict[str, Line] = {}
     for line in lines:
         if line.credit is not None:
             figures = line.credit.discount, line.credit.tax, line.credit.tax_included
@@ -110,9 +109,8 @@ def draft(
             figures = discount, line_tax.amount, line_tax.included
             basis = _basis(line, line_tax, settings, taken.get(line.subscription_id) if discount else None)
         made.append(_line(invoice_id, customer_id, line, *figures, basis, new_id))
-        if line.waiting is not None:
-            waited[made[-1].id] = made[-1]
-    if any(line.credits_line_id in waited for line in made):
+    waited = {line.id: line for line in made if line.waited}
+    if waited:
         made = _with_their_tax(made, waited)
     drafted = Drafted(
         tuple(made),

@@ -130,11 +130,7 @@ def confirmation(view: View, definition: Definition, result: object, given: Mapp
         case list() if result and all(isinstance(one, Refund) for one in result):
             return Group(*(Text(refunds.refund_line(one)) for one in result))
         case UsageEvent():
-            what = f"{decimal_text(result.quantity)} {result.component}"
-            where = view.subscriptions([result.subscription_id])[result.subscription_id]
-            if result.corrects is not None:
-                return Text(f"Usage corrected by {what} for {where} at {view.day(result.at)}: event {result.event_id}.")
-            return Text(f"Usage recorded: {what} for {where} at {view.day(result.at)}.")
+            return Text(_usage_line(view, result))
         case Rerated():
             return Text(subscriptions.rerated_line(view, result))
         case dict():
@@ -143,6 +139,15 @@ def confirmation(view: View, definition: Definition, result: object, given: Mapp
         case list() if definition.full_name == "catalog.apply":
             return _changes(result, applied=True)
     return Text(f"{definition.full_name} {done}.")
+
+
+def _usage_line(view: View, event: UsageEvent) -> str:
+    """Usage recorded: 4 calls for s1 at 2026-06-10."""
+    what = f"{decimal_text(event.quantity)} {event.component}"
+    where = view.subscriptions([event.subscription_id])[event.subscription_id]
+    if event.corrects is not None:
+        return f"Usage corrected by {what} for {where} at {view.day(event.at)}: event {event.event_id}."
+    return f"Usage recorded: {what} for {where} at {view.day(event.at)}."
 
 
 def _subscription_line(view: View, sub: Subscription, done: str, verb: str) -> str:

@@ -17,6 +17,7 @@ def upgrade() -> None:
     _customers()
     _subscriptions()
     _items()
+    _usage()
     _documents()
     _lines()
     _coupons()
@@ -223,6 +224,9 @@ def _items() -> None:
         reference("subscription_items", "price_id", "catalog"),
     )
     index("subscription_items", "subscription", "subscription_id")
+
+
+def _usage() -> None:
     table(
         "usage_events",
         *required(PlainText(), "id", "customer_id", "subscription_id", "item_id", "component", "event_id"),
