@@ -50,6 +50,7 @@ class Call:
 
     def run(self, scope: Scope) -> Any:
         """Run the verb's own function in the unit of work."""
+        self.definition.require_near(self.arguments, scope.now)
         scope.answer = self.answer
         return self.definition.function(self.noun, scope, **self.arguments)
 

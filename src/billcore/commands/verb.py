@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Collection, Mapping
+from datetime import datetime, timedelta
 from difflib import get_close_matches
 from types import NoneType, UnionType
 from typing import (
@@ -27,6 +28,8 @@ from billcore.commands.parameters import Kind, Unset, holding_card
 from billcore.commands.scope import Scope
 from billcore.domain.card_number import names_card
 from billcore.errors import InvalidValue, Refused
+
+TEN_YEARS = timedelta(days=3653)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -134,6 +137,17 @@ class Definition:
                 arguments[parameter.name] = parameter.default
         return arguments
 
+    def require_near(self, arguments: Mapping[str, object], now: datetime) -> None:
+        """Refuse a date that lies more than ten years ahead: nobody's prices hold so long, it is a slip of the pen."""
+        furthest = now + TEN_YEARS
+        for name, value in arguments.items():
+            if isinstance(value, datetime) and value > furthest:
+                raise InvalidValue(
+                    f"{name}: {value:%Y-%m-%d} lies more than ten years ahead.",
+                    remedy=f"Name a date up to {furthest:%Y-%m-%d}.",
+                    parameter=name,
+                )
+
     def convert(self, arguments: Mapping[str, object], zone: str) -> dict[str, object]:
         """Bound arguments as the values that the verb works with."""
         return {parameter.name: parameter.convert(arguments[parameter.name], zone) for parameter in self.parameters}
@@ -212,6 +226,7 @@ class BoundVerb(Generic[P, T]):
         For many calls in one transaction: there is no audit, no idempotency key and no attempt made at once.
         """
         arguments = self.definition.convert(self.definition.bind((), given), scope.settings.timezone)
+        self.definition.require_near(arguments, scope.now)
         result: T = self.definition.function(self._noun, scope, **arguments)
         return result
 
