@@ -104,10 +104,9 @@ def test_what_is_asked_for_again_and_again_is_found_by_its_index(crowded) -> Non
 
 
 def test_what_was_returned_and_what_pays_an_invoice_is_found_without_reading_whole_tables(crowded) -> None:
-    one = an_invoice(id="inv_17", customer_id="cus_17")
     page = {"customer_id": None, "status": None, "after": None, "limit": 50}
     questions = {
-        "billcore_allocations": lambda tx: crediting.returned_by(tx, one),
+        "billcore_allocations": lambda tx: crediting.returned_for(tx, ["cus_17"], ["crn_17", "lin_17"]),
         "billcore_payments": lambda tx: payment.page(tx, invoice_id="inv_17", **page),
     }
     with crowded.database.transaction(reads=True) as tx:
