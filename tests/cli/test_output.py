@@ -56,6 +56,17 @@ def test_writing_confirms_in_one_line(shell):
     assert shell.ok("customers", "update", "acme", "--city", "Bonn").out == "Customer acme updated.\n"
 
 
+def test_a_change_now_is_told_as_done_while_another_one_waits(shell):
+    shell.with_subscription()
+    said = shell.ok("subscriptions", "change", "s1", "--quantity", "2", "--when", "renewal").out
+    assert said == "Subscription s1 changes with its renewal; until then it stays as it is.\n"
+    said = shell.ok("subscriptions", "change", "s1", "--quantity", "3").out
+    assert said.startswith("Subscription s1 changed: active, renews ")
+    assert said.endswith("; changes with its renewal.\n")
+    said = shell.ok("subscriptions", "change", "s1", "--quantity", "4", "--effective-at", "2026-02-10").out
+    assert said == "Subscription s1 changes on 2026-02-10; until then it stays as it is.\n"
+
+
 def test_money_that_goes_back_is_told_in_a_line_for_each_document(shell):
     shell.with_subscription()
     shell.ok("subscriptions", "create", "--reference", "s2", "--customer", "acme", "--price", "pro-monthly",

@@ -87,7 +87,7 @@ def cancel_at(sub: Subscription, when: str | datetime | object, scope: Scope) ->
     if isinstance(when, datetime):
         if when <= scope.now:
             raise InvalidValue(
-                f"{when.isoformat()} is not in the future.",
+                f"{when:%Y-%m-%d %H:%M} UTC is not in the future.",
                 remedy='Cancel "now", or name a later date.',
                 parameter="when",
             )

@@ -15,7 +15,7 @@ from billcore.domain.event import Event, StateChange
 from billcore.domain.invoice import Coverage, CreditNote, CreditTo, Invoice, Line
 from billcore.domain.money import share
 from billcore.domain.periods import local_date
-from billcore.domain.step import Step
+from billcore.domain.step import Step, purpose_of
 from billcore.domain.subscription import Subscription
 from billcore.domain.tax import Place, Taxes, TaxFacts
 from billcore.domain.values import NewId, evolve
@@ -58,8 +58,7 @@ def make_bill(steps: Sequence[Step], customer: Customer, site: Site, at: datetim
     lines = [_of(step, line) for step in steps for line in step.lines]
     if not lines:
         return NOTHING
-    first = steps[0]
-    sub = first.subscription
+    sub = steps[0].subscription
     invoice_id = new_id("inv")
     coupons: dict[str | None, Sequence[AppliedCoupon]] = {
         step.subscription.id: step.subscription.coupons for step in steps if step.subscription.coupons
@@ -86,7 +85,7 @@ def make_bill(steps: Sequence[Step], customer: Customer, site: Site, at: datetim
         invoice_id,
         customer.id,
         subscription_id,
-        first.purpose,
+        purpose_of(steps),
         sub.currency,
         "draft",
         sub.collection,

@@ -1,5 +1,6 @@
 """What one decision wants for one subscription: its new value, lines to bill, and what to record (behaviour 5.3)."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from attrs import frozen
@@ -34,6 +35,15 @@ class Step:
     cut: Renewal | None = None
     refunds: bool = False
     short: "Step | None" = None
+
+
+def purpose_of(steps: Sequence[Step]) -> Purpose:
+    """What the one document of these steps is for.
+
+    It is final only where nothing on it goes on: a final invoice is not dunned (behaviour 5.2, 8.3).
+    """
+    billed = [step.purpose for step in steps if step.lines]
+    return next((purpose for purpose in billed if purpose != "final"), billed[0])
 
 
 def changed(

@@ -108,7 +108,7 @@ def confirmation(view: View, definition: Definition, result: object, given: Mapp
         case Replayed():
             return Text(f"{counted(result.count, 'webhook')} to be worked on once more by the next billcore run.")
         case Subscription():
-            return Text(_subscription_line(view, result, done, definition.name))
+            return Text(_subscription_line(view, result, done, definition.name, given))
         case Attached():
             return Text(outlook.attached_line(view, result))
         case GivenBack():
@@ -150,12 +150,16 @@ def _usage_line(view: View, event: UsageEvent) -> str:
     return f"Usage recorded: {what} for {where} at {view.day(event.at)}."
 
 
-def _subscription_line(view: View, sub: Subscription, done: str, verb: str) -> str:
+def _subscription_line(view: View, sub: Subscription, done: str, verb: str, given: Mapping[str, object]) -> str:
     """Subscription s1 created: active, renews 2026-02-28."""
     if verb == "cancel" and sub.ended_at is None and sub.cancel_at is not None:
         return f"Subscription {sub.reference} {view.ending(sub)}; until then it is {sub.state}."
+    later = ""
     if verb in ("change", "set_component") and sub.change_id is not None:
-        return f"Subscription {sub.reference} {subscriptions.change_of(view, sub)}; until then it stays as it is."
+        later = subscriptions.change_of(view, sub)
+        if given.get("when") == "renewal" or (sub.change_at is not None and "effective_at" in given):
+            return f"Subscription {sub.reference} {later}; until then it stays as it is."
+        later = f"; {later}"
     if verb == "delete":
         documents = "its documents stay" if sub.archived_at is not None else "nothing of it is left"
         return f"Subscription {sub.reference} {'archived' if sub.archived_at is not None else 'deleted'}: {documents}."
@@ -164,7 +168,7 @@ def _subscription_line(view: View, sub: Subscription, done: str, verb: str) -> s
         newest = view.billing.payments.list(customer=sub.customer_id, newest=True, limit=1)
         link = next((f"; the customer has to open {one.action_url}" for one in newest if one.action_url), "")
         coming += link
-    return f"Subscription {sub.reference} {done}: {sub.state}{', ' + coming if coming else ''}."
+    return f"Subscription {sub.reference} {done}: {sub.state}{', ' + coming if coming else ''}{later}."
 
 
 def _page(view: View, definition: Definition, result: object) -> RenderableType:
