@@ -22,7 +22,7 @@ from billcore.domain.prepaid import suspend
 from billcore.domain.renewal import renew
 from billcore.domain.states import Event
 from billcore.domain.step import Step, planned
-from billcore.domain.subscription import Subscription
+from billcore.domain.subscription import Item, Subscription
 from billcore.domain.writes import Writes
 from billcore.store import change as changes
 from billcore.store import invoice as invoices
@@ -140,9 +140,12 @@ def _planned_change(scope: Scope, sub: Subscription, facts: Facts) -> Step:
     assert sub.change_id is not None and sub.change_at is not None
     change = changes.get(scope.tx, sub.change_id)
     asked = Asked.read(change.parameters)
-    target = target_of(scope, sub, facts, asked, sub.change_at)
+    target = target_of(scope, sub, facts, asked, sub.change_at, waited=True)
     free = evolve(sub, change_id=None, change_at=None)
-    step = change_step(scope, free, facts, target, asked.wish(sub.change_at, facts, target))
+    wish = asked.wish(sub.change_at, facts, target)
+    if target.facts.price.every != facts.price.every:  # Another change came before it: the dates cannot stay now.
+        wish = evolve(wish, period="reset")
+    step = change_step(scope, free, facts, target, wish)
     _done(scope, sub, change, sub.change_at)
     return evolve(step, before=sub)
 
@@ -152,20 +155,33 @@ def _change_with_renewal(scope: Scope, sub: Subscription, facts: Facts, due: dat
     assert sub.change_id is not None
     change = changes.get(scope.tx, sub.change_id)
     asked = Asked.read(change.parameters)
-    target = target_of(scope, sub, facts, asked, due)
+    target = target_of(scope, sub, facts, asked, due, waited=True)
     if sub.next_action == "trial_end":
         after = evolve(switched(sub, target, due), change_id=None, priced_from=None)
         step = evolve(act(after, "trial_end", target.facts, at, scope.new_id), before=sub)
     else:
 
         def apply(ending: Subscription) -> tuple[Subscription, Facts]:
-            return evolve(switched(ending, target, due), change_id=None, changed_at=None), target.facts
+            entered = evolve(switched(ending, target, due), change_id=None, changed_at=None)
+            known = {item.id for item in sub.items}
+            # What is added begins its own interval with this renewal.
+            items = (
+                item if item.id in known or item.period_end is None else _from(item, due) for item in entered.items
+            )
+            return evolve(entered, items=tuple(items)), target.facts
 
         step = renew(sub, facts, due, at, scope.new_id, apply)
-        ended = {one.after.id: GiveBack("share") for one in target.items if one.after.ended_at is not None}
-        step = evolve(step, lines=(*step.lines, *give_back_of(scope, sub, facts, due, ended).everything))
+        ended = {one.after.id for one in target.items if one.after.ended_at is not None}
+        if target.facts.price.every != facts.price.every:  # Own intervals begin anew too.
+            ended |= {item.id for item in sub.items if item.period_end is not None and item.period_end > due}
+        over = dict.fromkeys(sorted(ended), GiveBack("share"))
+        step = evolve(step, lines=(*step.lines, *give_back_of(scope, sub, facts, due, over).everything))
     _done(scope, sub, change, due)
     return step
+
+
+def _from(item: Item, due: datetime) -> Item:
+    return evolve(item, period_start=due, period_end=due)
 
 
 def _done(scope: Scope, sub: Subscription, change: Change, at: datetime) -> None:

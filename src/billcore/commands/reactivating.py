@@ -5,6 +5,7 @@ from datetime import datetime
 
 from attrs import evolve, frozen
 
+from billcore.commands.changing import drop_change
 from billcore.commands.receivables import written
 from billcore.commands.scope import Scope
 from billcore.commands.unused import give_back_of
@@ -14,6 +15,7 @@ from billcore.domain.compact import compact
 from billcore.domain.facts import Facts
 from billcore.domain.instants import instant_text
 from billcore.domain.reactivation import reactivate
+from billcore.domain.renewal import closing_lines
 from billcore.domain.step import Step
 from billcore.domain.subscription import Subscription
 from billcore.store import change as changes
@@ -53,6 +55,8 @@ class Return:
 
 def return_step(scope: Scope, sub: Subscription, facts: Facts, how: Return) -> Step:
     """What a return makes of a subscription and bills now; the time of its old period ends where a new one begins."""
+    if sub.ended_at is not None:
+        sub = drop_change(scope, sub)  # What waited for its next renewal ended with it.
     items = [sub.id, *(item.id for item in sub.items)]
     covered = {row.item_id for row in invoices.coverage(scope.tx, items, scope.now) if row.start <= scope.now}
     running = changes.running(scope.tx, sub.customer_id, sub.id, sub.sequence) if sub.ended_at is None else None
@@ -72,7 +76,11 @@ def return_step(scope: Scope, sub: Subscription, facts: Facts, how: Return) -> S
     # Unpaid, it has run until now: the rest of its period is given back. What has ended was paid, and forfeited.
     mode = GiveBack("share" if sub.ended_at is None else "nothing")
     returned = give_back_of(scope, sub, facts, scope.now, dict.fromkeys(items, mode))
-    return evolve(step, lines=(*returned.everything, *step.lines))
+    if sub.ended_at is not None:
+        return evolve(step, lines=(*returned.everything, *step.lines))
+    owed, usage = closing_lines(sub, facts, scope.now)
+    lines = (*owed, *facts.waiting, *returned.everything, *step.lines)
+    return evolve(step, lines=lines, usage=usage, usage_until=scope.now)
 
 
 def return_again(scope: Scope, sub: Subscription, facts: Facts, change: Change) -> Step:

@@ -11,6 +11,7 @@ from billcore.commands.scope import Scope
 from billcore.commands.signup import bill_now
 from billcore.commands.unused import give_back_of, move_coverage
 from billcore.commands.verb import Noun, verb
+from billcore.commands.waiting import keep_waiting
 from billcore.domain.bill import record
 from billcore.domain.billing_date import move_billing_date
 from billcore.domain.catalog import Price
@@ -90,7 +91,9 @@ def _move(scope: Scope, sub: Subscription, next_at: datetime | None, day: int | 
     moved = move_billing_date(sub, facts, next_at, day, prorated=prorated, running=running)
     returned: tuple[DraftLine, ...] = ()
     if next_at is not None and moved.given_back:
-        returned = give_back_of(scope, sub, facts, next_at, moved.given_back).everything
+        given_back = give_back_of(scope, sub, facts, next_at, moved.given_back)
+        returned = given_back.lines
+        keep_waiting(scope, sub, given_back.waiting)
     if moved.covered_until is not None:
         move_coverage(scope, sub, moved.covered_until)
     bill_now(scope, evolve(moved.step, lines=(*returned, *moved.step.lines)), customer)

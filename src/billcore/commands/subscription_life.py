@@ -23,8 +23,9 @@ from billcore.commands.phases import pay_first
 from billcore.commands.reactivating import Return, return_step, settle_debt
 from billcore.commands.scope import Scope
 from billcore.commands.signup import bill_now, pay_draft, require_covered, to_pay_now
-from billcore.commands.unused import give_back
+from billcore.commands.unused import Returned, give_back_all
 from billcore.commands.verb import Noun, verb
+from billcore.commands.waiting import keep_waiting
 from billcore.domain.bill import make_bill, record
 from billcore.domain.lifecycle import activate, hold, resume, schedule_cancel, uncancel
 from billcore.domain.states import check
@@ -143,8 +144,9 @@ class Life(Noun):
             check(each.state, "hold", each.reference)
             customer = scope.customer(each.customer_id)
             facts = facts_for(scope, each, customer, scope.now + NOW_INCLUDED)
-            credits = give_back(scope, each, facts, scope.now) if unused == "credit" else ()
-            step = hold(each, facts, scope.now, until, unused, scope.new_id, credits)
+            returned = give_back_all(scope, each, facts, scope.now) if unused == "credit" else Returned()
+            keep_waiting(scope, each, returned.waiting)
+            step = hold(each, facts, scope.now, until, unused, scope.new_id, returned.lines)
             bill_now(scope, evolve(step, usage_until=scope.now + NOW_INCLUDED), customer)
             held = step.subscription if each.id == sub.id else held
         return held

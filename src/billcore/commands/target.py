@@ -65,15 +65,23 @@ class Asked:
         )
 
 
-def target_of(scope: Scope, sub: Subscription, facts: Facts, asked: Asked, at: datetime) -> Target:
+def target_of(
+    scope: Scope, sub: Subscription, facts: Facts, asked: Asked, at: datetime, *, waited: bool = False
+) -> Target:
     """What is subscribed to when `asked` comes into effect at `at`.
 
-    Components that the product does not offer end. Raises component_not_offered, currency_mismatch, invalid_value.
+    Components that the product does not offer end. Of a change that `waited`, what cannot be had any more by now is
+    left out. Raises component_not_offered, currency_mismatch, invalid_value.
     """
     price = scope.prices([asked.price_id])[asked.price_id] if asked.price_id is not None else facts.price
     product = scope.catalog.catalog.product_of(price)
     bought = evolve(sub, price_id=price.id)
-    changes = [_wanted(scope, bought, code, Decimal(units), asked, at) for code, units in asked.components.items()]
+    units_of = {code: Decimal(units) for code, units in asked.components.items()}
+    if waited:
+        there = {item.component for item in sub.items if item.ended_at is None}
+        possible = {code for code, units in units_of.items() if _offers(product, code) and (units or code in there)}
+        units_of = {code: units for code, units in units_of.items() if code in possible}
+    changes = [_wanted(scope, bought, code, units, asked, at) for code, units in units_of.items()]
     wanted = [change for change in changes if change is not None]
     touched = {change.after.id for change in wanted}
     gone = [item for item in sub.items if item.ended_at is None and not _offers(product, item.component)]
@@ -148,6 +156,7 @@ def _added(scope: Scope, sub: Subscription, code: str, units: Decimal, price: Pr
     if scope.catalog.catalog.component(code).kind == "one_time":
         return ItemChange(None, evolve(item, ended_at=at))
     gone = [one for one in sub.items if one.component == code and one.paid_quantity is not None]
+    gone = [one for one in gone if one.period_end is None or one.period_end > at]
     if gone and gone[-1].price_id == item.price_id:
         return ItemChange(gone[-1], evolve(gone[-1], quantity=units, ended_at=None))
     return ItemChange(None, item)

@@ -45,8 +45,13 @@ class Returned:
 
 def give_back(scope: Scope, sub: Subscription, facts: Facts, at: datetime) -> tuple[DraftLine, ...]:
     """Credit lines for all time of a subscription that was billed in advance and lies after `at`; it ends there."""
+    return give_back_all(scope, sub, facts, at).everything
+
+
+def give_back_all(scope: Scope, sub: Subscription, facts: Facts, at: datetime) -> Returned:
+    """The same, with what waits apart: for a document that does not bill what waits."""
     everything = {item_id: GiveBack("share") for item_id in (sub.id, *(item.id for item in sub.items))}
-    return give_back_of(scope, sub, facts, at, everything).everything
+    return give_back_of(scope, sub, facts, at, everything)
 
 
 def give_back_period(scope: Scope, sub: Subscription, facts: Facts, at: datetime) -> tuple[DraftLine, ...]:

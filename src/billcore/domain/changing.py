@@ -7,11 +7,12 @@ from billcore.domain.charges import product_line
 from billcore.domain.component_change import ChangeBill, ComponentChanges, rises
 from billcore.domain.facts import Facts
 from billcore.domain.invoice import Renewal
+from billcore.domain.own_interval import afresh
 from billcore.domain.periods import Period
 from billcore.domain.renewal import begin, begin_trial, closing_lines, trial_end, with_expiry
 from billcore.domain.span import billed_from, price_span, time_left
 from billcore.domain.step import Step, changed, planned
-from billcore.domain.subscription import Item, Subscription
+from billcore.domain.subscription import Subscription
 from billcore.domain.values import NewId, evolve
 
 
@@ -110,7 +111,7 @@ def _with_new_period(
     fresh = evolve(
         switched(sub, target, wish.at), billing_day=day, first_charge="prorated", changed_at=None, free_until=None
     )
-    fresh = evolve(fresh, items=tuple(_afresh(item) for item in fresh.items))
+    fresh = evolve(fresh, items=tuple(afresh(item) for item in fresh.items))
     until = trial_end(target.facts, wish.at) if wish.include_trial else None
     if until is not None:
         step = _into_trial(sub, evolve(fresh, trial_until=until), target, wish, running)
@@ -147,10 +148,3 @@ def _into_period(
         cut = evolve(running, period_start=renewal.period_start, period_end=renewal.period_end, free=renewal.free)
         return Step(after, sub, "change", tuple(lines), cut=cut)
     return Step(after, sub, "change", tuple(lines), renewal, cut=evolve(running, period_end=wish.at))
-
-
-def _afresh(item: Item) -> Item:
-    """A component as it enters a new period: what it was paid for ends with the old one."""
-    if item.paid_quantity is None and item.changed_at is None and item.period_end is None:
-        return item
-    return evolve(item, paid_quantity=None, changed_at=None, period_start=None, period_end=None)

@@ -104,9 +104,11 @@ class ComponentChanges:
             return after
         mode = self._mode(price)
         if self._bills_in_arrears(change):
-            item = self._in_arrears(change, mode, bill)
+            item = self._in_arrears(change, mode, bill, waits=waits)
         else:
             item = self._in_advance(change, mode, bill, waits=waits)
+        if item.ended_at is not None and item.paid_quantity is None and item.period_end is not None:
+            item = evolve(item, period_start=None, period_end=None)
         return evolve(after, items=tuple(item if one.id == item.id else one for one in after.items))
 
     def _mode(self, price: Price) -> ChangeMode:
@@ -153,7 +155,7 @@ class ComponentChanges:
         """Nothing is billed now: what is paid stays so, and the rest costs from the next period on."""
         item = change.after
         if change.before is None:
-            return evolve(item, added_at=self._period_of(item).end)
+            return evolve(item, added_at=self._period_of(item).end, paid_quantity=paid)
         return evolve(item, paid_quantity=paid if paid != item.quantity or item.ended_at is not None else None)
 
     def _rest(self, item: Item, units: Decimal) -> list[DraftLine | None]:
@@ -193,8 +195,11 @@ class ComponentChanges:
 
     # -- in arrears -----------------------------------------------------------------------------------------
 
-    def _in_arrears(self, change: ItemChange, mode: ChangeMode, bill: ChangeBill) -> Item:
-        """What was there until now is billed at the period's end as it was; `full` counts for the whole period."""
+    def _in_arrears(self, change: ItemChange, mode: ChangeMode, bill: ChangeBill, *, waits: bool) -> Item:
+        """What was there until now is billed at the period's end as it was; `full` counts for the whole period.
+
+        What a change in the past reaches of periods that are billed already is given back and billed again.
+        """
         item = change.after
         if mode == "full" and change.before is not None and item.ended_at is None:
             return item
@@ -206,8 +211,17 @@ class ComponentChanges:
             if begun < until and not (mode == "full" and item.ended_at is not None):
                 span = self._span_of(item)
                 bill.wait([item_line(self.sub, change.before, self.facts, Period(begun, until), span)])
+        if mode == "prorated":
+            if change.before is not None:
+                bill.given_back[item.id] = GiveBack("share", waits=waits)
+            if item.ended_at is None:
+                past = [(piece, span) for piece, span in self._time_left(item) if piece.end <= period.start]
+                lines = [item_line(self.after, item, self.target.facts, piece, span) for piece, span in past]
+                bill.charge(lines, waits=waits)
         if change.before is None:
             return item if mode == "prorated" else evolve(item, added_at=period.end if mode == "none" else period.start)
+        if mode == "prorated" and item.added_at > self.wish.at:
+            item = evolve(item, added_at=self.wish.at)
         return evolve(item, changed_at=until)
 
     # -- time -----------------------------------------------------------------------------------------------

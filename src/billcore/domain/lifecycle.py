@@ -6,6 +6,7 @@ from billcore.domain.charges import advance_items, item_line, product_line
 from billcore.domain.draft import DraftLine
 from billcore.domain.facts import Facts, schedule_of
 from billcore.domain.invoice import Purpose, Renewal
+from billcore.domain.own_interval import cut_short
 from billcore.domain.periods import Period, span_of
 from billcore.domain.prepaid import or_suspended
 from billcore.domain.renewal import (
@@ -18,7 +19,7 @@ from billcore.domain.renewal import (
     trial_end,
     wake_items,
 )
-from billcore.domain.span import price_span, with_span
+from billcore.domain.span import pieces, price_span, with_span
 from billcore.domain.states import Event, State, check
 from billcore.domain.step import Step, changed, planned
 from billcore.domain.subscription import Action, Item, Subscription, Unused
@@ -177,6 +178,8 @@ def resume(sub: Subscription, facts: Facts, at: datetime, keep: bool, new_id: Ne
     assert sub.held_at is not None
     back: State = sub.previous_state or "active"
     free = evolve(sub, state=back, previous_state=None, held_at=None, resume_at=None, unused=None)
+    if free.change_at is not None and free.change_at < at:
+        free = evolve(free, change_at=at)  # Its instant fell into the hold: it comes with its end.
     if back == "trialing":
         until = sub.trial_until or at
         if sub.unused == "extend" and until > sub.held_at:
@@ -246,16 +249,21 @@ def _shifted(item: Item, by: timedelta) -> Item:
 def _rest_of_period(
     sub: Subscription, facts: Facts, at: datetime, new_id: NewId
 ) -> tuple[Subscription, list[DraftLine], Renewal]:
-    """The old anchor's period that holds `at`, charged from `at` on."""
-    schedule = facts.schedule(sub)
-    end = schedule.boundary_after(at)
-    whole = Period(schedule.boundary_before(end), end)
-    rest, span = Period(at, end), span_of(whole, schedule)
-    entered = evolve(sub, period_start=at, period_end=end, sequence=sub.sequence + 1, arrears_from=at)
+    """The period that holds `at`, charged from `at` on: the running one, after its end the old anchor's."""
+    assert sub.period_end is not None
+    if at < sub.period_end:
+        rest, span = cut_short(sub, Period(at, sub.period_end)), price_span(sub)
+    else:
+        schedule = facts.schedule(sub)
+        end = schedule.boundary_after(at)
+        rest, span = cut_short(sub, Period(at, end)), span_of(Period(schedule.boundary_before(end), end), schedule)
+    entered = evolve(sub, period_start=at, period_end=rest.end, sequence=sub.sequence + 1, arrears_from=at)
     entered = with_span(entered, span)
-    lines = [item_line(entered, item, facts, rest, span) for item in advance_items(entered, facts)]
-    if facts.price.bill == "advance":
-        lines.insert(0, product_line(entered, facts, rest, span))
+    lines: list[DraftLine | None] = []
+    for piece, of_span in pieces(entered, facts, at, rest.end):
+        if facts.price.bill == "advance":
+            lines.append(product_line(entered, facts, piece, of_span))
+        lines += [item_line(entered, item, facts, piece, of_span) for item in advance_items(entered, facts)]
     made = [line for line in lines if line is not None]
     return planned(entered), made, renewal_of(entered, rest, at, new_id)
 

@@ -15,6 +15,14 @@ from billcore.domain.charges import (
 from billcore.domain.draft import DraftLine
 from billcore.domain.facts import Facts, own_interval
 from billcore.domain.invoice import Renewal
+from billcore.domain.own_interval import (
+    close_own,
+    cut_short,
+    own_arrears,
+    own_intervals,
+    own_line,
+    own_period,
+)
 from billcore.domain.periods import Period, Schedule, add, schedule_from_start, span_of
 from billcore.domain.proration import portion
 from billcore.domain.rating import usage_lines
@@ -104,19 +112,24 @@ def renew(
     lines: list[DraftLine] = []
     usage: list[str] = []
     after = sub
+    waiting = facts.waiting
     if sub.period_end <= due:
-        lines, usage = _arrears(sub, facts, sub.period_end)
-        lines += facts.waiting
+        lines, usage = _arrears(sub, facts, sub.period_end, sub.period_end)
         every = facts.price.every
         if change is not None:
-            after, facts = change(sub)
-        after, period = _next_period(after, facts, sub.period_end, again=every == facts.price.every)
-        lines += _advance(after, facts, period)
+            after, changed_facts = change(sub)
+            after, last, of_last = close_own(sub, after, facts, changed_facts, due)
+            lines += last
+            usage += of_last
+            facts = changed_facts
+        other = every != facts.price.every
+        after, period = _next_period(after, facts, sub.period_end, again=not other)
+        lines += _advance(after, facts, period, first=other)
     else:
         after = evolve(sub, sequence=sub.sequence + 1)
         period = Period(sub.period_start, sub.period_end)
-    after, more, used = _own_intervals(after, facts, due)
-    lines += more
+    after, more, used = own_intervals(after, facts, due)
+    lines += [*waiting, *more]
     after = planned(after)
     return Step(
         after,
@@ -133,22 +146,15 @@ def renew(
 
 def closing_lines(sub: Subscription, facts: Facts, at: datetime) -> tuple[list[DraftLine], tuple[str, ...]]:
     """What is owed in arrears when the subscription stops at `at`, and the items whose usage is thereby billed."""
-    if sub.period_start is None or sub.period_end is None or sub.sequence == 0:
+    if sub.period_start is None or sub.period_end is None or sub.sequence == 0 or sub.anchor is None:
         # Waiting or in its trial, held or not: no period has begun that arrears could be owed for.
         return [], ()
-    # Suspended time is not billed: its period has not begun.
+    # Suspended time is not billed: its period has not begun. Up to a hold it is billed already, but for usage.
     until = min(at, sub.period_end) if sub.state == "suspended" else at
-    lines, usage = _arrears(sub, facts, until)
-    for item in sub.items:
-        price = facts.prices[item.price_id]
-        if own_interval(price, facts.price) and item.period_start is not None and price.bill == "arrears":
-            ended = Period(item.period_start, at)
-            if facts.components[item.component].kind == "metered":
-                lines += usage_lines(sub, item, facts, ended)
-                usage.append(item.id)
-            elif ended.start < at:
-                lines += own_line(sub, item, facts, ended)
-    return lines, tuple(usage)
+    timed_until = min(until, sub.held_at) if sub.state == "on_hold" and sub.held_at is not None else until
+    lines, usage = _arrears(sub, facts, until, timed_until)
+    own, used = own_arrears(sub, facts, at)
+    return lines + own, (*usage, *used)
 
 
 def wake_items(
@@ -160,10 +166,12 @@ def wake_items(
     for item in sub.items:
         bill = facts.prices[item.price_id].bill
         if item.period_end is not None and (given_back or item.period_end <= at) and item.ended_at is None:
-            following = _own_period(sub, item, facts, at)
+            following = own_period(sub, item, facts, at)
             if bill == "advance":
                 lines += own_line(sub, item, facts, following)
-            items.append(evolve(item, period_start=following.start, period_end=following.end))
+            items.append(evolve(item, period_start=following.start, period_end=following.end, paid_quantity=None))
+        elif item.period_end is not None and item.ended_at is not None and item.period_end <= at:
+            items.append(evolve(item, period_start=None, period_end=None, paid_quantity=None))
         else:
             items.append(going_on(item, bill, at))
     return evolve(sub, items=tuple(items)), lines
@@ -207,13 +215,8 @@ def _started(sub: Subscription, item: Item, facts: Facts, at: datetime, keeps_ow
         return item
     if keeps_own and item.period_end is not None and item.period_end > at:
         return going_on(item, facts.prices[item.price_id].bill, at)
-    period = _own_period(sub, item, facts, at)
+    period = own_period(sub, item, facts, at)
     return evolve(item, period_start=period.start, period_end=period.end)
-
-
-def _own_period(sub: Subscription, item: Item, facts: Facts, start: datetime) -> Period:
-    """The period of a component with its own interval, which a known end cuts short as it does the product's."""
-    return _cut_short(sub, Period(start, facts.item_schedule(sub, item).boundary_after(start)))
 
 
 def _next_period(sub: Subscription, facts: Facts, start: datetime, *, again: bool) -> tuple[Subscription, Period]:
@@ -224,19 +227,21 @@ def _next_period(sub: Subscription, facts: Facts, start: datetime, *, again: boo
         day = sub.billing_day if every.months else None
         fresh = schedule_from_start(start, every, facts.zone, day, settings.billing_time, settings.period_policy)
         sub = evolve(sub, anchor=fresh.anchor)
+        sub = evolve(sub, items=tuple(_started(sub, item, facts, start, False) for item in sub.items))
         return enter_period(sub, facts, Period(start, fresh.first_end(start)))
     return enter_period(sub, facts, Period(start, facts.schedule(sub).boundary_after(start)))
 
 
 def enter_period(sub: Subscription, facts: Facts, whole: Period) -> tuple[Subscription, Period]:
     """Enter the period `whole`, which a known end cuts short; what one full price covers is kept with it."""
-    period = _cut_short(sub, whole)
+    period = cut_short(sub, whole)
     sub = evolve(
         sub, period_start=period.start, period_end=period.end, arrears_from=period.start, sequence=sub.sequence + 1
     )
-    if any(item.paid_quantity is not None for item in sub.items):
-        # What was given up of the old period without money back is over.
-        sub = evolve(sub, items=tuple(evolve(item, paid_quantity=None) for item in sub.items))
+    if any(item.paid_quantity is not None and item.period_end is None for item in sub.items):
+        # What was given up of the old period without money back is over; an own interval goes on.
+        items = (evolve(item, paid_quantity=None) if item.period_end is None else item for item in sub.items)
+        sub = evolve(sub, items=tuple(items))
     span = span_of(whole, facts.schedule(sub))
     if sub.sequence == 1 and span != whole:
         if sub.first_charge == "none":
@@ -244,15 +249,6 @@ def enter_period(sub: Subscription, facts: Facts, whole: Period) -> tuple[Subscr
         elif sub.first_charge == "full":  # The short first period is what its price covers (behaviour 3.2).
             span = whole
     return with_span(sub, span), period
-
-
-def _cut_short(sub: Subscription, whole: Period) -> Period:
-    """The part of a period before the subscription's end, where that is known already (behaviour 5.2)."""
-    end = whole.end
-    for known in (sub.ends_at, sub.cancel_at):
-        if known is not None and whole.start < known < end:
-            end = known
-    return whole if end is whole.end else Period(whole.start, end)
 
 
 def _advance(sub: Subscription, facts: Facts, period: Period, *, first: bool = False) -> list[DraftLine]:
@@ -272,8 +268,10 @@ def _advance(sub: Subscription, facts: Facts, period: Period, *, first: bool = F
     return [line for line in lines if line is not None]
 
 
-def _arrears(sub: Subscription, facts: Facts, until: datetime) -> tuple[list[DraftLine], list[str]]:
-    """Lines in arrears of the running period up to `until`, and the metered items they bill."""
+def _arrears(
+    sub: Subscription, facts: Facts, until: datetime, timed_until: datetime
+) -> tuple[list[DraftLine], list[str]]:
+    """Lines in arrears of the running period, usage up to `until` and time to `timed_until`, and the metered items."""
     assert sub.period_start is not None
     owing = list(arrears_items(sub, facts))
     if not owing and facts.price.bill == "advance" and facts.price.minimum is None:
@@ -284,7 +282,7 @@ def _arrears(sub: Subscription, facts: Facts, until: datetime) -> tuple[list[Dra
     lines: list[DraftLine | None] = []
     begun = billed_from(start, sub.free_until, sub.changed_at)
     if facts.price.bill == "arrears":
-        lines += [product_line(sub, facts, piece, span) for piece, span in pieces(sub, facts, begun, until)]
+        lines += [product_line(sub, facts, piece, span) for piece, span in pieces(sub, facts, begun, timed_until)]
     metered = []
     for item, _price, component in owing:
         begun = billed_from(start, sub.free_until, item.added_at, item.changed_at)
@@ -292,11 +290,13 @@ def _arrears(sub: Subscription, facts: Facts, until: datetime) -> tuple[list[Dra
             lines += usage_lines(sub, item, facts, part)
             metered.append(item.id)
         else:
-            lines += [item_line(sub, item, facts, piece, span) for piece, span in pieces(sub, facts, begun, until)]
+            lines += [
+                item_line(sub, item, facts, piece, span) for piece, span in pieces(sub, facts, begun, timed_until)
+            ]
     made = [line for line in lines if line is not None]
     start = billed_from(start, sub.free_until)
-    if facts.price.minimum is not None and start < until:
-        part = Period(start, until)
+    if facts.price.minimum is not None and start < timed_until:
+        part = Period(start, timed_until)
         assert facts.price.every is not None
         share = portion(part, span, facts.settings.proration_basis, facts.zone, facts.price.every)
         # What is given back of earlier periods is not missing in this one.
@@ -305,37 +305,6 @@ def _arrears(sub: Subscription, facts: Facts, until: datetime) -> tuple[list[Dra
         )
         made += minimum_line(sub, facts, billed, share, part)
     return made, metered
-
-
-def _own_intervals(sub: Subscription, facts: Facts, due: datetime) -> tuple[Subscription, list[DraftLine], list[str]]:
-    """Components with their own interval whose period ends by `due`: bill and move them on (behaviour 4.3)."""
-    lines: list[DraftLine] = []
-    used: list[str] = []
-    items = []
-    for item in sub.items:
-        if item.period_end is None or item.period_start is None or item.period_end > due or item.ended_at:
-            items.append(item)
-            continue
-        price = facts.prices[item.price_id]
-        ended = Period(item.period_start, item.period_end)
-        following = _own_period(sub, item, facts, ended.end)
-        moved = evolve(item, period_start=following.start, period_end=following.end)
-        if facts.components[item.component].kind == "metered":
-            lines += usage_lines(sub, item, facts, ended)
-            used.append(item.id)
-        else:
-            lines += own_line(sub, item, facts, ended if price.bill == "arrears" else following)
-        items.append(moved)
-    moved_on = tuple(items)
-    return sub if moved_on == sub.items else evolve(sub, items=moved_on), lines, used
-
-
-def own_line(sub: Subscription, item: Item, facts: Facts, period: Period) -> list[DraftLine]:
-    """A component on its own interval for `period`, prorated by the interval around it; nothing when it costs none."""
-    schedule = facts.item_schedule(sub, item)
-    whole = Period(period.start, schedule.boundary_after(period.start))
-    line = item_line(sub, item, facts, period, span_of(whole, schedule))
-    return [line] if line is not None else []
 
 
 def renewal_of(sub: Subscription, period: Period, at: datetime, new_id: NewId) -> Renewal:

@@ -162,8 +162,7 @@ def next_action(sub: Subscription) -> tuple[datetime, Action] | None:
             # Without a boundary there was no paid period yet: what went wrong did so during the trial.
             add(sub.period_end, "renew" if sub.anchor is not None else "trial_end")
             for item in sub.items:
-                if item.ended_at is None:
-                    add(item.period_end, "renew")
+                add(item.period_end, "renew")
         case _:
             return None
     if not due:
