@@ -6,7 +6,7 @@ from typing import Literal, Unpack
 
 from attrs import evolve
 
-from billcore.commands.cancellation import NOW_INCLUDED, cancel_at, cancel_now, gives
+from billcore.commands.cancellation import NOW_INCLUDED, cancel_dates, cancel_now, gives
 from billcore.commands.facts import facts_for
 from billcore.commands.open_debts import let_go, void_own
 from billcore.commands.parameters import (
@@ -77,6 +77,7 @@ class Life(Noun):
         credit: Literal["none", "unused"] = "none",
         refund: Literal["none", "unused", "all"] = "none",
         void_open: Flag = False,
+        effective_at: Instant | None = None,
         reason: Text | None = None,
         **options: Unpack[Options],
     ) -> Subscription:
@@ -84,20 +85,21 @@ class Life(Noun):
 
         Usage and what is owed in arrears is billed and collected once. `credit = "unused"` gives back unused time as
         credit, `refund` to the payments that had paid: unused time, or all that the running period billed but usage.
-        Open invoices stay open and payable by hand, what was declined is not tried again; with `void_open` they are
-        made void. Raises transition_not_allowed, payment_in_doubt, invalid_value for a date that is past,
+        `effective_at` in the past is back-dated: all time after it that was billed is given back, as credit if nothing
+        else is said; in the future it is the date. Open invoices stay open and payable by hand, what was declined is
+        not tried again; with `void_open` they are made void. Raises transition_not_allowed, payment_in_doubt, invalid_value for a date that is past,
         unsupported_capability where a gateway gives nothing back.
         """
         what = gives(credit, refund)
         sub = scope.subscription(subscription)
-        at = cancel_at(sub, when, scope)
+        at, back = cancel_dates(sub, when, as_instant(effective_at), scope)
         addons = store.addons(scope.tx, [sub.id], scope.catalog.coupons)
         ending = [sub, *(addon for addon in addons if addon.ended_at is None)]
         if at is None and void_open:
             void_own(scope, ending, reason)
         for each in ending:
             if at is None:
-                cancel_now(scope, each, what, reason)
+                cancel_now(scope, each, what, reason, back)
                 continue
             after = schedule_cancel(each, at, scope.now, reason, credit, void_open=void_open)
             scope.writes.put(evolve(after, cancel_refund=refund if refund != "none" else None))

@@ -138,11 +138,12 @@ def closing_lines(sub: Subscription, facts: Facts, at: datetime) -> tuple[list[D
         return [], ()
     # Suspended time is not billed: its period has not begun.
     until = min(at, sub.period_end) if sub.state == "suspended" else at
-    lines, usage = _arrears(sub, facts, until)
+    # An end in an earlier period leaves nothing of this one to bill.
+    lines, usage = _arrears(sub, facts, max(until, sub.arrears_from or sub.period_start, sub.period_start))
     for item in sub.items:
         price = facts.prices[item.price_id]
         if own_interval(price, facts.price) and item.period_start is not None and price.bill == "arrears":
-            ended = Period(item.period_start, at)
+            ended = Period(item.period_start, max(at, item.period_start))
             if facts.components[item.component].kind == "metered":
                 lines += usage_lines(sub, item, facts, ended)
                 usage.append(item.id)
