@@ -21,7 +21,7 @@ def test_an_example_comes_out_as_it_says(path):
 
 
 RULES = [
-    story for name in ("rules.json", "changes.json") for story in Reader().read(ROOT / "tests" / "scenarios" / name)
+    story for name in ("rules.json", "changes.json", "semantics.json") for story in Reader().read(ROOT / "tests" / "scenarios" / name)
 ]
 
 

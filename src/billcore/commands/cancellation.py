@@ -9,7 +9,7 @@ from billcore.commands.facts import facts_for, load_facts
 from billcore.commands.refund_billing import bill_refunding
 from billcore.commands.scope import Scope
 from billcore.commands.signup import bill_now
-from billcore.commands.unused import give_back, give_back_period
+from billcore.commands.unused import give_back, give_back_period, less_given_back
 from billcore.domain.draft import DraftLine
 from billcore.domain.facts import Facts
 from billcore.domain.lifecycle import close
@@ -63,11 +63,13 @@ def cancel_now(
         what = "credit_unused" if what == "none" else what
     facts = facts_for(scope, sub, customer, until)
     credits = credits_for(scope, sub, facts, ended_at, what)
+    if what != "refund_all":
+        facts = less_given_back(scope, sub, facts, credits)
     asked = evolve(sub, cancel_requested_at=scope.now, cancel_reason=reason)
     step = close(asked, "canceled", "cancel", ended_at, scope.now, facts, scope.new_id, credits)
     step = evolve(step, before=sub, usage_until=until)
     if what.startswith("refund"):
-        bill_refunding(scope, step, customer, scope.now)
+        bill_refunding(scope, step, customer)
     else:
         bill_now(scope, step, customer)
 

@@ -12,6 +12,7 @@ from billcore.commands.scope import Scope
 from billcore.commands.unused import settle_usage
 from billcore.domain.bill import Bill, make_bill, use_coupons
 from billcore.domain.credit import Credit, draw, usable
+from billcore.domain.draft import DraftLine
 from billcore.domain.invoice import CreditNote, Invoice
 from billcore.domain.subscription import Action, Subscription
 from billcore.domain.writes import Writes
@@ -67,7 +68,7 @@ def _ahead(scope: Scope, sub: Subscription, until: datetime) -> Iterator[tuple[A
     """Each action with the instant it falls due, the subscription after it, and what it bills."""
     customer = scope.customer(sub.customer_id)
     aside = evolve(scope, writes=Writes(), saved=[], sends=[], collects=set())
-    first = True
+    first, billed = True, 0
     for _ in range(MOST):
         at, action = sub.next_action_at, sub.next_action
         if at is None or action is None or at > until:
@@ -75,12 +76,18 @@ def _ahead(scope: Scope, sub: Subscription, until: datetime) -> Iterator[tuple[A
         aside.now = max(at, scope.now)
         facts = facts_for(aside, sub, customer, at)
         if not first:  # What was recorded and what waits is billed by the first one.
-            facts = evolve(facts, usage={}, waiting=(), billed_in_period=0)
+            facts = evolve(facts, usage={}, waiting=(), billed_in_period=billed)
         step = settle_usage(aside, act_at(aside, sub, facts, aside.now), aside.now)
         bill = make_bill([step], customer, scope.site, aside.now, scope.new_id)
         first = first and sub.period_end is not None and at < sub.period_end
         sub = use_coupons(step, bill.used).subscription
+        billed = sum(line.amount for line in step.lines if _is_of(line, sub))
         yield action, aside.now, sub, bill
+
+
+def _is_of(line: DraftLine, sub: Subscription) -> bool:
+    """Whether a line is one of the running period (behaviour 4.2)."""
+    return line.period is not None and sub.period_start is not None and line.period.start >= sub.period_start
 
 
 def _drawn(scope: Scope, bill: Bill, credits: list[Credit], at: datetime) -> tuple[int, list[Credit]]:

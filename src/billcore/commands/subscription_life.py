@@ -23,7 +23,7 @@ from billcore.commands.phases import pay_first
 from billcore.commands.reactivating import Return, return_step, settle_debt
 from billcore.commands.scope import Scope
 from billcore.commands.signup import bill_now, pay_draft, require_covered, to_pay_now
-from billcore.commands.unused import give_back
+from billcore.commands.unused import give_back, less_given_back
 from billcore.commands.verb import Noun, verb
 from billcore.domain.bill import make_bill, record
 from billcore.domain.lifecycle import activate, hold, resume, schedule_cancel, uncancel
@@ -87,8 +87,8 @@ class Life(Noun):
         credit, `refund` to the payments that had paid: unused time, or all that the running period billed but usage.
         `effective_at` in the past is back-dated: all time after it that was billed is given back, as credit if nothing
         else is said; in the future it is the date. Open invoices stay open and payable by hand, what was declined is
-        not tried again; with `void_open` they are made void. Raises transition_not_allowed, payment_in_doubt, invalid_value for a date that is past,
-        unsupported_capability where a gateway gives nothing back.
+        not tried again; with `void_open` they are made void. Raises transition_not_allowed, payment_in_doubt,
+        invalid_value for a date that is past, unsupported_capability where a gateway gives nothing back.
         """
         what = gives(credit, refund)
         sub = scope.subscription(subscription)
@@ -146,6 +146,7 @@ class Life(Noun):
             customer = scope.customer(each.customer_id)
             facts = facts_for(scope, each, customer, scope.now + NOW_INCLUDED)
             credits = give_back(scope, each, facts, scope.now) if unused == "credit" else ()
+            facts = less_given_back(scope, each, facts, credits)
             step = hold(each, facts, scope.now, until, unused, scope.new_id, credits)
             bill_now(scope, evolve(step, usage_until=scope.now + NOW_INCLUDED), customer)
             held = step.subscription if each.id == sub.id else held

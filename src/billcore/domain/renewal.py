@@ -304,6 +304,9 @@ def _arrears(sub: Subscription, facts: Facts, until: datetime) -> tuple[list[Dra
         billed = facts.billed_in_period + sum(
             line.amount for line in made if line.credit is None or line.period is not None
         )
+        billed += sum(
+            line.amount for line in facts.waiting if line.period is not None and line.period.start >= sub.period_start
+        )
         made += minimum_line(sub, facts, billed, share, part)
     return made, metered
 

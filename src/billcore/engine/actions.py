@@ -67,7 +67,7 @@ def _do(place: Workplace, scope: Scope, due: Sequence[Due]) -> Worked:
     for step, _ in refunding:
         # What is to be refunded is sent by the next round, like a refund of any worker that stopped.
         scope.now, scope.lease = moments[step.subscription.id], None
-        bill_refunding(scope, step, customers[step.subscription.customer_id], scope.now)
+        bill_refunding(scope, step, customers[step.subscription.customer_id])
     ended = [step.subscription for step, _ in steps if step.subscription.state == "canceled"]
     let_go(scope, {sub.id: moments[sub.id] for sub in ended}, customers)
     _top_up(scope, [step for step, _ in steps], documents, moments)
