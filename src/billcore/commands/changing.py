@@ -17,7 +17,7 @@ from billcore.domain.change import Change, ChangeStatus, GiveBack, Target, Wish
 from billcore.domain.changing import decide_change, switched
 from billcore.domain.draft import DraftLine
 from billcore.domain.facts import Facts, schedule_of
-from billcore.domain.lifecycle import act
+from billcore.domain.lifecycle import act, close
 from billcore.domain.prepaid import suspend
 from billcore.domain.renewal import renew
 from billcore.domain.states import Event
@@ -113,6 +113,10 @@ def act_at(scope: Scope, sub: Subscription, facts: Facts, at: datetime) -> Step:
     assert sub.next_action is not None
     if sub.next_action == "change":
         return _planned_change(scope, sub, facts)
+    if sub.next_action == "trial_end" and sub.base_id is not None:
+        base = subscriptions.by_ids(scope.tx, [sub.base_id], scope.catalog.coupons)[sub.base_id]
+        if base.ended_at is not None:  # Its trial was not taken up (behaviour 6.6).
+            return close(sub, "canceled", "cancel_date_reached", base.ended_at, at, facts, scope.new_id)
     if sub.change_id is not None and sub.change_at is None and sub.next_action in ("renew", "trial_end"):
         due = sub.next_action_at or at
         if sub.period_end is None or sub.period_end <= due:

@@ -74,7 +74,9 @@ class Attaching(Changes):
         It is an upgrade (now, prorated) unless the new price is lower a month and its interval not longer: then it
         waits for the renewal. Other families and add-ons come beside. `reference` is for a new subscription only,
         `coupons` hold for a changed one too. A customer without a payment method gets a page of the gateway's to enter
-        one, where it has such a page and `return_url` is given. Raises as subscriptions.create and subscriptions.change; price_unchanged.
+        one, where it has such a page and `return_url` is given.
+
+        Raises as subscriptions.create and subscriptions.change; price_unchanged.
         """
         owner, _ = buyer_and_payer(scope, customer)
         chosen = scope.catalog.catalog.price(price)

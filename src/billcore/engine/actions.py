@@ -97,7 +97,10 @@ def _steps(
     """What each subscription's action makes of it, with the instant it was due; those that fail are put aside."""
     facts = load_facts(scope, subs, wanted, customers)
     steps: list[tuple[Step, datetime]] = []
+    undecided: set[str] = set()
     for sub in subs:
+        if sub.base_id in undecided:
+            continue  # Whether its base begins is known when that is billed: it has its turn afterwards.
         at = scope.now = moments[sub.id]
         try:
             step = settle_usage(scope, act_at(scope, sub, facts[sub.id], at), at)
@@ -112,6 +115,8 @@ def _steps(
             if waiting is None:
                 continue
             step = waiting
+        if step.short is not None and step.short.subscription.ended_at is not None:
+            undecided.add(sub.id)
         steps.append((step, wanted[sub.id]))
     return steps
 
