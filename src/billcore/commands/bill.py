@@ -11,7 +11,6 @@ from billcore.commands.returning import give_back
 from billcore.commands.scope import Scope
 from billcore.commands.unused import settle_usage
 from billcore.domain.bill import (
-    NOTHING,
     Bill,
     issue,
     issue_note,
@@ -48,7 +47,8 @@ def net_terms(sub: Subscription, scope: Scope) -> int:
 def together(step: Step, due: datetime, zone: str, scope: Scope) -> tuple[object, ...]:
     """What has to be the same for two steps to share an invoice (behaviour 8.3)."""
     sub = step.subscription
-    alone = "" if scope.settings.consolidate and sub.collection != "prepaid" else sub.id
+    shared = scope.settings.consolidate and sub.collection != "prepaid" and step.short is None
+    alone = "" if shared else sub.id
     return (sub.customer_id, sub.currency, sub.collection, net_terms(sub, scope), zone, due, step.collects, alone)
 
 
@@ -70,14 +70,15 @@ def bill_steps(
         step = settle_usage(scope, made_up, at[made_up.subscription.id])
         groups.setdefault(together(step, due, zones[step.subscription.id], scope), []).append(step)
     made = []
-    for group in groups.values():
+    for planned in groups.values():
+        group = planned
         customer = customers[group[0].subscription.customer_id]
         now = at[group[0].subscription.id]
         bill = make_bill(group, customer, scope.site, now, scope.new_id)
         short = group[0].short
         if short is not None and missing(bill, credits.get(customer.id, ()), scope.settings, now):
-            write_step(scope, short, None, NOTHING)
-            continue
+            group = [short]
+            bill = make_bill(group, customer, scope.site, now, scope.new_id)
         invoice = _issue(scope, bill, group[0], customer, credits, now)
         if invoice is not None:
             made.append(invoice)

@@ -9,7 +9,7 @@ from billcore.commands.facts import facts_for, load_facts
 from billcore.commands.refund_billing import bill_refunding
 from billcore.commands.scope import Scope
 from billcore.commands.signup import bill_now
-from billcore.commands.unused import give_back, give_back_period
+from billcore.commands.unused import give_back, give_back_period, less_given_back
 from billcore.domain.draft import DraftLine
 from billcore.domain.facts import Facts
 from billcore.domain.lifecycle import close
@@ -47,18 +47,29 @@ def credits_for(scope: Scope, sub: Subscription, facts: Facts, at: datetime, wha
     return (give_back_period if what == "refund_all" else give_back)(scope, sub, facts, at)
 
 
-def cancel_now(scope: Scope, sub: Subscription, what: Gives, reason: str | None) -> None:
-    """End a subscription now and bill what is owed and given back on one document (behaviour 5.2, 6.2)."""
+def cancel_now(
+    scope: Scope, sub: Subscription, what: Gives, reason: str | None, effective_at: datetime | None = None
+) -> None:
+    """End a subscription now and bill what is owed and given back on one document (behaviour 5.2, 6.2).
+
+    `effective_at` lies in the past: all that was billed for the time after it is given back (behaviour 3.6).
+    """
     check(sub.state, "cancel", sub.reference)
     customer = scope.customer(sub.customer_id)
-    until = scope.now + NOW_INCLUDED
+    ended_at, until = scope.now, scope.now + NOW_INCLUDED
+    if effective_at is not None:
+        ended_at = max(effective_at, began_at(sub))  # An add-on may have begun later than its base ends.
+        until = max(ended_at, sub.period_start or ended_at)
+        what = "credit_unused" if what == "none" else what
     facts = facts_for(scope, sub, customer, until)
-    credits = credits_for(scope, sub, facts, scope.now, what)
+    credits = credits_for(scope, sub, facts, ended_at, what)
+    if what != "refund_all":
+        facts = less_given_back(scope, sub, facts, credits)
     asked = evolve(sub, cancel_requested_at=scope.now, cancel_reason=reason)
-    step = close(asked, "canceled", "cancel", scope.now, scope.now, facts, scope.new_id, credits)
+    step = close(asked, "canceled", "cancel", ended_at, scope.now, facts, scope.new_id, credits)
     step = evolve(step, before=sub, usage_until=until)
     if what.startswith("refund"):
-        bill_refunding(scope, step, customer, scope.now)
+        bill_refunding(scope, step, customer)
     else:
         bill_now(scope, step, customer)
 
@@ -79,6 +90,38 @@ def end_unpaid(
     for addon in subscriptions.addons(scope.tx, list(instants), scope.catalog.coupons):
         if addon.ended_at is None and addon.id not in instants:
             cancel_now(scope, addon, "none", None)
+
+
+def cancel_dates(
+    sub: Subscription, when: str | datetime | object, effective_at: datetime | None, scope: Scope
+) -> tuple[datetime | None, datetime | None]:
+    """The instants of a planned cancellation and of a back-dated one; both None when it is to happen as of now.
+
+    Raises InvalidValue for two dates, and for one before the subscription began.
+    """
+    if effective_at is None or effective_at == scope.now:
+        return cancel_at(sub, when, scope), None
+    if when != "now":
+        raise InvalidValue(
+            "A cancellation has one date.", remedy="Leave when or effective_at out.", parameter="effective_at"
+        )
+    if effective_at > scope.now:
+        return cancel_at(sub, effective_at, scope), None
+    began = began_at(sub)
+    if effective_at < began:
+        raise InvalidValue(
+            f"{effective_at:%Y-%m-%d %H:%M} UTC lies before subscription {sub.reference} began at "
+            f"{began:%Y-%m-%d %H:%M}.",
+            remedy="Name a later instant.",
+            parameter="effective_at",
+        )
+    return None, effective_at
+
+
+def began_at(sub: Subscription) -> datetime:
+    """When a subscription began, in its trial or with its first period, or is to begin."""
+    starts = sub.starts_at or sub.created_at
+    return starts if sub.activated_at is None else min(starts, sub.activated_at)
 
 
 def cancel_at(sub: Subscription, when: str | datetime | object, scope: Scope) -> datetime | None:

@@ -9,7 +9,7 @@ from typing import Literal, Unpack
 
 from attrs import field, frozen
 
-from billcore.commands.parameters import CatalogData, Code, Decimals, Flag, Instant, Options, Quantity, Range
+from billcore.commands.parameters import CatalogData, Code, Decimals, Flag, Instant, Options, Range, SignedQuantity
 from billcore.commands.scope import Scope
 from billcore.commands.verb import Noun, verb
 from billcore.domain.catalog import Catalog, Price
@@ -88,7 +88,7 @@ class CatalogNoun(Noun):
         self,
         scope: Scope,
         price: Code,
-        quantity: Quantity = "1",
+        quantity: SignedQuantity = "1",
         *,
         currency: Code | None = None,
         events: Decimals | None = None,

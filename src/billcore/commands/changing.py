@@ -5,19 +5,19 @@ from datetime import datetime
 
 from attrs import evolve
 
-from billcore.commands.cancellation import credits_for, gives
+from billcore.commands.cancellation import Gives, credits_for, gives
 from billcore.commands.facts import facts_for
 from billcore.commands.receivables import held_credits
 from billcore.commands.scope import Scope
 from billcore.commands.target import Asked, before_of, target_of
-from billcore.commands.unused import give_back, give_back_of
+from billcore.commands.unused import give_back_of, less_given_back
 from billcore.commands.waiting import keep_waiting
 from billcore.domain.bill import make_bill, missing, record
 from billcore.domain.change import Change, ChangeStatus, GiveBack, Target, Wish
 from billcore.domain.changing import decide_change, switched
 from billcore.domain.draft import DraftLine
 from billcore.domain.facts import Facts, schedule_of
-from billcore.domain.lifecycle import act
+from billcore.domain.lifecycle import act, close
 from billcore.domain.prepaid import suspend
 from billcore.domain.renewal import renew
 from billcore.domain.states import Event
@@ -35,6 +35,9 @@ def change_step(scope: Scope, sub: Subscription, facts: Facts, target: Target, w
     decision = decide_change(sub, facts, target, wish, running, scope.now, scope.new_id)
     returned = give_back_of(scope, sub, facts, wish.at, decision.given_back)
     if wish.period == "reset":
+        counted = less_given_back(scope, sub, facts, returned.everything)
+        if counted is not facts:  # The period that ends has less to show for its minimum.
+            decision = decide_change(sub, counted, target, wish, running, scope.now, scope.new_id)
         # Whatever waited is billed with the period that ends.
         return evolve(decision.step, lines=(*returned.everything, *decision.step.lines))
     waiting = [*returned.waiting, *_layered(scope, decision.waiting, wish.at)]
@@ -110,6 +113,10 @@ def act_at(scope: Scope, sub: Subscription, facts: Facts, at: datetime) -> Step:
     assert sub.next_action is not None
     if sub.next_action == "change":
         return _planned_change(scope, sub, facts)
+    if sub.next_action == "trial_end" and sub.base_id is not None:
+        base = subscriptions.by_ids(scope.tx, [sub.base_id], scope.catalog.coupons)[sub.base_id]
+        if base.ended_at is not None:  # Its trial was not taken up (behaviour 6.6).
+            return close(sub, "canceled", "cancel_date_reached", base.ended_at, at, facts, scope.new_id)
     if sub.change_id is not None and sub.change_at is None and sub.next_action in ("renew", "trial_end"):
         due = sub.next_action_at or at
         if sub.period_end is None or sub.period_end <= due:
@@ -117,15 +124,19 @@ def act_at(scope: Scope, sub: Subscription, facts: Facts, at: datetime) -> Step:
                 event: Event = "trial_ran_out" if sub.state == "trialing" else "renewal_due"
                 return suspend(sub, event, at, facts.actor, scope.new_id)
             return _change_with_renewal(scope, sub, facts, due, at)
-    step = act(sub, sub.next_action, facts, at, scope.new_id)
-    if sub.next_action == "cancel" and sub.cancel_at is not None:
+    what: Gives = "none"
+    if sub.next_action == "cancel":
         what = gives(sub.cancel_credit or "none", sub.cancel_refund or "none")
-        credits = credits_for(scope, sub, facts, sub.cancel_at, what)
-        step = evolve(step, lines=(*step.lines, *credits), refunds=what.startswith("refund"))
-    if sub.next_action == "expire" and sub.ends_at is not None and sub.ends_at == sub.next_action_at:
+    elif sub.next_action == "expire" and sub.ends_at == sub.next_action_at:
         # A term ends exactly where it says: what was billed beyond it is given back (behaviour 5.2).
-        step = evolve(step, lines=(*step.lines, *give_back(scope, sub, facts, sub.ends_at)))
-    return step
+        what = "credit_unused"
+    if what == "none":
+        return act(sub, sub.next_action, facts, at, scope.new_id)
+    credits = credits_for(scope, sub, facts, sub.next_action_at or at, what)
+    if what != "refund_all":
+        facts = less_given_back(scope, sub, facts, credits)
+    step = act(sub, sub.next_action, facts, at, scope.new_id)
+    return evolve(step, lines=(*step.lines, *credits), refunds=what.startswith("refund"))
 
 
 def _is_short(scope: Scope, sub: Subscription, facts: Facts, due: datetime, at: datetime) -> bool:

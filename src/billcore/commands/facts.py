@@ -6,13 +6,11 @@ from datetime import datetime
 from billcore.commands.metered import load_usage
 from billcore.commands.scope import Scope
 from billcore.commands.waiting import waiting_lines
-from billcore.domain.credit import Credit, usable
 from billcore.domain.customer import Customer
 from billcore.domain.facts import Facts
 from billcore.domain.subscription import Subscription
 from billcore.store import customer as customers
 from billcore.store import invoice as invoices
-from billcore.store import payment as payments
 from billcore.store import subscription as subscriptions
 
 
@@ -25,8 +23,6 @@ def load_facts(
     usage, rated_at = load_usage(scope, subs, until, known)
     if rated_at:
         prices = {**prices, **scope.prices(rated_at)}
-    in_trial = [sub.customer_id for sub in subs if sub.state == "trialing"]
-    credits = payments.open_credits(scope.tx, in_trial) if in_trial else {}
     billed = invoices.billed_since(
         scope.tx,
         {
@@ -52,19 +48,12 @@ def load_facts(
             catalog.components,
             usage,
             customer.default_method_id is not None or sub.payment_method_id is not None,
-            _at_hand(scope, credits.get(sub.customer_id, ()), sub.currency, until[sub.id]),
             sub.id not in had_trials,
             billed.get(sub.id, 0),
             tuple(waiting.get(sub.id, ())),
             scope.actor,
         )
     return found
-
-
-def _at_hand(scope: Scope, credits: Sequence[Credit], currency: str, at: datetime) -> int:
-    """What these credits could pay at an instant by themselves, in minor units."""
-    mine = [credit for credit in usable(credits, scope.settings, due=True) if credit.currency == currency]
-    return sum(credit.remaining for credit in mine if credit.expires_at is None or credit.expires_at > at)
 
 
 def _had_trials(scope: Scope, subs: Sequence[Subscription]) -> set[str]:

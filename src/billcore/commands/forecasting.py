@@ -1,6 +1,6 @@
 """What a subscription will bill: its next actions decided as they will be, and nothing of it kept (behaviour 3.8)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from attrs import evolve, frozen
@@ -10,8 +10,9 @@ from billcore.commands.changing import act_at
 from billcore.commands.facts import facts_for
 from billcore.commands.scope import Scope
 from billcore.commands.unused import settle_usage
-from billcore.domain.bill import Bill, make_bill, use_coupons
+from billcore.domain.bill import Bill, make_bill, missing, use_coupons
 from billcore.domain.credit import Credit, draw, usable
+from billcore.domain.draft import DraftLine
 from billcore.domain.invoice import CreditNote, Invoice
 from billcore.domain.subscription import Action, Subscription
 from billcore.domain.writes import Writes
@@ -48,12 +49,12 @@ def forecast(scope: Scope, sub: Subscription, until: datetime) -> list[Forecast]
     credits = payments.open_credits(scope.tx, [sub.customer_id]).get(sub.customer_id, [])
     mine = [one for one in credits if one.currency == sub.currency]
     made = []
-    for action, at, after, bill in _ahead(scope, sub, until):
-        drawn, mine = _drawn(scope, bill, mine, at)
+    for action, at, after, bill in _ahead(scope, sub, until, mine):
+        drawn, mine[:] = _drawn(scope, bill, mine, at)
         due = bill.invoice.total - drawn if bill.invoice is not None else 0
         terms = net_terms(after, scope)
         if bill.note is not None:
-            mine = [*mine, _from_note(bill.note, at)]
+            mine.append(_from_note(bill.note, at))
         due_at = at + timedelta(days=terms)
         made.append(
             Forecast(
@@ -63,11 +64,16 @@ def forecast(scope: Scope, sub: Subscription, until: datetime) -> list[Forecast]
     return made
 
 
-def _ahead(scope: Scope, sub: Subscription, until: datetime) -> Iterator[tuple[Action, datetime, Subscription, Bill]]:
-    """Each action with the instant it falls due, the subscription after it, and what it bills."""
+def _ahead(
+    scope: Scope, sub: Subscription, until: datetime, held: Sequence[Credit]
+) -> Iterator[tuple[Action, datetime, Subscription, Bill]]:
+    """Each action with the instant it falls due, the subscription after it, and what it bills.
+
+    `held` are the credits as what was billed before has left them.
+    """
     customer = scope.customer(sub.customer_id)
     aside = evolve(scope, writes=Writes(), saved=[], sends=[], collects=set())
-    first = True
+    first, billed = True, 0
     for _ in range(MOST):
         at, action = sub.next_action_at, sub.next_action
         if at is None or action is None or at > until:
@@ -75,12 +81,21 @@ def _ahead(scope: Scope, sub: Subscription, until: datetime) -> Iterator[tuple[A
         aside.now = max(at, scope.now)
         facts = facts_for(aside, sub, customer, at)
         if not first:  # What was recorded and what waits is billed by the first one.
-            facts = evolve(facts, usage={}, waiting=(), billed_in_period=0)
+            facts = evolve(facts, usage={}, waiting=(), billed_in_period=billed)
         step = settle_usage(aside, act_at(aside, sub, facts, aside.now), aside.now)
         bill = make_bill([step], customer, scope.site, aside.now, scope.new_id)
+        if step.short is not None and missing(bill, held, scope.settings, aside.now):
+            step = step.short
+            bill = make_bill([step], customer, scope.site, aside.now, scope.new_id)
         first = first and sub.period_end is not None and at < sub.period_end
         sub = use_coupons(step, bill.used).subscription
+        billed = sum(line.amount for line in step.lines if _is_of(line, sub))
         yield action, aside.now, sub, bill
+
+
+def _is_of(line: DraftLine, sub: Subscription) -> bool:
+    """Whether a line is one of the running period (behaviour 4.2)."""
+    return line.period is not None and sub.period_start is not None and line.period.start >= sub.period_start
 
 
 def _drawn(scope: Scope, bill: Bill, credits: list[Credit], at: datetime) -> tuple[int, list[Credit]]:

@@ -15,7 +15,6 @@ from billcore.domain.compact import compact
 from billcore.domain.facts import Facts
 from billcore.domain.instants import instant_text
 from billcore.domain.reactivation import reactivate
-from billcore.domain.renewal import closing_lines
 from billcore.domain.step import Step
 from billcore.domain.subscription import Subscription
 from billcore.store import change as changes
@@ -76,11 +75,7 @@ def return_step(scope: Scope, sub: Subscription, facts: Facts, how: Return) -> S
     # Unpaid, it has run until now: the rest of its period is given back. What has ended was paid, and forfeited.
     mode = GiveBack("share" if sub.ended_at is None else "nothing")
     returned = give_back_of(scope, sub, facts, scope.now, dict.fromkeys(items, mode))
-    if sub.ended_at is not None:
-        return evolve(step, lines=(*returned.everything, *step.lines))
-    owed, usage = closing_lines(sub, facts, scope.now)
-    lines = (*owed, *facts.waiting, *returned.everything, *step.lines)
-    return evolve(step, lines=lines, usage=usage, usage_until=scope.now)
+    return evolve(step, lines=(*returned.everything, *step.lines))
 
 
 def return_again(scope: Scope, sub: Subscription, facts: Facts, change: Change) -> Step:

@@ -5,12 +5,13 @@ from datetime import datetime
 
 from attrs import evolve
 
-from billcore.commands.bill import bill_steps, number, number_notes, write_step
+from billcore.commands.bill import number_notes, write_step
 from billcore.commands.crediting import ToRefund
 from billcore.commands.receivables import apply_to_open
 from billcore.commands.refunding import Wish, refund_owed
 from billcore.commands.returning import give_back
 from billcore.commands.scope import Scope
+from billcore.commands.signup import bill_now
 from billcore.commands.unused import settle_usage, split_credits
 from billcore.domain.bill import issue_note, make_bill, use_coupons
 from billcore.domain.credit import Allocation
@@ -20,28 +21,19 @@ from billcore.domain.invoice import CreditNote
 from billcore.domain.step import Step
 from billcore.domain.values import NewId
 from billcore.store import invoice as invoices
-from billcore.store import payment as payments
 
 
-def bill_refunding(scope: Scope, step: Step, customer: Customer, at: datetime) -> None:
+def bill_refunding(scope: Scope, step: Step, customer: Customer) -> None:
     """Bill a step whose credits go back to where the money came from, as far as its charges leave any.
 
     One note to refund, and one to credit for what no payment had paid; an invoice where the charges are more. Raises
     unsupported_capability where a gateway gives nothing back.
     """
+    at = scope.now
     step = settle_usage(scope, step, at)
     bill = make_bill([step], customer, scope.site, at, scope.new_id)
     if bill.note is None:
-        documents = bill_steps(
-            scope,
-            [(step, at)],
-            {customer.id: customer},
-            payments.open_credits(scope.tx, [customer.id]),
-            {step.subscription.id: at},
-        )
-        number(scope, documents)
-        number_notes(scope)
-        scope.flush()
+        bill_now(scope, step, customer)
         return
     paid = [one for one in bill.returned if one.account == "payments"]
     others = [one for one in bill.returned if one.account != "payments"]

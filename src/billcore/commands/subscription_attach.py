@@ -13,6 +13,7 @@ from billcore.commands.groups import buyer_and_payer
 from billcore.commands.parameters import Code, Codes, Custom, CustomerRef, Options, Reference, Text
 from billcore.commands.scope import Scope
 from billcore.commands.subscription_changes import Changes
+from billcore.commands.subscription_extras import give_coupon
 from billcore.commands.verb import BoundVerb, Definition, verb
 from billcore.domain.attaching import is_downgrade
 from billcore.domain.catalog import Price
@@ -71,9 +72,11 @@ class Attaching(Changes):
         """Give a customer a product, whatever he has of its family: a new subscription, an upgrade or a downgrade.
 
         It is an upgrade (now, prorated) unless the new price is lower a month and its interval not longer: then it
-        waits for the renewal. Other families and add-ons come beside. `reference` is for a new subscription only. A
-        customer without a payment method gets a page of the gateway's to enter one, where it has such a page and
-        `return_url` is given. Raises as subscriptions.create and subscriptions.change; price_unchanged.
+        waits for the renewal. Other families and add-ons come beside. `reference` is for a new subscription only,
+        `coupons` hold for a changed one too. A customer without a payment method gets a page of the gateway's to enter
+        one, where it has such a page and `return_url` is given.
+
+        Raises as subscriptions.create and subscriptions.change; price_unchanged.
         """
         owner, _ = buyer_and_payer(scope, customer)
         chosen = scope.catalog.catalog.price(price)
@@ -87,6 +90,8 @@ class Attaching(Changes):
             return self._paid_or_checkout(scope, "new", self._verb("create"), given)
         wanted = custom_price(scope, chosen, custom) if custom else chosen
         given["subscription"] = current.id
+        for coupon in coupons or ():
+            current = give_coupon(scope, current, coupon, wanted.id)
         if _lowers(scope, current, wanted):
             return Attached("downgrade", self._verb("change").within(scope, {**given, "when": "renewal"}))
         return self._paid_or_checkout(scope, "upgrade", self._verb("change"), given)

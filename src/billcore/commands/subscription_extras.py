@@ -86,22 +86,7 @@ class Extras(Noun):
         """
         sub = scope.subscription(subscription)
         require_alive(sub.state, sub.reference, "apply_coupon")
-        require_applicable(scope, sub, scope.catalog.catalog.coupon(coupon))
-        applied = redeem_one(
-            scope,
-            coupon,
-            zone=scope.zone(scope.customer(sub.customer_id)),
-            at=scope.now,
-            currency=sub.currency,
-            held=sub.coupons,
-            subscription_id=sub.id,
-        )
-        after = evolve(sub, coupons=(*sub.coupons, applied))
-        put_subscription(scope.writes, after, sub)
-        record(
-            scope.writes, scope.new_id, sub.customer_id, scope.now, "subscription.coupon_applied", sub.id, coupon=coupon
-        )
-        return after
+        return give_coupon(scope, sub, coupon)
 
     @verb()
     def remove_coupon(
@@ -158,6 +143,24 @@ class Extras(Noun):
         wanted = signed_minor_of(target, sub.currency, "target") if target is not None else None
         by = signed_minor_of(amount, sub.currency) if amount is not None else None
         return adjust(scope, sub, target=wanted, by=by, reason=_described(reason, "reason"))
+
+
+def give_coupon(scope: Scope, sub: Subscription, coupon: str, price_id: str | None = None) -> Subscription:
+    """The subscription with one more coupon, checked as it would be with another price where that is given (8.1)."""
+    require_applicable(scope, evolve(sub, price_id=price_id or sub.price_id), scope.catalog.catalog.coupon(coupon))
+    applied = redeem_one(
+        scope,
+        coupon,
+        zone=scope.zone(scope.customer(sub.customer_id)),
+        at=scope.now,
+        currency=sub.currency,
+        held=sub.coupons,
+        subscription_id=sub.id,
+    )
+    after = evolve(sub, coupons=(*sub.coupons, applied))
+    put_subscription(scope.writes, after, sub)
+    record(scope.writes, scope.new_id, sub.customer_id, scope.now, "subscription.coupon_applied", sub.id, coupon=coupon)
+    return after
 
 
 def _described(text: str, parameter: str = "description") -> str:

@@ -6,7 +6,7 @@ from typing import Literal, Unpack
 
 from attrs import evolve
 
-from billcore.commands.cancellation import NOW_INCLUDED, cancel_at, cancel_now, gives
+from billcore.commands.cancellation import NOW_INCLUDED, cancel_dates, cancel_now, gives
 from billcore.commands.facts import facts_for
 from billcore.commands.open_debts import let_go, void_own
 from billcore.commands.parameters import (
@@ -23,7 +23,7 @@ from billcore.commands.phases import pay_first
 from billcore.commands.reactivating import Return, return_step, settle_debt
 from billcore.commands.scope import Scope
 from billcore.commands.signup import bill_now, pay_draft, require_covered, to_pay_now
-from billcore.commands.unused import Returned, give_back_all
+from billcore.commands.unused import Returned, give_back_all, less_given_back
 from billcore.commands.verb import Noun, verb
 from billcore.commands.waiting import keep_waiting
 from billcore.domain.bill import make_bill, record
@@ -78,6 +78,7 @@ class Life(Noun):
         credit: Literal["none", "unused"] = "none",
         refund: Literal["none", "unused", "all"] = "none",
         void_open: Flag = False,
+        effective_at: Instant | None = None,
         reason: Text | None = None,
         **options: Unpack[Options],
     ) -> Subscription:
@@ -85,20 +86,21 @@ class Life(Noun):
 
         Usage and what is owed in arrears is billed and collected once. `credit = "unused"` gives back unused time as
         credit, `refund` to the payments that had paid: unused time, or all that the running period billed but usage.
-        Open invoices stay open and payable by hand, what was declined is not tried again; with `void_open` they are
-        made void. Raises transition_not_allowed, payment_in_doubt, invalid_value for a date that is past,
-        unsupported_capability where a gateway gives nothing back.
+        `effective_at` in the past is back-dated: all time after it that was billed is given back, as credit if nothing
+        else is said; in the future it is the date. Open invoices stay open and payable by hand, what was declined is
+        not tried again; with `void_open` they are made void. Raises transition_not_allowed, payment_in_doubt,
+        invalid_value for a date that is past, unsupported_capability where a gateway gives nothing back.
         """
         what = gives(credit, refund)
         sub = scope.subscription(subscription)
-        at = cancel_at(sub, when, scope)
+        at, back = cancel_dates(sub, when, as_instant(effective_at), scope)
         addons = store.addons(scope.tx, [sub.id], scope.catalog.coupons)
         ending = [sub, *(addon for addon in addons if addon.ended_at is None)]
         if at is None and void_open:
             void_own(scope, ending, reason)
         for each in ending:
             if at is None:
-                cancel_now(scope, each, what, reason)
+                cancel_now(scope, each, what, reason, back)
                 continue
             after = schedule_cancel(each, at, scope.now, reason, credit, void_open=void_open)
             scope.writes.put(evolve(after, cancel_refund=refund if refund != "none" else None))
@@ -145,6 +147,7 @@ class Life(Noun):
             customer = scope.customer(each.customer_id)
             facts = facts_for(scope, each, customer, scope.now + NOW_INCLUDED)
             returned = give_back_all(scope, each, facts, scope.now) if unused == "credit" else Returned()
+            facts = less_given_back(scope, each, facts, returned.everything)
             keep_waiting(scope, each, returned.waiting)
             step = hold(each, facts, scope.now, until, unused, scope.new_id, returned.lines)
             bill_now(scope, evolve(step, usage_until=scope.now + NOW_INCLUDED), customer)

@@ -17,7 +17,7 @@ from billcore.domain.crediting import Parts, draw_back, left_of, take
 from billcore.domain.draft import BasisValue, DraftLine
 from billcore.domain.facts import Facts
 from billcore.domain.instants import instant_text
-from billcore.domain.invoice import Coverage, Invoice, Line
+from billcore.domain.invoice import Coverage, CreditNote, Invoice, Line
 from billcore.domain.periods import Period
 from billcore.domain.proration import WHOLE, BilledLine, LineCredit, part_credit, prorate_credit
 from billcore.domain.step import Step
@@ -141,6 +141,21 @@ def give_back_of(
             others.setdefault(whose[place], []).extend(settled)
     _to_who_paid(scope, sub, others, at)
     return Returned(tuple(rest[False]), tuple(rest[True]))
+
+
+def less_given_back(scope: Scope, sub: Subscription, facts: Facts, credits: Sequence[DraftLine]) -> Facts:
+    """The facts after these credits: unused time of the running period does not count for its minimum (4.2)."""
+    if facts.price.minimum is None or sub.period_start is None:
+        return facts
+    own = [line.amount for line in credits if line.period is not None and line.period.start >= sub.period_start]
+    for note in scope.writes.new(CreditNote):
+        assert isinstance(note, CreditNote)
+        own += [
+            line.amount
+            for line in note.lines
+            if line.subscription_id == sub.id and line.start is not None and line.start >= sub.period_start
+        ]
+    return evolve(facts, billed_in_period=facts.billed_in_period + sum(own))
 
 
 def settle_usage(scope: Scope, step: Step, at: datetime) -> Step:

@@ -31,7 +31,6 @@ class Facts:
     components: Mapping[str, Component] = field(factory=dict)
     usage: Mapping[str, UsageTotal] = field(factory=dict)
     has_method: bool = True
-    credit_available: int = 0
     trial_allowed: bool = True
     billed_in_period: int = 0
     waiting: tuple[DraftLine, ...] = ()

@@ -71,13 +71,11 @@ def trial_ran_out(sub: Subscription, facts: Facts, at: datetime, new_id: NewId) 
         after = planned(evolve(after, state=sub.state))
         changes = changed(sub, after, "renewal_due", at, facts.actor, new_id)
         return Step(after, sub, "trial_end", tuple(lines), renewal, changes, collects=sub.state != "unpaid")
-    needed = sum(line.amount for line in lines)
-    payable = facts.has_method or sub.collection != "automatic" or needed <= facts.credit_available
-    if not payable and facts.price.trial_end != "activate":
-        return _not_taken_up(sub, at, facts, new_id)
     changes = changed(sub, after, "trial_ran_out", at, facts.actor, new_id)
     step = Step(after, sub, "trial_end", tuple(lines), renewal, changes)
-    if sub.collection == "prepaid" and facts.price.trial_end != "activate":
+    # What credit does not cover is known with discount and tax: when it is billed.
+    by_credit = sub.collection == "prepaid" or (sub.collection == "automatic" and not facts.has_method)
+    if by_credit and facts.price.trial_end != "activate":
         step = evolve(step, short=_not_taken_up(sub, at, facts, new_id))
     return step
 

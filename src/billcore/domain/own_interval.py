@@ -24,7 +24,7 @@ def own_arrears(sub: Subscription, facts: Facts, at: datetime) -> tuple[list[Dra
         if facts.components[item.component].kind != "metered":
             lines += _owed_of_own(sub, item, facts, until) if sub.state != "on_hold" else []
         elif item.ended_at is None or item.id in facts.usage:
-            lines += usage_lines(sub, item, facts, Period(item.period_start, at))
+            lines += usage_lines(sub, item, facts, Period(item.period_start, max(at, item.period_start)))
             used.append(item.id)
     return lines, used
 

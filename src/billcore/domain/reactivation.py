@@ -8,7 +8,7 @@ from billcore.domain.draft import DraftLine
 from billcore.domain.facts import Facts
 from billcore.domain.invoice import Renewal
 from billcore.domain.periods import Period
-from billcore.domain.renewal import begin, begin_trial, trial_end, wake_items
+from billcore.domain.renewal import begin, begin_trial, closing_lines, trial_end, wake_items
 from billcore.domain.span import price_span
 from billcore.domain.states import check
 from billcore.domain.step import Step, changed, planned
@@ -37,13 +37,16 @@ def reactivate(
     """
     check(sub.state, "reactivate", sub.reference)
     back = _revived(sub, at, ends_at)
+    inside = keep and sub.period_end is not None and sub.anchor is not None and at < sub.period_end
+    owed, usage = _owed(sub, facts, at) if sub.ended_at is None and (include_trial or not inside) else ([], ())
     until = trial_end(facts, at) if include_trial else None
     if until is not None:
         trial = evolve(back, trial_until=until, anchor=None, span_start=None, span_end=None)
         after, lines = begin_trial(trial, facts, at, fee=False)
-        return _step(sub, after, at, facts, new_id, lines, None, _cut(sub, running, at))
-    if keep and sub.period_end is not None and sub.anchor is not None and at < sub.period_end:
-        after, lines = _in_old_period(back, facts, at, covered)
+        step = _step(sub, after, at, facts, new_id, [*owed, *lines], None, _cut(sub, running, at))
+        return evolve(step, usage=usage, usage_until=at)
+    if inside:
+        after, lines = _in_old_period(sub, back, facts, at, covered)
         return _step(sub, after, at, facts, new_id, lines, None, None)
     again = running is not None and at == sub.period_start
     fresh = evolve(
@@ -59,7 +62,14 @@ def reactivate(
     cut = _cut(sub, running, at)
     if again and running is not None:
         cut = evolve(running, period_start=renewal.period_start, period_end=renewal.period_end, free=renewal.free)
-    return _step(sub, after, at, facts, new_id, lines, None if again else renewal, cut)
+    step = _step(sub, after, at, facts, new_id, [*owed, *lines], None if again else renewal, cut)
+    return evolve(step, usage=usage, usage_until=at)
+
+
+def _owed(sub: Subscription, facts: Facts, at: datetime) -> tuple[list[DraftLine], tuple[str, ...]]:
+    """What one that ran until now owes of the period that ends, with what waited for its renewal."""
+    lines, usage = closing_lines(sub, facts, at)
+    return [*lines, *facts.waiting], usage
 
 
 def _step(
@@ -117,11 +127,14 @@ def _came_back(item: Item, sub: Subscription) -> Item:
 
 
 def _in_old_period(
-    back: Subscription, facts: Facts, at: datetime, covered: Collection[str]
+    sub: Subscription, back: Subscription, facts: Facts, at: datetime, covered: Collection[str]
 ) -> tuple[Subscription, list[DraftLine]]:
     """The old dates: what was given back of the rest of the period is charged at the price in force."""
     assert back.period_end is not None
-    after, lines = wake_items(evolve(back, state="active", arrears_from=at), facts, at)
+    after = back
+    lines: list[DraftLine] = []
+    if sub.ended_at is not None:  # What is in arrears was billed when it ended; unpaid it has run until now.
+        after, lines = wake_items(evolve(back, arrears_from=at), facts, at)
     rest, span = Period(at, back.period_end), price_span(back)
     charges: list[DraftLine | None] = []
     if facts.price.bill == "advance" and back.id not in covered:

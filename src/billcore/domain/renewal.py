@@ -152,7 +152,9 @@ def closing_lines(sub: Subscription, facts: Facts, at: datetime) -> tuple[list[D
     # Suspended time is not billed: its period has not begun. Up to a hold it is billed already, but for usage.
     until = min(at, sub.period_end) if sub.state == "suspended" else at
     timed_until = min(until, sub.held_at) if sub.state == "on_hold" and sub.held_at is not None else until
-    lines, usage = _arrears(sub, facts, until, timed_until)
+    # An end in an earlier period leaves nothing of this one to bill.
+    first = max(sub.period_start, sub.arrears_from or sub.period_start)
+    lines, usage = _arrears(sub, facts, max(until, first), max(timed_until, first))
     own, used = own_arrears(sub, facts, at)
     return lines + own, (*usage, *used)
 
@@ -302,6 +304,9 @@ def _arrears(
         # What is given back of earlier periods is not missing in this one.
         billed = facts.billed_in_period + sum(
             line.amount for line in made if line.credit is None or line.period is not None
+        )
+        billed += sum(
+            line.amount for line in facts.waiting if line.period is not None and line.period.start >= sub.period_start
         )
         made += minimum_line(sub, facts, billed, share, part)
     return made, metered

@@ -20,7 +20,8 @@ class Step:
     `usage` are the item ids whose unbilled events up to `usage_until` belong to these lines; `collects` False means
     that their invoice waits (unpaid subscriptions). `cut` is the row of the running period where a change ended it
     early or began it anew; with `refunds` what is given back goes to the payments that had paid.
-    `short` is what happens instead where a prepaid customer's money does not pay the document.
+    `short` is what happens instead where credit does not cover the document and nobody can be charged: a prepaid
+    customer, or at the end of a trial one without a payment method.
     """
 
     subscription: Subscription

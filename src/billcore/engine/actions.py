@@ -67,7 +67,7 @@ def _do(place: Workplace, scope: Scope, due: Sequence[Due]) -> Worked:
     for step, _ in refunding:
         # What is to be refunded is sent by the next round, like a refund of any worker that stopped.
         scope.now, scope.lease = moments[step.subscription.id], None
-        bill_refunding(scope, step, customers[step.subscription.customer_id], scope.now)
+        bill_refunding(scope, step, customers[step.subscription.customer_id])
     ended = [step.subscription for step, _ in steps if step.subscription.state == "canceled"]
     let_go(scope, {sub.id: moments[sub.id] for sub in ended}, customers)
     _top_up(scope, [step for step, _ in steps], documents, moments)
@@ -97,7 +97,10 @@ def _steps(
     """What each subscription's action makes of it, with the instant it was due; those that fail are put aside."""
     facts = load_facts(scope, subs, wanted, customers)
     steps: list[tuple[Step, datetime]] = []
+    undecided: set[str] = set()
     for sub in subs:
+        if sub.base_id in undecided:
+            continue  # Whether its base begins is known when that is billed: it has its turn afterwards.
         at = scope.now = moments[sub.id]
         try:
             step = settle_usage(scope, act_at(scope, sub, facts[sub.id], at), at)
@@ -112,6 +115,8 @@ def _steps(
             if waiting is None:
                 continue
             step = waiting
+        if step.short is not None and step.short.subscription.ended_at is not None:
+            undecided.add(sub.id)
         steps.append((step, wanted[sub.id]))
     return steps
 

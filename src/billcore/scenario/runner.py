@@ -181,8 +181,7 @@ class _Play:
             case "gateway.settle":
                 self._settle(given)
             case _:
-                if step.do in BY_TOKEN and "token" in given:
-                    given["payment_method"] = self._method(str(given.get("customer")), given.pop("token"))
+                self._name_method(step.do, given)
                 noun, _, verb = step.do.partition(".")
                 call: Callable[..., Any] = getattr(getattr(self.billing, noun), verb)
                 call(**given)
@@ -198,12 +197,24 @@ class _Play:
         if not has_method:
             self.billing.payment_methods.add(reference, self.story.payment_method)
 
-    def _method(self, customer: str, token: object) -> str:
-        """The newest payment method with this token."""
+    def _name_method(self, do: str, given: dict[str, Any]) -> None:
+        """Scenarios name payment methods by their tokens; the verbs want ids."""
+        if do in BY_TOKEN and "token" in given:
+            customer, token = str(given.get("customer")), given.pop("token")
+            found = self._method(customer, token, given.pop("gateway", None), given.pop("kind", None))
+            if found is None:
+                raise NotFound(f"Customer {customer} has no payment method {token!r}.", remedy="Add it first.")
+            given["payment_method"] = found
+        elif do.startswith("subscriptions.") and "payment_method" in given:
+            customer = given.get("customer") or self.billing.subscriptions.get(given["subscription"]).customer_id
+            given["payment_method"] = self._method(customer, given["payment_method"]) or given["payment_method"]
+
+    def _method(self, customer: str, token: object, gateway: object = None, kind: object = None) -> str | None:
+        """The newest payment method with this token, and of this gateway and kind where they are given."""
         for method in reversed(self.billing.payment_methods.list(customer)):
-            if method.token == token:
+            if method.token == token and gateway in (None, method.gateway) and kind in (None, method.kind):
                 return method.id
-        raise NotFound(f"Customer {customer} has no payment method with the token {token!r}.", remedy="Add it first.")
+        return None
 
     def _script(self, given: Mapping[str, Any]) -> None:
         customer = given.get("customer")

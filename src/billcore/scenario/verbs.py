@@ -118,7 +118,7 @@ def known_parameters(do: str) -> tuple[str, ...]:
 @cache
 def _has(do: str) -> frozenset[str]:
     names = {parameter.name for parameter in verbs()[do].parameters} | set(OPTIONS)
-    return frozenset(names | {"token"} if do in BY_TOKEN else names)
+    return frozenset(names | {"token", "gateway", "kind"} if do in BY_TOKEN else names)
 
 
 def lacking_in_step(do: str, given: Mapping[str, object]) -> str | None:

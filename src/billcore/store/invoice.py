@@ -1,5 +1,6 @@
 """Stored invoices, credit notes, lines, coverage, and the number series."""
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -256,30 +257,32 @@ def coverage(tx: Transaction, item_ids: Iterable[str], after: datetime) -> list[
 def billed_since(tx: Transaction, periods: Mapping[tuple[str, str], datetime]) -> dict[str, int]:
     """What each subscription's lines add up to since its period began (minor units, as priced), by subscription id.
 
-    `periods` has that instant by customer id and subscription id.
+    `periods` has that instant by customer id and subscription id. What credit notes gave back of unused time counts,
+    what was given back by hand (8.6) does not.
     """
     if not periods:
         return {}
     starts = {subscription_id: at for (_, subscription_id), at in periods.items()}
     found = dict.fromkeys(starts, 0)
-    for subscription_id, start, amount in tx.rows(
-        "SELECT r.subscription_id, l.start, CAST(sum(l.amount) AS BIGINT) FROM billcore_renewals r "
-        "JOIN billcore_lines l ON l.invoice_id = r.invoice_id AND l.subscription_id = r.subscription_id "
-        "JOIN billcore_invoices i ON i.id = r.invoice_id "
-        "WHERE r.customer_id IN ?? AND r.subscription_id IN ?? AND r.period_start >= ? "
-        "AND l.start IS NOT NULL AND i.status <> 'void' GROUP BY r.subscription_id, l.start",
-        [{customer_id for customer_id, _ in periods}, list(starts), min(starts.values())],
-    ):
-        if text_to_instant(start) >= starts[subscription_id]:
-            found[subscription_id] += amount
+    wanted = [{customer_id for customer_id, _ in periods}, min(starts.values()), list(starts), min(starts.values())]
     for subscription_id, start, amount in tx.rows(
         "SELECT l.subscription_id, l.start, CAST(sum(l.amount) AS BIGINT) FROM billcore_invoices i "
         "JOIN billcore_lines l ON l.invoice_id = i.id "
-        "WHERE i.customer_id IN ?? AND i.purpose = 'usage' AND i.status <> 'void' AND l.subscription_id IN ?? "
+        "WHERE i.customer_id IN ?? AND i.issued_at >= ? AND i.status <> 'void' AND l.subscription_id IN ?? "
         "AND l.start >= ? GROUP BY l.subscription_id, l.start",
-        [{customer_id for customer_id, _ in periods}, list(starts), min(starts.values())],
+        wanted,
     ):
         if text_to_instant(start) >= starts[subscription_id]:
+            found[subscription_id] += amount
+    for subscription_id, start, amount, basis in tx.rows(
+        "SELECT l.subscription_id, l.start, l.amount, l.basis FROM billcore_credit_notes n "
+        "JOIN billcore_lines l ON l.credit_note_id = n.id "
+        "WHERE n.customer_id IN ?? AND n.issued_at >= ? AND l.subscription_id IN ?? AND l.start >= ?",
+        wanted,
+    ):
+        known = json.loads(basis)
+        by_hand = "credits" in known and "share" not in known and "removed" not in known
+        if text_to_instant(start) >= starts[subscription_id] and not by_hand:
             found[subscription_id] += amount
     return found
 

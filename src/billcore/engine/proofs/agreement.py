@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from billcore.domain.states import END
 from billcore.engine.proofs.law import BATCH
@@ -129,7 +129,7 @@ def _batch(tx: Transaction, rows: list[tuple[object, ...]]) -> list[Agreement]:
         items[subscription].append(Part(item, price, quantity, component, added, ended or FOREVER, own))
     made = {agreement.id: agreement for agreement in (_agreement(row, items) for row in rows)}
     for subscription, *period in tx.stream(_PERIODS, [ids]):
-        made[subscription].periods.append(Billed(*period))
+        _note_period(made[subscription].periods, Billed(*period))
     for subscription, previous, state, at in tx.stream(_CHANGES, [ids]):
         _note_change(made[subscription].off, previous, state, at)
     for row in rows:
@@ -140,6 +140,18 @@ def _batch(tx: Transaction, rows: list[tuple[object, ...]]) -> list[Agreement]:
     for item, start, end in tx.stream(_ENDED, [list(owner)]):
         owner[item].ended[item].append((start, end))
     return list(made.values())
+
+
+def _note_period(periods: list[Billed], row: Billed) -> None:
+    """One more billing: a period that is billed again for components on intervals of their own has the last one's end.
+
+    A change or a moved date writes the end into the last row only.
+    """
+    place = len(periods)
+    while place and periods[place - 1].start == row.start:
+        place -= 1
+        periods[place] = evolve(periods[place], end=row.end)
+    periods.append(row)
 
 
 def _agreement(row: tuple[object, ...], items: dict[str, list[Part]]) -> Agreement:

@@ -103,11 +103,8 @@ def _prove_tiling(findings: Findings, agreement: Agreement) -> None:
 
 def _stated(agreement: Agreement, before: Billed, after: Billed) -> bool:
     """Whether a gap or overlap between two billings is meant: a component's own interval, or a hold."""
-    if before.start == after.start and (
-        before.end == after.end or _shifted(agreement, before.start, before.end, after.end)
-    ):
-        # Components on an interval of their own are billed again within the period.
-        return True
+    if before.start == after.start:
+        return True  # Components on an interval of their own are billed again within the period.
     # A hold may end at the instant when it began, which may be the period's first.
     if any(before.start <= held <= after.start == resumed for held, resumed in agreement.off):
         return True
