@@ -6,12 +6,15 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from contextlib import chdir
 from pathlib import Path
 
 import psycopg
 import pytest
+from click.testing import CliRunner, Result
 
 from billcore import Billing
+from billcore.cli.app import root
 from tests.databases import Stores
 from tests.project import ROOT
 
@@ -22,7 +25,20 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", (ROOT / "docs" / page).read_text(encoding="utf-8"), re.DOTALL)
 
 
+def typed(folder: Path, *words: str) -> Result:
+    """A command as it is typed in a folder, in this process: a page's thirty starts of Python prove nothing of it."""
+    with chdir(folder):
+        return CliRunner().invoke(root, words, prog_name="billcore", catch_exceptions=False)
+
+
 def shell(folder: Path, *words: str) -> str:
+    done = typed(folder, *words)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def process(folder: Path, *words: str) -> str:
+    """A command as its own process."""
     done = subprocess.run([BILLCORE, *words], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -116,7 +132,7 @@ def test_the_commands_of_the_production_page_run_and_a_backup_is_whole(tmp_path:
                 shell(tmp_path, *line.split()[1:])
     for block in blocks("howto/run-in-production.md", "python"):
         subprocess.run([sys.executable, "-c", block], cwd=tmp_path, check=True)
-    assert "verify: ok" in shell(tmp_path, "verify", "-d", "backup.db")
+    assert "verify: ok" in process(tmp_path, "verify", "-d", "backup.db")
 
 
 @pytest.mark.postgresql_only("the page's part about PostgreSQL")
@@ -159,10 +175,9 @@ def test_the_page_about_giving_money_back_does_what_it_says(tmp_path: Path) -> N
     said, refused = "", []
     text = (ROOT / "docs/howto/give-money-back.md").read_text(encoding="utf-8")
     for line in re.findall(r"^billcore .*$", text, re.MULTILINE):
-        words = [BILLCORE, *shlex.split(line)[1:]]
-        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+        done = typed(tmp_path, *shlex.split(line)[1:])
         said += done.stdout
-        refused += [f"{line}: {done.stderr}"] if done.returncode else []
+        refused += [f"{line}: {done.stderr}"] if done.exit_code else []
     (only,) = refused
     assert "--rebill" in only and "transition_not_allowed" in only
     told = [" ".join(one.split()) for one in re.findall(r"`([^`]*\.)`", text)]
@@ -215,10 +230,9 @@ def test_the_page_about_groups_does_what_it_says(tmp_path: Path) -> None:
     said, refused = "", []
     text = (ROOT / "docs/howto/group-customers.md").read_text(encoding="utf-8")
     for line in re.findall(r"^billcore .*$", text, re.MULTILINE):
-        words = [BILLCORE, *shlex.split(line)[1:]]
-        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+        done = typed(tmp_path, *shlex.split(line)[1:])
         said += done.stdout + done.stderr
-        refused += [line] if done.returncode else []
+        refused += [line] if done.exit_code else []
     assert refused == ["billcore customers leave kiosk"]
     told = re.findall(r"`([^`]*\.|shop s1|kiosk s2)`", text)
     assert len(told) == 3 and [one for one in told if one not in " ".join(said.split())] == []

@@ -108,6 +108,22 @@ class Documents(RuleBasedStateMachine):
     def pay_in_advance(self, amount):
         self.tried(self.billing.prepayments.add, "acme", amount=amount)
 
+    @rule(
+        amount=amounts,
+        account=st.sampled_from(["prepayments", "credits"]),
+        to=st.sampled_from(["method", "external"]),
+        answer=st.sampled_from(ANSWERS),
+    )
+    def pay_out(self, amount, account, to, answer):
+        self.billing.gateway("test").script([answer], default="approve")
+        self.tried(getattr(self.billing, account).refund, "acme", amount=amount, to=to)
+
+    @rule(place=places, to=st.sampled_from(["method", "external", "credit"]))
+    def make_good(self, place, to):
+        owed = [one for one in self.billing.refunds.list(limit=1000) if one.is_owed]
+        if owed:
+            self.tried(self.billing.refunds.retry, owed[place % len(owed)].id, to=to)
+
     @rule(place=places, verb=st.sampled_from(["cancel", "hold", "resume", "usage"]))
     def subscribe(self, place, verb):
         name = f"s{1 + place % self.signups}"
@@ -193,6 +209,8 @@ class Documents(RuleBasedStateMachine):
             if note.to != "invoice" or note.invoice_id in issued
         )
         assert came + self.given - went == kept + left + owed
+        lifetime = sum(one.lifetime_value for one in billing.customers.balances("acme"))
+        assert lifetime == came - went
 
     def teardown(self):
         if hasattr(self, "billing"):

@@ -80,12 +80,15 @@ def test_outside_the_gateway_it_is_booked_at_once() -> None:
 
 
 def test_given_as_credit_by_a_note_no_money_leaves() -> None:
-    """The note itself makes the credit: the payment keeps its money and can be given back less."""
+    """The note itself makes the credit, and the payment keeps its money: the credit may be paid out of it (10).
+
+    That its invoice is given back less is said by what the payment still pays of it.
+    """
     its = till()
     made = its.promise(1000, "credit", **NOTE)
     assert (made.status, its.payment.refunded, its.payment.status) == ("succeeded", 0, "succeeded")
     assert posted(its) == [] and its.writes.new(Credit) == []
-    assert left_of(its.payment, its.refunds) == 2000
+    assert left_of(its.payment, its.refunds) == 3000
 
 
 def test_more_than_is_left_is_never_promised() -> None:

@@ -244,6 +244,20 @@ def test_where_that_fails_the_customer_is_owed_it_and_a_person_sees_to_it() -> N
     assert (sub.state, billing.invoices.get("acme/1").credited) == ("active", 3000)
 
 
+def test_late_money_that_became_prepayment_is_paid_out_by_the_gateway_that_took_it() -> None:
+    billing = given_up()
+    billing.gateway("test").settle(billing.payments.get("acme/pay/1").id, "approve")
+    billing.gateway("test").script([NO], default="approve")
+    tell(billing)
+    (trouble,) = troubles(billing)
+    billing.refunds.retry(trouble.subject, to="credit")
+    (made,) = billing.prepayments.refund("acme", amount="30.00")
+    assert (made.to, made.cause, made.status) == ("method", "payout", "succeeded")
+    assert billing.gateway("test").taken("USD").minor == 0
+    assert billing.customers.balances("acme")[0].lifetime_value == 0
+    assert billing.verify().ok
+
+
 def test_a_gateway_that_gives_nothing_back_leaves_late_money_to_a_person(monkeypatch) -> None:
     billing = given_up()
     able = billing.gateway("test").capabilities - {Capability.REFUND}

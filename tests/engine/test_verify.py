@@ -65,8 +65,24 @@ def pay_by_hand(billing):
     billing.invoices.write_off("omega/3")
     billing.invoices.void("omega/4", rebill=True)
     billing.invoices.credit("omega/2", lines=["1"])
+    pay_out(billing)
     billing.customers.create("member", parent="omega", pays="parent")
     billing.subscriptions.create("theirs", "member", "free")
+
+
+def pay_out(billing):
+    """One more, who gets a prepayment, a credit and what nobody had paid back."""
+    billing.customers.create("sigma")
+    billing.payment_methods.add("sigma", token="approve")
+    billing.gateway("test").script([], default="approve")
+    billing.subscriptions.create("paid", "sigma", "pro-m")
+    billing.invoices.credit("sigma/1", amount="6.00")
+    billing.credits.refund("sigma", amount="4.00")
+    billing.credits.refund("sigma", amount="2.00", to="external")
+    billing.prepayments.add("sigma", amount="5.00")
+    billing.prepayments.refund("sigma", amount="3.00")
+    billing.subscriptions.adjust_balance("paid", amount="-6.00", reason="agreed")
+    billing.credits.refund("sigma", amount="5.50")
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +132,7 @@ SENT = "(SELECT max(id) FROM billcore_ledger_entries WHERE debit = 'refunds' AND
 DRAWN = "(SELECT min(id) FROM billcore_allocations WHERE account = 'service_credits' AND amount > 0)"
 RETURNED = "(SELECT min(id) FROM billcore_allocations WHERE returned > 0 AND document_id LIKE 'crn%')"
 BY_HAND = "(SELECT min(id) FROM billcore_payments WHERE cause = 'recorded')"
+PAID_OUT = "(SELECT max(id) FROM billcore_refunds WHERE cause = 'payout' AND payment_id IS NULL)"
 RENEWAL_2 = f"subscription_id = {OF_HELD} AND sequence = 2"
 
 CORRUPTIONS = [
@@ -204,7 +221,7 @@ CORRUPTIONS = [
     (
         "unapplied",
         f"UPDATE billcore_ledger_entries SET debit = 'unapplied' WHERE id = {SENT}",
-        "customer acme",
+        "customer sigma",
     ),
     ("settled", f"UPDATE billcore_allocations SET amount = amount - 1 WHERE id = {DRAWN}", "invoice "),
     ("settled", f"UPDATE billcore_allocations SET account = 'payments' WHERE id = {DRAWN}", "invoice "),
@@ -223,6 +240,28 @@ CORRUPTIONS = [
             "(SELECT min(id) FROM billcore_credits WHERE account = 'service_credits')"
         ),
         "credit crd_",
+    ),
+    (
+        "credits_drawn",
+        f"UPDATE billcore_refunds SET amount = amount + 100000 WHERE id = {PAID_OUT}",
+        "credit crd_",
+    ),
+    (
+        "credits_drawn",
+        (
+            "UPDATE billcore_refunds SET credit_id = (SELECT min(id) FROM billcore_credits "
+            f"WHERE account = 'service_credits') WHERE id = {PAID_OUT}"
+        ),
+        "credit crd_",
+    ),
+    ("cash", f"UPDATE billcore_refunds SET amount = amount - 1 WHERE id = {PAID_OUT}", "customer sigma"),
+    (
+        "cash",
+        (
+            "UPDATE billcore_ledger_entries SET payment_id = NULL WHERE id = "
+            "(SELECT min(id) FROM billcore_ledger_entries WHERE debit = 'cash:test')"
+        ),
+        "customer acme",
     ),
     ("write_offs", "UPDATE billcore_ledger_entries SET amount = 1 WHERE debit = 'write_offs'", "customer omega"),
     ("write_offs", "UPDATE billcore_invoices SET status = 'open' WHERE status = 'uncollectible'", "customer omega"),
@@ -346,7 +385,7 @@ def test_verifying_changes_nothing_and_is_watched(lived) -> None:
     lived.database.observe = lambda sql, _rows: pytest.fail(sql)
     lived.verify(lambda what, done: seen.append((what, done)))
     lived.database.observe = before
-    assert seen[-1] == ("subscriptions", 14)
+    assert seen[-1] == ("subscriptions", 15)
 
 
 def test_memory_does_not_grow_with_the_books() -> None:

@@ -47,7 +47,8 @@ def demo(app: App, data: Path | None, rows: int | None, keep: Path | None, plain
         _tell_import(canvas, report)
         _bill(canvas, billing)
         _show(canvas, billing)
-        example, proved = _prove(canvas, billing)
+        example = _explain(canvas, billing)
+        proved = _prove(canvas, billing)
     _farewell(canvas, path, example)
     if not proved:
         raise SystemExit(1)
@@ -146,20 +147,37 @@ def _show(canvas: "Canvas", billing: "Billing") -> None:
     canvas.screen.show(customer_table(canvas, best))
 
 
-def _prove(canvas: "Canvas", billing: "Billing") -> tuple[str, bool]:
-    """Explain one invoice, and prove the books: its number, and whether they are right."""
-    from billcore.demo.book import explain_one
+def _explain(canvas: "Canvas", billing: "Billing") -> str:
+    """Let some customers change, and explain what came of it; one that was hard to collect where nobody can.
 
-    canvas.heading("One invoice explained")
-    number, explained = explain_one(billing)
-    for line in explained:
-        canvas.line(f"  {line}")
+    Returns the number of a document.
+    """
+    from billcore.demo.book import explain_one
+    from billcore.demo.changes import change_some
+
+    changes = change_some(billing)
+    if not changes:
+        canvas.heading("One invoice explained")
+        number, explained = explain_one(billing)
+        canvas.indented(explained)
+        return number
+    canvas.heading("Changes in the middle of a month, explained line by line")
+    for place, change in enumerate(changes):
+        if place:
+            canvas.line()
+        canvas.line(f"  {change.told}")
+        canvas.indented(billing.explain(change.document).text())
+    return changes[0].document
+
+
+def _prove(canvas: "Canvas", billing: "Billing") -> bool:
+    """Prove the books: whether they are right."""
     canvas.heading("Proof of the books")
     proof = billing.verify()
     canvas.line(f"  {proof}")
     for finding in proof.findings[:10]:
         canvas.line(f"  {finding}")
-    return number, proof.ok
+    return proof.ok
 
 
 def _farewell(canvas: "Canvas", path: Path, example: str) -> None:

@@ -12,6 +12,7 @@ from billcore.commands.scope import Scope
 from billcore.commands.unused import settle_usage
 from billcore.domain.bill import (
     Bill,
+    Site,
     issue,
     issue_note,
     make_bill,
@@ -70,16 +71,17 @@ def bill_steps(
         step = settle_usage(scope, made_up, at[made_up.subscription.id])
         groups.setdefault(together(step, due, zones[step.subscription.id], scope), []).append(step)
     made = []
+    site = scope.site
     for planned in groups.values():
         group = planned
         customer = customers[group[0].subscription.customer_id]
         now = at[group[0].subscription.id]
-        bill = make_bill(group, customer, scope.site, now, scope.new_id)
+        bill = make_bill(group, customer, site, now, scope.new_id)
         short = group[0].short
         if short is not None and missing(bill, credits.get(customer.id, ()), scope.settings, now):
             group = [short]
-            bill = make_bill(group, customer, scope.site, now, scope.new_id)
-        invoice = _issue(scope, bill, group[0], customer, credits, now)
+            bill = make_bill(group, customer, site, now, scope.new_id)
+        invoice = _issue(scope, site, bill, group[0], customer, credits, now)
         if invoice is not None:
             made.append(invoice)
         invoice_id = invoice.id if invoice is not None else None
@@ -100,7 +102,8 @@ def write_step(scope: Scope, step: Step, invoice_id: str | None, bill: Bill) -> 
         scope.writes.put(step.cut)
     for change in step.changes:
         record_change(scope.writes, scope.new_id, change)
-    mark_usage(scope, step, _lines(bill))
+    if step.usage:
+        mark_usage(scope, step, _lines(bill))
 
 
 def mark_usage(scope: Scope, step: Step, lines: Sequence[Line]) -> None:
@@ -182,7 +185,9 @@ def _number_series(scope: Scope, documents: Sequence[Invoice]) -> None:
             write_lines(scope.writes, invoice.lines)
 
 
-def _issue(scope: Scope, bill: Bill, first: Step, customer: Customer, credits: Credits, at: datetime) -> Invoice | None:
+def _issue(
+    scope: Scope, site: Site, bill: Bill, first: Step, customer: Customer, credits: Credits, at: datetime
+) -> Invoice | None:
     if bill.note is not None:
         restored = give_back(scope, bill.returned, bill.note.id, bill.note.total)
         issue_note(bill.note, at, scope.writes, scope.new_id, restored)
@@ -196,7 +201,7 @@ def _issue(scope: Scope, bill: Bill, first: Step, customer: Customer, credits: C
         net_terms(first.subscription, scope),
         at,
         first.collects,
-        scope.site,
+        site,
         scope.writes,
         scope.new_id,
     )

@@ -1,12 +1,15 @@
-"""Service credits: what the merchant gives his customers as a gift, and takes back."""
+"""Credits: what the merchant gives his customers as a gift, and what credit notes owe them."""
 
+from collections.abc import Collection
 from datetime import datetime
-from typing import Unpack
+from typing import Literal, Unpack
 
 from billcore.commands.amounts import currency_of, minor_of
 from billcore.commands.parameters import Amount, CustomerRef, Instant, Options, SubscriptionRef, Text
+from billcore.commands.paying_out import pay_out
 from billcore.commands.prepaid import money_came
 from billcore.commands.receivables import apply_to_open, held_credits, written
+from billcore.commands.refunding import stored
 from billcore.commands.scope import Scope
 from billcore.commands.verb import Noun, verb
 from billcore.domain import ledger
@@ -14,12 +17,13 @@ from billcore.domain.bill import post, record
 from billcore.domain.credit import Credit, draw
 from billcore.domain.customer import Customer
 from billcore.domain.money import Money
+from billcore.domain.refund import Refund
 from billcore.errors import InvalidValue, Refused
 from billcore.store import payment as payments
 
 
 class Credits(Noun):
-    """Service credits: what the merchant gives his customers as a gift, and takes back."""
+    """Credits: what the merchant gives his customers as a gift, and what credit notes owe them."""
 
     noun = "credits"
 
@@ -91,6 +95,30 @@ class Credits(Noun):
             _post(scope, drawing.credit, (ledger.SERVICE_CREDITS, ledger.GIFTS), drawing.amount)
             _event(scope, drawing.credit, "credit.deducted", drawing.amount, reason)
         return [drawing.credit for drawing in taken]
+
+    @verb(collects=True)
+    def refund(
+        self,
+        scope: Scope,
+        customer: CustomerRef | None = None,
+        *,
+        amount: Amount,
+        subscription: SubscriptionRef | None = None,
+        to: Literal["method", "external"] = "method",
+        reason: Text | None = None,
+        **options: Unpack[Options],
+    ) -> list[Refund]:
+        """Pay out what credit notes owe a customer, the oldest first; service credits never (behaviour 10).
+
+        By the gateways of the payments that had paid what was credited, where they give money back, otherwise outside:
+        there it is only booked. Raises insufficient_credit for more than there is.
+        """
+        owner, currency = owner_of(scope, customer, subscription, amount)
+        return pay_out(scope, owner, currency, "credits", minor_of(amount, currency), to, reason)
+
+    def settled(self, scope: Scope, result: object, attempts: Collection[str]) -> object:
+        """The refunds as they are after their gateways answered."""
+        return stored(scope, result)
 
     @verb(reads=True)
     def list(self, scope: Scope, customer: CustomerRef) -> list[Credit]:

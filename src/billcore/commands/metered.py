@@ -72,12 +72,13 @@ def _places(scope: Scope, sub: Subscription, until: datetime, known: Mapping[str
     if not sub.items or sub.period_start is None or sub.activated_at is None or sub.priced_from is None:
         return
     components = scope.catalog.catalog.components
-    prices = scope.prices([sub.price_id, *(item.price_id for item in sub.items)])
+    metered = [item for item in sub.items if components[item.component].kind == "metered"]
+    if not metered:  # Nearly every subscription of a run.
+        return
+    prices = scope.prices([sub.price_id, *(item.price_id for item in metered)])
     product_price = prices[sub.price_id]
-    for item in sub.items:
+    for item in metered:
         component, price = components[item.component], prices[item.price_id]
-        if component.kind != "metered":
-            continue
         own = own_interval(price, product_price)
         start = item.period_start if own and item.period_start else sub.arrears_from or sub.period_start
         end = until

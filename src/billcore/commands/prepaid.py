@@ -13,7 +13,7 @@ from billcore.commands.signup import bill_now
 from billcore.domain.bill import make_bill, missing, put_subscription, record, record_change
 from billcore.domain.charges import ONE
 from billcore.domain.compact import compact
-from billcore.domain.credit import usable
+from billcore.domain.credit import Credit, usable
 from billcore.domain.invoice import Invoice, Line
 from billcore.domain.payment import UNREACHABLE_HOURS, Payment
 from billcore.domain.periods import Duration, add
@@ -115,6 +115,15 @@ def _left(scope: Scope, subs: Sequence[Subscription], customer_id: str, currency
         bill = make_bill([Step(sub, sub, lines=lines)], customer, scope.site, scope.now, scope.new_id)
         there -= bill.invoice.total if bill.invoice is not None else 0
     return there
+
+
+def not_used_up(scope: Scope, customer_id: str, currency: str, held: Sequence[Credit]) -> int:
+    """What is left of these credits when the unbilled usage of prepaid subscriptions is paid, in minor units."""
+    there = sum(one.remaining for one in held)
+    subs = _prepaid(scope, customer_id, currency)
+    if not subs or not usable(held, scope.settings, due=True, prepaid=True):
+        return there
+    return min(there, max(0, _left(scope, subs, customer_id, currency)))
 
 
 def top_up_where_low(scope: Scope, customer_id: str, currency: str) -> None:

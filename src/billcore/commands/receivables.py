@@ -127,7 +127,7 @@ def receivables(
     subs = _concerned(scope, wanted, ids, quiet)
     drafts = [invoice.customer_id for invoice, _ in wanted if invoice.status == "draft"]
     credits = payments.open_credits(scope.tx, drafts) if drafts else {}
-    made = {}
+    made, site = {}, scope.site
     for invoice, at in wanted:
         key = (invoice.customer_id, invoice.currency)
         account = Account(
@@ -142,7 +142,7 @@ def receivables(
             tuple(credits.get(invoice.customer_id, ())),
             activation=_activation(scope, invoice, subs, begins),
         )
-        made[invoice.id] = Receivable(invoice, account, scope.site, at, scope.writes, scope.new_id)
+        made[invoice.id] = Receivable(invoice, account, site, at, scope.writes, scope.new_id)
     return made
 
 

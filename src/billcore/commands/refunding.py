@@ -129,7 +129,7 @@ def invoice_of(scope: Scope, payment: Payment) -> Invoice:
         f"Payment {payment.id} pays {len(paid)} invoices.",
         remedy="Name the one whose money is given back: refunds.create(customer, amount, invoice=...)."
         if paid
-        else "What it paid in advance is the customer's prepayment.",
+        else "What it paid in advance is the customer's prepayment: prepayments.refund(customer, amount).",
         parameter="payment",
     )
 
@@ -228,8 +228,8 @@ def require_money(payment: Payment) -> None:
     if payment.cause == "top_up" and payment.status in REFUNDABLE:
         raise Refused(
             "transition_not_allowed",
-            f"Payment {payment.id} topped a prepayment up: it pays later invoices.",
-            remedy="Give back of the payments of invoices; a prepayment itself is not refunded.",
+            f"Payment {payment.id} topped a prepayment up: it pays no invoice by itself.",
+            remedy="Pay out what is left of the prepayment: prepayments.refund(customer, amount).",
             state=payment.status,
         )
     if payment.status in IN_DOUBT:

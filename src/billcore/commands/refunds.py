@@ -91,7 +91,7 @@ class Refunds(Noun):
                 state=failed.status,
                 refund=failed.id,
             )
-        payment = payments.by_ids(scope.tx, [failed.payment_id])[failed.payment_id]
+        payment = payments.by_ids(scope.tx, [failed.charge])[failed.charge]
         require_way(scope, payment, to, BY_WORD)
         billed = invoices.by_ids(scope.tx, [failed.invoice_id]).get(failed.invoice_id) if failed.invoice_id else None
         return leased(scope, till_of(scope, payment, billed).again(failed, to))

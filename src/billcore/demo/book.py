@@ -29,6 +29,8 @@ ENDS = datetime(2025, 12, 28, tzinfo=UTC)
 SETTINGS: Mapping[str, object] = {
     "require_customer_name": False,
     "require_customer_email": False,
+    # Fractions of a month are easier to read in days than in seconds.
+    "proration_basis": "day",
     "dunning": {"retry_after": ["2 days", "5 days", "9 days"], "final": "unpaid"},
 }
 # The newest attempts are enough: nothing of the demo is in doubt for longer.

@@ -14,8 +14,9 @@ OPEN: frozenset[RefundStatus] = frozenset({"pending", "unknown"})
 """Statuses in which the money may be on its way: the gateway is asked what became of it."""
 
 RefundTo = Literal["method", "external", "credit"]
-RefundCause = Literal["refund", "late_success", "credit_note", "lost"]
-"""Asked for by itself; money that nothing wanted; owed by a credit note; given back once more, and accepted as lost."""
+RefundCause = Literal["refund", "late_success", "credit_note", "payout", "lost"]
+"""Asked for by itself; money that nothing wanted; owed by a credit note; a credit or prepayment that is paid out; given
+back once more, and accepted as lost."""
 
 
 @frozen
@@ -28,11 +29,13 @@ class Refund:
 
     `invoice_id` is the invoice whose money it is, None for money that paid none. One that failed while its amount is
     still owed to the customer has a `parked_reason` until another one, which then `replaces` it, makes it good.
+    One that pays out took its amount from the credit `credit_id`; where no payment is behind that, `payment_id` is None
+    and it went outside.
     """
 
     id: str
     customer_id: str
-    payment_id: str
+    payment_id: str | None
     attempt: int
     idempotency_key: str
     cause: RefundCause
@@ -45,6 +48,7 @@ class Refund:
     created_at: datetime
     invoice_id: str | None = None
     credit_note_id: str | None = None
+    credit_id: str | None = None
     replaces: str | None = None
     reason: str | None = None
     sends: int = 0
@@ -62,14 +66,23 @@ class Refund:
     version: int = 1
 
     @property
+    def charge(self) -> str:
+        """The id of the payment whose money it gives back; one that was paid out outside may have none."""
+        assert self.payment_id is not None
+        return self.payment_id
+
+    @property
     def is_owed(self) -> bool:
         """Whether it failed and the customer has not got the money in another way."""
         return self.status == "failed" and self.parked_reason is not None
 
     @property
     def holds(self) -> bool:
-        """Whether its amount cannot be given back once more: it is out, on its way, or owed."""
-        return self.cause != "lost" and (self.status != "failed" or self.is_owed)
+        """Whether its amount cannot be given back once more: it is out, on its way, or owed.
+
+        What became credit is still here: it may be paid out.
+        """
+        return self.to != "credit" and self.cause != "lost" and (self.status != "failed" or self.is_owed)
 
     @property
     def opens(self) -> bool:

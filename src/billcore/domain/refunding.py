@@ -66,6 +66,14 @@ class Till:
         # A note to credit has given the customer his credit itself.
         return self._begun(made, booked=to == "credit" and note_id is not None)
 
+    def pay_out(self, credit: Credit, amount: int, to: RefundTo, note_id: str | None, reason: str | None) -> Refund:
+        """A new refund over `amount` that was taken from `credit`, whose money this payment had brought."""
+        assert 0 < amount <= left_of(self.payment, self.refunds), (self.payment.id, amount)
+        made = evolve(self._made(amount, to, "payout", note_id, reason), credit_id=credit.id)
+        self._post(made, credit.account, ledger.REFUNDS)
+        self._event(made, "refund.created")
+        return self._begun(made, booked=False)
+
     def again(self, failed: Refund, to: RefundTo) -> Refund:
         """A refund that makes `failed`, which is owed, good in this or another way."""
         made = self._made(failed.amount, to, failed.cause, failed.credit_note_id, failed.reason)
@@ -204,6 +212,7 @@ class Till:
         if missing:
             rest = self._made(missing, "method", refund.cause, refund.credit_note_id, refund.reason)
             rest = evolve(rest, status="failed", settled_at=self.at, invoice_id=refund.invoice_id)
+            rest = evolve(rest, credit_id=refund.credit_id)
             rest = self._owed(rest, "the gateway gave back only a part")
             self.refunds = (*self.refunds, rest)
             self.writes.add(rest)
@@ -312,6 +321,43 @@ class Till:
             amount=refund.amount,
             **data,
         )
+
+
+def paid_outside(
+    credit: Credit,
+    amount: int,
+    note_id: str | None,
+    reason: str | None,
+    at: datetime,
+    writes: Writes,
+    new_id: NewId,
+) -> Refund:
+    """What is paid out of a credit that no payment is behind: outside, and out at once."""
+    refund_id = new_id("ref")
+    refund = Refund(
+        refund_id,
+        credit.customer_id,
+        None,
+        1,
+        f"outside:{refund_id}",
+        "payout",
+        "external",
+        amount,
+        credit.currency,
+        BY_HAND,
+        "{}",
+        "succeeded",
+        at,
+        credit_note_id=note_id,
+        credit_id=credit.id,
+        reason=reason,
+        settled_at=at,
+    )
+    writes.add(refund)
+    out = [(credit.account, ledger.REFUNDS, amount), (ledger.REFUNDS, ledger.cash(BY_HAND), amount)]
+    post(writes, new_id, credit.customer_id, at, credit.currency, out, credit_note_id=note_id)
+    record(writes, new_id, credit.customer_id, at, "refund.created", refund_id, amount=amount)
+    return refund
 
 
 def _status(payment: Payment, refunded: int) -> PaymentStatus:

@@ -159,7 +159,7 @@ def _without_debts(
 
     Where an attempt on one has no outcome the cancellation waits for it.
     """
-    leaving = [sub for sub in found.values() if _is_wanted(sub, wanted) and _leaves_no_debt(sub)]
+    leaving = [sub for sub in found.values() if _leaves_no_debt(sub) and _is_wanted(sub, wanted)]
     if not leaving:  # Nearly every batch.
         return found
     for sub in leaving:

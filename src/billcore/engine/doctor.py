@@ -159,7 +159,7 @@ def _refund(scope: Scope, ref: str) -> Refund:
             refund=refund.id,
         )
     if refund.parked_reason is not None:
-        payment = payments.by_ids(scope.tx, [refund.payment_id])[refund.payment_id]
+        payment = payments.by_ids(scope.tx, [refund.charge])[refund.charge]
         return till_of(scope, payment, None).accept(refund)
     if refund.status not in OPEN:
         raise Refused(

@@ -122,7 +122,7 @@ def record_refunds(scope: Scope, told: Sequence[Told]) -> list[Told]:
         else:
             mine[one.refund.customer_id] = one
     stored = refunds.by_ids(scope.tx, [one.refund.id for one in mine.values()])
-    paid = payments.by_ids(scope.tx, {one.payment_id for one in stored.values()})
+    paid = payments.by_ids(scope.tx, {one.charge for one in stored.values()})
     every = refunds.of_payments(scope.tx, paid)
     billed = _receivables(scope, [(stored[one.refund.id], one.at) for one in mine.values()])
     for one in mine.values():
@@ -131,9 +131,9 @@ def record_refunds(scope: Scope, told: Sequence[Told]) -> list[Told]:
             continue
         scope.now = one.at
         refund, outcome = _judged(scope, refund, one)
-        own = tuple(refund if other.id == refund.id else other for other in every[refund.payment_id])
+        own = tuple(refund if other.id == refund.id else other for other in every[refund.charge])
         till = Till(
-            paid[refund.payment_id],
+            paid[refund.charge],
             own,
             billed.get(refund.invoice_id or "") if refund.opens else None,
             one.at,

@@ -41,6 +41,10 @@ _KEPT = """
     SELECT customer_id, currency, CAST(sum(captured - refunded) AS BIGINT) FROM billcore_payments
     WHERE customer_id IN ?? AND captured > 0 GROUP BY customer_id, currency
 """
+_PAID_OUT = """
+    SELECT customer_id, currency, CAST(sum(amount) AS BIGINT) FROM billcore_refunds
+    WHERE customer_id IN ?? AND payment_id IS NULL AND status = 'succeeded' GROUP BY customer_id, currency
+"""
 _FIELDS = {"credits": "credit", "service_credits": "service_credit", "prepayments": "prepayment"}
 
 
@@ -54,4 +58,7 @@ def balances(tx: Transaction, customer_ids: Sequence[str], at: datetime) -> list
         found.setdefault((customer_id, currency), {})[_FIELDS[account]] = remaining
     for customer_id, currency, kept in tx.rows(_KEPT, [customer_ids]):
         found.setdefault((customer_id, currency), {})["lifetime_value"] = kept
+    for customer_id, currency, out in tx.rows(_PAID_OUT, [customer_ids]):
+        mine = found.setdefault((customer_id, currency), {})
+        mine["lifetime_value"] = mine.get("lifetime_value", 0) - out
     return [Balance(key[0], key[1], **found[key]) for key in sorted(found)]

@@ -39,7 +39,7 @@ def of_payments(tx: Transaction, payment_ids: Iterable[str]) -> dict[str, tuple[
     found: dict[str, tuple[Refund, ...]] = {}
     for row in tx.rows(f"{_REFUND.select} WHERE payment_id IN ?? ORDER BY attempt", [list(payment_ids)]):
         refund: Refund = _REFUND.load(row)
-        found[refund.payment_id] = (*found.get(refund.payment_id, ()), refund)
+        found[refund.charge] = (*found.get(refund.charge, ()), refund)
     return found
 
 

@@ -1,8 +1,11 @@
 """Sums over the books for people: by month, by state, by customer. Each currency on its own (behaviour 1.4)."""
 
+from datetime import datetime
+
 from attrs import frozen
 
 from billcore.store.database import Transaction
+from billcore.store.types import text_to_instant
 
 
 @frozen
@@ -32,6 +35,17 @@ class LifetimeValue:
     amount: int
 
 
+@frozen
+class Running:
+    """An active subscription in a period that was billed by an invoice of its own, over `total` minor units."""
+
+    reference: str
+    currency: str
+    period_start: datetime
+    period_end: datetime
+    total: int
+
+
 def months(tx: Transaction) -> list[Month]:
     """Every month with an invoice or a payment, in order."""
     found: dict[tuple[str, str], dict[str, int]] = {}
@@ -59,13 +73,30 @@ def states(tx: Transaction) -> dict[str, int]:
 def top_customers(tx: Transaction, limit: int) -> list[LifetimeValue]:
     """The customers with the highest lifetime value: paid less refunded (behaviour 9.6)."""
     rows = tx.rows(
-        "SELECT c.reference, p.currency, p.n, p.kept FROM (SELECT customer_id, currency, count(*) AS n, "
-        "CAST(sum(captured - refunded) AS BIGINT) AS kept FROM billcore_payments WHERE captured > 0 "
+        "SELECT c.reference, p.currency, p.n, p.kept FROM (SELECT customer_id, currency, CAST(sum(n) AS BIGINT) AS n, "
+        "CAST(sum(kept) AS BIGINT) AS kept FROM ("
+        "SELECT customer_id, currency, 1 AS n, captured - refunded AS kept FROM billcore_payments WHERE captured > 0 "
+        "UNION ALL SELECT customer_id, currency, 0, -amount FROM billcore_refunds "
+        "WHERE payment_id IS NULL AND status = 'succeeded') m "
         "GROUP BY customer_id, currency ORDER BY 4 DESC, customer_id LIMIT ?) p "
         "JOIN billcore_customers c ON c.id = p.customer_id ORDER BY p.kept DESC, c.reference",
         [limit],
     )
     return [LifetimeValue(*row) for row in rows]
+
+
+def running(tx: Transaction, at: datetime) -> list[Running]:
+    """Active subscriptions that go on, whose period is paid and whose payers' payments all succeeded, by reference."""
+    rows = tx.rows(
+        "SELECT s.reference, s.currency, s.period_start, s.period_end, i.total FROM billcore_subscriptions s "
+        "JOIN billcore_renewals r ON r.customer_id = s.customer_id AND r.subscription_id = s.id "
+        "AND r.sequence = s.sequence JOIN billcore_invoices i ON i.id = r.invoice_id "
+        "WHERE s.state = 'active' AND s.cancel_at IS NULL AND i.status = 'paid' AND s.period_end > ? "
+        "AND NOT EXISTS (SELECT 1 FROM billcore_payments p WHERE p.customer_id = s.customer_id AND p.status = 'failed')"
+        " ORDER BY s.reference",
+        [at],
+    )
+    return [Running(row[0], row[1], text_to_instant(row[2]), text_to_instant(row[3]), row[4]) for row in rows]
 
 
 def hard_won_invoice(tx: Transaction) -> str:

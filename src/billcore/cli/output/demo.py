@@ -1,4 +1,4 @@
-"""The demo's pages: tables and charts of characters that fit 80 columns, in a pipe too."""
+"""The demo's pages: tables and charts of characters that fit 80 columns, text that fits 110, in a pipe too."""
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,10 +12,15 @@ from billcore.domain.money import exponent, format_minor, round_ratio
 from billcore.store.reports import LifetimeValue, Month
 
 WIDTH = 80
+TEXT_WIDTH = 110
 CHART_HEIGHT = 8
 AXIS = 7
 EIGHTHS = " ▁▂▃▄▅▆▇█"
 PARTS = " ▏▎▍▌▋▊▉█"
+
+_PLAIN = str.maketrans(
+    {"\N{MULTIPLICATION SIGN}": "x", "\N{MINUS SIGN}": "-", "\N{HORIZONTAL ELLIPSIS}": "...", "\N{NOT EQUAL TO}": "!="}
+)
 
 
 class Canvas:
@@ -25,7 +30,7 @@ class Canvas:
         self.plain = plain
         self.screen = Screen(
             file=sys.stdout,
-            width=None if sys.stdout.isatty() else WIDTH,
+            width=None if sys.stdout.isatty() else TEXT_WIDTH,
             color_system=None if plain else "auto",
             markup=False,
             highlight=False,
@@ -39,10 +44,13 @@ class Canvas:
     def line(self, text: str | Text = "") -> None:
         """One line of text."""
         if isinstance(text, str):
-            text = Text(
-                text.replace("\N{MULTIPLICATION SIGN}", "x").replace("\N{MINUS SIGN}", "-") if self.plain else text
-            )
+            text = Text(text.translate(_PLAIN) if self.plain else text)
         self.screen.show(text)
+
+    def indented(self, lines: Iterable[str]) -> None:
+        """Lines of text, set in."""
+        for line in lines:
+            self.line(f"    {line}")
 
     def table(self, *titles: str) -> Table:
         """An empty table; titles that begin with > are right-aligned."""

@@ -15,6 +15,7 @@ _WHY = {
     "refund": "asked for",
     "late_success": "nothing wanted its money any more",
     "credit_note": "owed by a credit note",
+    "payout": "paid out of what the customer had here",
     "lost": "given back once more, and lost",
 }
 

@@ -11,7 +11,7 @@ RETURNED = Law("given_back", "3.5", "Nothing is given back that had not settled 
 LEFT = Law("left_of_lines", "8.6", "What credits have left of an invoice is due or was settled.", "invoices")
 RECORDED = Law("recorded", "9.8", "A payment by hand pays what is allocated of it.", "payments")
 NOTED = Law("notes_given_back", "3.5", "What credit notes give is taken out of what had settled.", "credit notes")
-DRAWN = Law("credits_drawn", "10", "Credits have left what was not drawn of them, or came back.", "credits")
+DRAWN = Law("credits_drawn", "10", "Credits have left what was not drawn or paid out, or came back.", "credits")
 
 _INVOICES = (
     "SELECT id, currency, status, credited, paid, total FROM billcore_invoices "
@@ -33,7 +33,12 @@ _NOTES = """
     ), 0) AS BIGINT)
     FROM billcore_credit_notes n WHERE n.customer_id IN ??
 """
-_CREDITS = "SELECT id, currency, amount, remaining FROM billcore_credits WHERE customer_id IN ??"
+_CREDITS = "SELECT id, currency, account, amount, remaining FROM billcore_credits WHERE customer_id IN ??"
+# One that replaces another was taken from no credit: that one was.
+_PAID_OUT = (
+    "SELECT credit_id, CAST(sum(amount) AS BIGINT) FROM billcore_refunds "
+    "WHERE customer_id IN ?? AND credit_id IS NOT NULL GROUP BY credit_id"
+)
 # A line that waited may be given back on the document that bills it: that pays nothing, it charges less.
 _CHARGED = """
     SELECT l.invoice_id,
@@ -109,12 +114,17 @@ def _added_up(findings: Findings, customers: list[str]) -> _Sums:
 
 
 def _prove_credits(findings: Findings, customers: list[str], sums: _Sums) -> None:
+    paid_out: dict[str, int] = dict(findings.tx.rows(_PAID_OUT, [customers]))
     count = 0
-    for credit_id, currency, amount, remaining in findings.tx.stream(_CREDITS, [customers]):
+    for credit_id, currency, account, amount, remaining in findings.tx.stream(_CREDITS, [customers]):
         count += 1
-        most = amount - sums.of_source[credit_id] + sums.back_to[credit_id]
+        out = paid_out.get(credit_id, 0)
+        if out and account == "service_credits":
+            findings.add(DRAWN, "credit", credit_id, f"is a gift, and {money(out, currency)} of it were paid out")
+        most = amount - sums.of_source[credit_id] + sums.back_to[credit_id] - out
         if remaining > most:
-            message = f"has {money(remaining, currency)} left, {money(most, currency)} were not drawn or came back"
+            there = money(most, currency)
+            message = f"has {money(remaining, currency)} left, {there} were not drawn or paid out, or came back"
             findings.add(DRAWN, "credit", credit_id, message)
     findings.checked(DRAWN, count)
 

@@ -84,12 +84,16 @@ Key = tuple[str, str]
 
 @frozen
 class Book:
-    """The ledger of some customers, added up: by account (credits positive), by invoice and by payment."""
+    """The ledger of some customers, added up: by account (credits positive), by invoice and by payment.
+
+    `cash_beside` is the cash that no payment is behind, by customer and account.
+    """
 
     accounts: dict[Key, dict[str, int]] = field(factory=lambda: defaultdict(lambda: defaultdict(int)))
     cash_on: dict[str, int] = field(factory=lambda: defaultdict(int))
     drawn_on: dict[str, int] = field(factory=lambda: defaultdict(int))
     cash_of: dict[str, dict[str, int]] = field(factory=lambda: defaultdict(lambda: defaultdict(int)))
+    cash_beside: dict[tuple[str, str, str], int] = field(factory=lambda: defaultdict(int))
 
 
 def read_book(tx: Transaction, customers: list[str]) -> Book:
@@ -106,11 +110,11 @@ def read_book(tx: Transaction, customers: list[str]) -> Book:
             elif invoice_id is not None and (other.startswith(CASH) or other == ledger.REFUNDS):
                 # A refund without a credit note takes what was paid off its invoice when it is promised.
                 book.cash_on[invoice_id] += signed
-        if payment_id is not None:
-            if debit.startswith(CASH):
-                book.cash_of[payment_id][debit] += amount
-            if credit.startswith(CASH):
-                book.cash_of[payment_id][credit] -= amount
+        for account, signed in ((debit, amount), (credit, -amount)):
+            if account.startswith(CASH) and payment_id is not None:
+                book.cash_of[payment_id][account] += signed
+            elif account.startswith(CASH):
+                book.cash_beside[customer, currency, account] += signed
     return book
 
 

@@ -25,6 +25,10 @@ _CAPTURED = """
     WHERE p.customer_id IN ?? AND p.applied > 0
     GROUP BY i.id, i.currency, i.total
 """
+_PAID_OUT = """
+    SELECT customer_id, currency, CAST(sum(amount) AS BIGINT) FROM billcore_refunds
+    WHERE customer_id IN ?? AND payment_id IS NULL AND status = 'succeeded' GROUP BY customer_id, currency
+"""
 _HAS_MONEY = ("succeeded", "partially_refunded", "refunded", "disputed")
 
 
@@ -45,7 +49,7 @@ def prove_payments(findings: Findings, book: Book, customers: list[str]) -> None
                 payment_id,
                 f"captured {money(captured - back, currency)} at {gateway}, the ledger has {told or 'nothing'}",
             )
-    findings.checked(CASH, count)
+    findings.checked(CASH, count + _prove_paid_out(findings, book, customers))
     count = 0
     for invoice_id, currency, total, captured, payments in findings.tx.stream(_CAPTURED, [customers]):
         count += 1
@@ -53,6 +57,26 @@ def prove_payments(findings: Findings, book: Book, customers: list[str]) -> None
             message = f"{payments} payments captured {money(captured, currency)} of {money(total, currency)}"
             findings.add(ONCE, "invoice", invoice_id, message)
     findings.checked(ONCE, count)
+
+
+def _prove_paid_out(findings: Findings, book: Book, customers: list[str]) -> int:
+    """Cash that no payment is behind is what was paid out of credits outside, and nothing else."""
+    outside = cash(BY_HAND)
+    expected = {
+        (customer, currency, outside): -amount
+        for customer, currency, amount in findings.tx.stream(_PAID_OUT, [customers])
+    }
+    keys = sorted({*expected, *book.cash_beside})
+    for key in keys:
+        customer, currency, account = key
+        found, wanted = book.cash_beside.get(key, 0), expected.get(key, 0)
+        if found != wanted:
+            message = (
+                f"{money(-wanted, currency)} were paid out without a payment, "
+                f"the ledger has {money(-found, currency)} out of {account}"
+            )
+            findings.add(CASH, "customer", customer, message)
+    return len(keys)
 
 
 def _expected(gateway: str, captured: int, back: int, outside: int) -> dict[str, int]:

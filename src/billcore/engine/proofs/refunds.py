@@ -77,8 +77,9 @@ def _added_up(tx: Transaction, customers: list[str]) -> _Sums:
             continue
         if cause == "lost":
             continue
-        sums.held[payment_id] += amount
-        if note_id is not None:
+        if to != "credit":  # What became credit is still here, and may be paid out.
+            sums.held[payment_id] += amount
+        if note_id is not None and cause != "payout":
             sums.noted[note_id] += amount
         if status != "succeeded":
             sums.promised[customer, currency] += amount

@@ -397,7 +397,8 @@ def _payments() -> None:
 def _refunds() -> None:
     table(
         "refunds",
-        *required(PlainText(), "id", "customer_id", "payment_id"),
+        *required(PlainText(), "id", "customer_id"),
+        *optional(PlainText(), "payment_id"),
         *required(sa.Integer(), "attempt"),
         *required(PlainText(), "idempotency_key", "cause", "to"),
         *required(sa.BigInteger(), "amount"),
@@ -405,7 +406,7 @@ def _refunds() -> None:
         *required(JsonText(), "request"),
         *required(PlainText(), "status"),
         *required(Instant(), "created_at"),
-        *optional(PlainText(), "invoice_id", "credit_note_id", "replaces", "reason"),
+        *optional(PlainText(), "invoice_id", "credit_note_id", "credit_id", "replaces", "reason"),
         *required(sa.Integer(), "sends"),
         *optional(Instant(), "sent_at", "settled_at"),
         *optional(PlainText(), "gateway_id", "decline_code", "message"),
