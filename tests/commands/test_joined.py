@@ -153,3 +153,69 @@ def test_a_command_after_the_hosts_commit_is_refused(house) -> None:
         inside.customers.create("bolt")
     assert refusal(inside.customers.create, "crab").code == "join_refused"
     assert [one.reference for one in billing.customers.list()] == ["acme", "bolt"]
+
+
+PAID_FIRST = {
+    "change": lambda subs: subs.change("s1", quantity=2, idempotency_key="k"),
+    "set_component": lambda subs: subs.set_component("s1", "seats", "2", idempotency_key="k"),
+    "attach": lambda subs: subs.attach("s2", "acme", "pro-y", idempotency_key="k"),
+    "reactivate": lambda subs: subs.reactivate("s1", idempotency_key="k"),
+    "add_charge": lambda subs: subs.add_charge("s1", "5.00", "Extra", idempotency_key="k"),
+    "cancel": lambda subs: subs.cancel("s1", refund="unused", idempotency_key="k"),
+}
+
+
+@pytest.fixture(params=sorted(PAID_FIRST))
+def command(request):
+    return request.param
+
+
+def running(house, command, decline):
+    """The host's books with `s1` running, or ended where it is to come back, as seen before the command."""
+    billing, engine = house
+    billing.settings.set("change_decline", decline)
+    billing.subscriptions.create("s1", "acme", "pro-m")
+    if command == "reactivate":
+        billing.subscriptions.cancel("s1")
+    billing.run(day("01-16"))
+    return billing, engine, len(billing.gateway("test").book())
+
+
+@pytest.mark.parametrize("decline", ["keep", "refuse"])
+def test_a_joined_command_moves_money_when_a_worker_sees_its_commit(house, command, decline) -> None:
+    """Also one that is paid before it happens: its attempt is left to the worker."""
+    billing, engine, moved = running(house, command, decline)
+    with engine.begin() as connection, billing.joined(connection) as inside:
+        PAID_FIRST[command](inside.subscriptions)
+    assert len(billing.gateway("test").book()) == moved
+    billing.run(day("01-17"))
+    assert len(billing.gateway("test").book()) == moved + 1
+    sub = billing.subscriptions.get("s1")
+    expected = {"change": "2", "set_component": "1", "cancel": "1"}.get(command, "1")
+    assert (str(sub.quantity), sub.state) == (expected, "canceled" if command == "cancel" else "active")
+    assert all(one.status == "paid" for one in billing.invoices.list())
+    PAID_FIRST[command](billing.subscriptions)  # Under its key it is the same call.
+    assert len(billing.gateway("test").book()) == moved + 1
+    assert billing.verify().ok
+
+
+def test_a_joined_command_rolls_back_with_the_host(house, command) -> None:
+    billing, engine, moved = running(house, command, "refuse")
+    before = dump(billing)
+    with engine.connect() as connection, connection.begin() as transaction:
+        with billing.joined(connection) as inside:
+            PAID_FIRST[command](inside.subscriptions)
+        transaction.rollback()
+    assert dump(billing) == before
+    billing.run(day("01-17"))
+    assert len(billing.gateway("test").book()) == moved
+
+
+def test_a_joined_change_that_is_declined_changes_nothing(house) -> None:
+    billing, engine, _ = running(house, "change", "refuse")
+    billing.gateway("test").script(["decline:insufficient_funds"], default="approve")
+    with engine.begin() as connection, billing.joined(connection) as inside:
+        assert inside.subscriptions.change("s1", quantity=2).quantity == 1
+    billing.run(day("01-17"))
+    assert (billing.subscriptions.get("s1").quantity, billing.subscriptions.get("s1").state) == (1, "active")
+    assert billing.subscriptions.change("s1", quantity=2).quantity == 2

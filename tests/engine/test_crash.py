@@ -71,6 +71,23 @@ def test_a_prepayment_is_topped_up_once_for_each_fall_wherever_the_process_dies(
         assert death["stands"] == whole, death["point"]
 
 
+@pytest.mark.parametrize("decline", ["refuse", "keep"])
+def test_what_changes_a_subscription_happens_once_wherever_the_process_dies(tmp_path, database_kind, decline) -> None:
+    """Changes, components, attach, returns, refunded cancellations, charges, an invoice by hand and a join.
+
+    A sample of all points: `python -m tests.engine.dying_changes FILE sqlite refuse 1` tries every one.
+    """
+    every = {"refuse": 9, "keep": 20}[decline] * (1 if database_kind == "sqlite" else 3)
+    whole, *deaths = dying("tests.engine.dying_changes", str(tmp_path / "books.db"), database_kind, decline, str(every))
+    stands = whole["whole"]
+    assert (stands["findings"], stands["stuck"], stands["given back"]) == ([], [], [1935, 34126])
+    assert set(stands["charges per invoice"]) == {1} and stands["charged"] == stands["captured"]
+    assert len(deaths) >= 3
+    for death in deaths:
+        assert death["died"] == 137, death["point"]
+        assert death["stands"] == stands, death["point"]
+
+
 @pytest.mark.sqlite_only("the storm does it to PostgreSQL")
 def test_a_run_that_is_killed_twenty_times_charges_every_invoice_once(tmp_path) -> None:
     """300 subscriptions through months; some answers get lost and some cards are declined on top."""

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from attrs import evolve
 
-from billcore.commands.cancellation import Gives, credits_for, gives
+from billcore.commands.cancellation import NOW_INCLUDED, Gives, credits_for, gives
 from billcore.commands.facts import facts_for
 from billcore.commands.receivables import held_credits
 from billcore.commands.scope import Scope
@@ -29,8 +29,15 @@ from billcore.store import invoice as invoices
 from billcore.store import subscription as subscriptions
 
 
-def change_step(scope: Scope, sub: Subscription, facts: Facts, target: Target, wish: Wish) -> Step:
-    """What a change makes of a subscription and bills now; lines that wait are stored."""
+def change_step(
+    scope: Scope, sub: Subscription, facts: Facts, target: Target, wish: Wish, *, pays_first: bool = False
+) -> Step:
+    """What a change makes of a subscription and bills now; lines that wait are stored.
+
+    One that `pays_first` leaves what waits for the renewal where it is: it is nothing that its payment decides on.
+    """
+    if pays_first:
+        facts, target = evolve(facts, waiting=()), evolve(target, facts=evolve(target.facts, waiting=()))
     running = changes.running(scope.tx, sub.customer_id, sub.id, sub.sequence)
     decision = decide_change(sub, facts, target, wish, running, scope.now, scope.new_id)
     returned = give_back_of(scope, sub, facts, wish.at, decision.given_back)
@@ -38,6 +45,7 @@ def change_step(scope: Scope, sub: Subscription, facts: Facts, target: Target, w
         counted = less_given_back(scope, sub, facts, returned.everything)
         if counted is not facts:  # The period that ends has less to show for its minimum.
             decision = decide_change(sub, counted, target, wish, running, scope.now, scope.new_id)
+    if wish.period == "reset" and not pays_first:
         # Whatever waited is billed with the period that ends.
         return evolve(decision.step, lines=(*returned.everything, *decision.step.lines))
     waiting = [*returned.waiting, *_layered(scope, decision.waiting, wish.at)]
@@ -50,7 +58,8 @@ def ask_again(scope: Scope, sub: Subscription, facts: Facts, change: Change) -> 
     asked = Asked.read(change.parameters)
     target = target_of(scope, sub, facts, asked, scope.now)
     scope.writes.put(evolve(change, before=before_of(sub)))
-    return change_step(scope, sub, facts, target, asked.wish(scope.now, facts, target))
+    step = change_step(scope, sub, facts, target, asked.wish(scope.now, facts, target), pays_first=True)
+    return evolve(step, usage_until=scope.now + NOW_INCLUDED if step.usage else None)
 
 
 def addon_steps(scope: Scope, base: Step, at: datetime) -> list[Step]:

@@ -1,18 +1,20 @@
 """Commands that change a running subscription only when they are paid: a draft, its attempt, then the change (5.1)."""
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 
 from attrs import evolve
 
 from billcore.commands.bill import mark_usage
-from billcore.commands.changing import ask_again
+from billcore.commands.cancellation import NOW_INCLUDED
+from billcore.commands.changing import addon_steps, ask_again
 from billcore.commands.facts import facts_for
 from billcore.commands.reactivating import return_again
 from billcore.commands.returning import give_back
 from billcore.commands.scope import Scope
-from billcore.commands.signup import pay_draft, to_pay_now
+from billcore.commands.signup import bill_now, pay_draft, to_pay_now
 from billcore.commands.unused import settle_usage
-from billcore.domain.bill import make_bill, use_coupons
+from billcore.domain.bill import make_bill, record, use_coupons
 from billcore.domain.change import Change, ChangeKind
 from billcore.domain.customer import Customer
 from billcore.domain.invoice import Invoice
@@ -23,8 +25,13 @@ from billcore.domain.subscription import Subscription
 from billcore.domain.writes import Writes
 from billcore.errors import Refused
 from billcore.store import change as changes
+from billcore.store import invoice as invoices
+from billcore.store import payment as payments
 
 Make = Callable[[Scope], Step]
+
+AWAITED = {"activation": "activation", "change": "change", "reactivation": "return"}
+"""What waits for the payment of a draft, by its purpose."""
 
 
 def pay_first(
@@ -32,15 +39,19 @@ def pay_first(
 ) -> bool:
     """Store a draft and its attempt where a command has something to pay first; False where it has not.
 
-    What `make` decides is only looked at: it is decided again when the payment has come, as of now.
+    What `make` decides is only looked at: it is decided again when the payment has come, as of now. Raises
+    payment_in_doubt while another one waits for its payment.
     """
     aside = _aside(scope)
-    step = settle_usage(aside, make(aside), scope.now)
+    step = _look(aside, make, scope.now)
     bill = make_bill([step], customer, scope.site, scope.now, scope.new_id)
     due = to_pay_now(scope, bill, step.subscription, customer)
     if due == 0 or bill.invoice is None:
         return False
+    require_none_waits(scope, sub)
     pay_draft(scope, bill, customer, sub, due)
+    # What follows from it (add-ons that begin anew, a debt that is kept) is due as soon as it has happened.
+    scope.collects.add(customer.id)
     scope.writes.add(
         Change(
             scope.new_id("cha"),
@@ -57,6 +68,24 @@ def pay_first(
     return True
 
 
+def require_none_waits(scope: Scope, sub: Subscription) -> None:
+    """Refuse what would be paid first while something else of the subscription waits for its payment already.
+
+    Both might be paid, and one of them for nothing. Raises payment_in_doubt.
+    """
+    waiting = invoices.draft_in_doubt(scope.tx, sub.customer_id, sub.id)
+    if waiting is None:
+        return
+    draft = invoices.by_ids(scope.tx, [payments.by_ids(scope.tx, [waiting])[waiting].billed], lines=False)
+    (what,) = {AWAITED[one.purpose] for one in draft.values()}
+    raise Refused(
+        "payment_in_doubt",
+        f"The {what} of subscription {sub.reference} waits for a payment without an outcome ({waiting}).",
+        remedy="Repeat the command when the outcome is known; billcore doctor says when it is asked for.",
+        payment=waiting,
+    )
+
+
 def begins(scope: Scope, invoice: Invoice, sub: Subscription) -> Callable[[], Step] | None:
     """How the payment of a draft brings about what it waits for, counted from the command.
 
@@ -71,7 +100,9 @@ def begins(scope: Scope, invoice: Invoice, sub: Subscription) -> Callable[[], St
         return None
 
     def make(asking: Scope) -> Step:
-        facts = facts_for(asking, sub, customer, invoice.created_at)
+        # Each is told what its command was told: a change comes after the usage of its own instant.
+        included = NOW_INCLUDED if event == "change" else timedelta(0)
+        facts = facts_for(asking, sub, customer, invoice.created_at + included)
         if change is None:
             return activate(sub, facts, invoice.created_at, asking.new_id)
         again = ask_again if change.kind == "change" else return_again
@@ -84,8 +115,7 @@ def _as_of_then(
     scope: Scope, invoice: Invoice, customer: Customer, change: Change | None, make: Make
 ) -> Callable[[], Step] | None:
     try:
-        aside = _aside(evolve(scope, now=invoice.created_at))
-        seen = settle_usage(aside, make(aside), invoice.created_at)
+        seen = _look(_aside(evolve(scope, now=invoice.created_at)), make, invoice.created_at)
     except Refused:
         return None
     bill = make_bill([seen], customer, scope.site, invoice.created_at, scope.new_id)
@@ -100,6 +130,10 @@ def _as_of_then(
             known = scope.writes.get(Change, change.id) or change
             assert isinstance(known, Change)
             scope.writes.put(evolve(known, status="applied", decided_at=at))
+            if change.kind == "change":
+                record(
+                    scope.writes, scope.new_id, change.customer_id, at, "subscription.changed", change.subscription_id
+                )
         mark_usage(scope, step, invoice.lines)
         give_back(scope, [one for line in step.lines for one in line.returned], invoice.id, 0)
         return use_coupons(step, bill.used)
@@ -107,11 +141,38 @@ def _as_of_then(
     return begin
 
 
+def follow_base(scope: Scope, step: Step, asked_at: datetime) -> None:
+    """Let the add-ons of a subscription take its dates, where a change that was paid began a new period (6.6).
+
+    They are billed now, as of when the change was asked for.
+    """
+    if not _begins_anew(step):
+        return
+    at, scope.now = scope.now, asked_at
+    more = addon_steps(scope, step, asked_at)
+    scope.now = at
+    for one in more:
+        bill_now(scope, one, scope.customer(one.subscription.customer_id))
+
+
 def refuse_change(scope: Scope, invoice: Invoice) -> None:
     """The change whose draft was not paid comes to nothing."""
     change = changes.for_invoice(scope.tx, invoice.id)
     if change is not None:
         scope.writes.put(evolve(change, status="refused", decided_at=scope.now))
+
+
+def _look(aside: Scope, make: Make, at: datetime) -> Step:
+    """What `make` decides, in a unit of work that nobody keeps; raises what it raises, for the add-ons that follow."""
+    step = settle_usage(aside, make(aside), at)
+    if _begins_anew(step):
+        addon_steps(aside, step, at)
+    return step
+
+
+def _begins_anew(step: Step) -> bool:
+    """Whether it is a change that begins a new period."""
+    return step.purpose == "change" and (step.renewal is not None or step.cut is not None)
 
 
 def _aside(scope: Scope) -> Scope:

@@ -163,9 +163,9 @@ def _carry_out(
     if scope.settings.change_decline == "refuse" and effective_at is None:
 
         def make(asking: Scope) -> Step:
-            return change_step(asking, sub, facts, target, wish)
+            return change_step(asking, sub, facts, target, wish, pays_first=True)
 
-        if pay_first(scope, sub, customer, "change", asked.stored(), make):
+        if pay_first(scope, sub, customer, "change", asked.drafted(target).stored(), make):
             return sub
     note_change(scope, sub, asked, at)
     step = change_step(scope, sub, facts, target, wish)

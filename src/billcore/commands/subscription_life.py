@@ -19,7 +19,7 @@ from billcore.commands.parameters import (
     as_instant,
 )
 from billcore.commands.payment_methods import retry_overdue
-from billcore.commands.phases import pay_first
+from billcore.commands.phases import pay_first, require_none_waits
 from billcore.commands.reactivating import Return, return_step, settle_debt
 from billcore.commands.scope import Scope
 from billcore.commands.signup import bill_now, pay_draft, require_covered, to_pay_now
@@ -31,7 +31,6 @@ from billcore.domain.lifecycle import activate, hold, resume, schedule_cancel, u
 from billcore.domain.states import check
 from billcore.domain.subscription import Subscription, Unused
 from billcore.errors import InvalidValue, Refused
-from billcore.store import invoice as invoices
 from billcore.store import subscription as store
 
 
@@ -48,14 +47,7 @@ class Life(Noun):
         payment_in_doubt while an earlier activation's attempt is open.
         """
         sub = scope.subscription(subscription)
-        waiting = invoices.draft_in_doubt(scope.tx, sub.customer_id, sub.id)
-        if waiting is not None:
-            raise Refused(
-                "payment_in_doubt",
-                f"An activation of subscription {sub.reference} has an attempt without an outcome.",
-                remedy="Wait for the next check of the payment.",
-                payment=waiting,
-            )
+        require_none_waits(scope, sub)
         customer = scope.customer(sub.customer_id)
         facts = facts_for(scope, sub, customer, scope.now)
         step = activate(sub, facts, scope.now, scope.new_id)
@@ -196,7 +188,8 @@ class Life(Noun):
 
         `period = "keep"` stays in the old period while that lasts, and charges only what was given back of it. Open
         invoices are collected with it, oldest first, or forgiven. Declined, everything stays as it was and
-        payment_declined is raised. Raises transition_not_allowed, invalid_value for a term that is over.
+        payment_declined is raised. Raises transition_not_allowed, payment_in_doubt, invalid_value for a term that
+        is over.
         """
         sub = scope.subscription(subscription)
         check(sub.state, "reactivate", sub.reference)
@@ -206,7 +199,6 @@ class Life(Noun):
         how = Return(period == "keep", balance == "forgive", include_trial, as_instant(ends_at))
         make = partial(return_step, sub=sub, facts=facts, how=how)
         if pay_first(scope, sub, customer, "reactivate", how.stored(), make):
-            scope.collects.add(customer.id)
             return sub
         step = make(scope)
         settle_debt(scope, sub, how)

@@ -180,7 +180,17 @@ def _require_accepted(scope: Scope, reference: str, attempts: Collection[str]) -
     for payment in payments.by_ids(scope.tx, attempts).values():
         invoice = invoices.by_ids(scope.tx, [payment.billed], lines=False)[payment.billed]
         if invoice.discarded_at is not None:
-            raise _declined(reference, payment)
+            raise _came_to_nothing(reference, payment) if payment.captured else _declined(reference, payment)
+
+
+def _came_to_nothing(reference: str, payment: Payment) -> Refused:
+    return Refused(
+        "transition_not_allowed",
+        f"Subscription {reference} went another way while its payment {payment.id} was made: it is given back.",
+        remedy="Look at the subscription, and repeat the command if it is still wanted.",
+        payment=payment.id,
+        subscription=reference,
+    )
 
 
 def _declined(reference: str, payment: Payment) -> Refused:

@@ -24,7 +24,8 @@ from billcore.settings import ChangeMode
 class Asked:
     """What a change asks for, as it is stored while it waits: ids and texts. None leaves a thing as it is.
 
-    `components` are quantities by code, `component_prices` price codes by component.
+    `components` are quantities by code, `component_prices` price codes by component. `item_ids` are those that
+    components which are added have on a draft that waits for its payment, by code.
     """
 
     price_id: str | None = None
@@ -39,6 +40,12 @@ class Asked:
     billing_day: int | None = None
     include_trial: bool = False
     reason: str | None = None
+    item_ids: Mapping[str, str] = field(factory=dict)
+
+    def drafted(self, target: Target) -> "Asked":
+        """The same with what the lines of a draft name: asked for again, it has to come to the same items."""
+        added = {change.after.component: change.after.id for change in target.items if change.before is None}
+        return evolve(self, item_ids=added)
 
     def stored(self) -> str:
         """As JSON, without what was left as it is."""
@@ -136,7 +143,7 @@ def _wanted(
                 remedy="Only what is there can be taken away.",
                 parameter="quantity",
             )
-        return _added(scope, sub, code, units, price, at)
+        return _added(scope, sub, code, units, price, asked, at)
     if units == 0:
         return ItemChange(current, evolve(current, quantity=units, ended_at=at))
     if kind == "on_off" and units != 1:
@@ -147,10 +154,13 @@ def _wanted(
     return None if after == current else ItemChange(current, after)
 
 
-def _added(scope: Scope, sub: Subscription, code: str, units: Decimal, price: Price | None, at: datetime) -> ItemChange:
+def _added(
+    scope: Scope, sub: Subscription, code: str, units: Decimal, price: Price | None, asked: Asked, at: datetime
+) -> ItemChange:
     """A component that is added, or comes back to a period that is still paid for it."""
     metered = scope.catalog.catalog.component(code).kind == "metered"
     item = new_item(scope, sub, code, Decimal(0) if metered else units, at)
+    item = evolve(item, id=asked.item_ids.get(code, item.id))
     if price is not None:
         item = evolve(item, price_id=price.id)
     if scope.catalog.catalog.component(code).kind == "one_time":

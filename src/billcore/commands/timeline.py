@@ -56,7 +56,9 @@ def _changes(scope: Scope, sub: Subscription) -> Iterator[Happening]:
     for change in changes.of_subscriptions(scope.tx, [sub.id]):
         what = "return" if change.kind == "reactivate" else "change"
         at, text = change.decided_at or change.created_at, f"{what} {change.status}"
-        if change.status == "waiting":
+        if change.status == "waiting" and change.invoice_id is not None:
+            at, text = change.created_at, f"{what} waits for its payment"
+        elif change.status == "waiting":
             when = f"for {change.at:%Y-%m-%d}" if change.at is not None else "for the renewal"
             at, text = change.created_at, f"{what} planned {when}"
         elif change.status == "applied":

@@ -58,6 +58,8 @@ class Receivable:
         self.case = account.case
         self.unpaid: list[Subscription] = []
         """Subscriptions that end because their renewal was not paid; who has their facts closes them."""
+        self.begun: Step | None = None
+        """What the payment of a draft has brought about."""
         self._subscriptions = {sub.id: sub for sub in account.subscriptions}
         named = {line.subscription_id for line in invoice.lines} | {invoice.subscription_id}
         self._on_invoice = [sub.id for sub in account.subscriptions if sub.id in named]
@@ -91,11 +93,16 @@ class Receivable:
         `declined` it is left unpaid, unless credits that came meanwhile pay it.
         """
         draft = evolve(self.invoice, reserved_by=None)
+        step = self.begun = self.account.activation() if self.account.activation is not None else None
+        if step is not None:
+            # On which layer a line lies is known again only now: lines do not keep it.
+            lines = zip(draft.lines, step.lines, strict=True)
+            draft = evolve(draft, lines=tuple(evolve(line, layer=made.layer) for line, made in lines))
         # What is paid before it is issued has no net terms: it would not have been collected yet.
         self.invoice = issue(draft, self.account.credits, 0, self.at, False, self.site, self.writes, self.new_id)
         self.writes.put(self.invoice)
-        if self.account.activation is not None:
-            self._activate(self.account.activation())
+        if step is not None:
+            self._activate(step)
         for sub in self.on_invoice():
             if sub.state != "pending":
                 continue

@@ -11,7 +11,7 @@ from billcore.commands.attempts import attempt
 from billcore.commands.bill import number_issued, number_notes
 from billcore.commands.cancellation import end_unpaid
 from billcore.commands.methods import BY_HAND, chain, ends_retries, next_method, with_chain
-from billcore.commands.phases import begins, refuse_change
+from billcore.commands.phases import begins, follow_base, refuse_change
 from billcore.commands.prepaid import top_up_settled
 from billcore.commands.receivables import pay_from, receivables, with_lines_where_shared
 from billcore.commands.referrals import thank_referrers
@@ -20,6 +20,7 @@ from billcore.domain.customer import Customer
 from billcore.domain.invoice import Invoice
 from billcore.domain.money import Money
 from billcore.domain.payment import IN_DOUBT, Outcome, Payment
+from billcore.domain.receivable import Receivable
 from billcore.domain.settlement import settle
 from billcore.domain.values import evolve
 from billcore.engine.agenda import Due
@@ -236,7 +237,17 @@ def _record(scope: Scope, settled: Sequence[Settled]) -> list[Settled]:
         if draft.purpose == "top_up" and payment.status in IN_DOUBT:
             scope.now = row.at
             top_up_settled(scope, settled_ones[payment.id], draft)
+    _follow_bases(scope, [(affected[payment.billed], row.at) for payment, row in mine])
     return later
+
+
+def _follow_bases(scope: Scope, affairs: Sequence[tuple[Receivable, datetime]]) -> None:
+    """Bill the add-ons of subscriptions that a payment has let begin a new period, now that all of it is numbered."""
+    for affair, at in affairs:
+        if affair.begun is not None:
+            scope.flush()
+            scope.now = at
+            follow_base(scope, affair.begun, affair.invoice.created_at)
 
 
 def _number(scope: Scope) -> None:

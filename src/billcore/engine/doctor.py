@@ -1,6 +1,6 @@
 """Lists what is stuck and how to free it, and lets it be tried again (behaviour 5.1, 9.3)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -13,6 +13,7 @@ from billcore.commands.scope import Scope
 from billcore.domain.compact import compact
 from billcore.domain.event import AuditRecord
 from billcore.domain.instants import local_text
+from billcore.domain.invoice import Purpose
 from billcore.domain.money import format_minor
 from billcore.domain.payment import IN_DOUBT, Payment
 from billcore.domain.refund import OPEN, Refund
@@ -37,6 +38,17 @@ LATE = timedelta(hours=1)
 
 AT_THE_BANK = timedelta(minutes=30)
 """So long a customer may take at the bank's page before anybody has to be told, in billing time."""
+
+DRAFTS: Mapping[Purpose, str] = {
+    "signup": "the signup",
+    "start": "the start",
+    "activation": "the activation",
+    "change": "a change",
+    "reactivation": "the return",
+    "ad_hoc": "a charge",
+    "top_up": "a top-up",
+}
+"""What a draft is for, in words."""
 
 TroubleKind = Literal[
     "parked subscription",
@@ -214,11 +226,15 @@ def _money(refund: Refund) -> str:
 
 
 def _in_doubt(scope: Scope) -> Iterator[Trouble]:
-    for payment in payments.in_doubt(scope.tx, LISTED, scope.now - AT_THE_BANK):
+    found = payments.in_doubt(scope.tx, LISTED, scope.now - AT_THE_BANK)
+    waits = _waiting_for(scope, found)
+    for payment in found:
         amount = f"{format_minor(payment.amount, payment.currency)} {payment.currency}"
         reason = f"{payment.status}, {amount} at {payment.gateway}, looked up {_times(payment.checks)}"
         if payment.message:
             reason += f": {payment.message}"
+        if payment.billed in waits:
+            reason += f"; {waits[payment.billed]} waits for it"
         when = payment.next_check_at
         if payment.parked_reason:
             reason += f"; {payment.parked_reason}"
@@ -232,6 +248,20 @@ def _in_doubt(scope: Scope) -> Iterator[Trouble]:
         if payment.parked_reason:
             remedy = f"Look at {payment.gateway} for attempt {payment.id}: is it there, and was it paid? {remedy}"
         yield Trouble("payment in doubt", payment.id, payment.created_at, reason, remedy)
+
+
+def _waiting_for(scope: Scope, found: Sequence[Payment]) -> dict[str, str]:
+    """What waits for these payments, by invoice: a draft comes into effect only when it is paid."""
+    billed = invoices.by_ids(scope.tx, {payment.billed for payment in found}, lines=False)
+    drafts = [one for one in billed.values() if one.status == "draft" and one.discarded_at is None]
+    ids = {one.subscription_id for one in drafts if one.subscription_id is not None}
+    subs = subscriptions.by_ids(scope.tx, ids, scope.catalog.coupons) if ids else {}
+    waits = {}
+    for one in drafts:
+        sub = subs.get(one.subscription_id or "")
+        whose = f" of subscription {sub.reference}" if sub is not None else ""
+        waits[one.id] = f"{DRAFTS.get(one.purpose, 'a document')}{whose}"
+    return waits
 
 
 def _left_overdue(scope: Scope) -> Iterator[Trouble]:

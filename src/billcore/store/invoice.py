@@ -190,10 +190,11 @@ def stop_retries(tx: Transaction, customer_id: str, currency: str, but: str) -> 
 
 
 def draft_in_doubt(tx: Transaction, customer_id: str, subscription_id: str) -> str | None:
-    """The payment without an outcome on a subscription's draft, if there is one."""
+    """The payment without an outcome that a command about a running subscription waits for, if there is one."""
     row = tx.one(
         "SELECT reserved_by FROM billcore_invoices WHERE customer_id = ? AND subscription_id = ? "
-        "AND status = 'draft' AND purpose <> 'top_up' AND discarded_at IS NULL AND reserved_by IS NOT NULL",
+        "AND status = 'draft' AND purpose IN ('activation', 'change', 'reactivation') AND discarded_at IS NULL "
+        "AND reserved_by IS NOT NULL ORDER BY id",
         [customer_id, subscription_id],
     )
     return row[0] if row else None

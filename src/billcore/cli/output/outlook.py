@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from billcore.cli.output.screen import fields, money, state, table
-from billcore.cli.output.subscriptions import ACTIONS, subscription_page
+from billcore.cli.output.subscriptions import ACTIONS, awaited_line, subscription_page
 from billcore.cli.output.view import View
 from billcore.commands.forecasting import Forecast
 from billcore.commands.subscription_attach import Attached
@@ -77,7 +77,8 @@ def attached_line(view: View, attached: Attached) -> str:
         case "downgrade":
             return f"Subscription {sub.reference} changes at its renewal; until then it has {price}."
         case "upgrade":
-            return f"Subscription {sub.reference} has {price} now: {sub.state}."
+            awaited = awaited_line(view, sub)
+            return awaited or f"Subscription {sub.reference} has {price} now: {sub.state}."
         case _:
             return f"Subscription {sub.reference} created with {price}: {sub.state}."
 

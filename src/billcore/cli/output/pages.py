@@ -160,6 +160,10 @@ def _subscription_line(view: View, sub: Subscription, done: str, verb: str, give
         if given.get("when") == "renewal" or (sub.change_at is not None and "effective_at" in given):
             return f"Subscription {sub.reference} {later}; until then it stays as it is."
         later = f"; {later}"
+    if verb in ("change", "set_component", "activate", "reactivate"):
+        awaited = subscriptions.awaited_line(view, sub)
+        if awaited is not None:
+            return awaited
     if verb == "delete":
         documents = "its documents stay" if sub.archived_at is not None else "nothing of it is left"
         return f"Subscription {sub.reference} {'archived' if sub.archived_at is not None else 'deleted'}: {documents}."

@@ -52,6 +52,7 @@ def subscription_page(view: View, sub: Subscription) -> RenderableType:
     now = view.billing.clock.now()
     coupons = [applied.coupon.code for applied in sub.coupons if applied.holds(now)]
     base = view.subscriptions([sub.base_id])[sub.base_id]
+    awaited = view.awaited(sub)
     return fields(
         [
             ("subscription", sub.reference),
@@ -67,6 +68,7 @@ def subscription_page(view: View, sub: Subscription) -> RenderableType:
             ("billings", str(sub.sequence)),
             ("next", next_of(view, sub)),
             ("planned", change_of(view, sub)),
+            ("waits for", awaited.id if awaited is not None else None),
             ("resumes", view.day(sub.resume_at)),
             ("end", view.ending(sub)),
             ("reason", sub.cancel_reason),
@@ -79,6 +81,15 @@ def subscription_page(view: View, sub: Subscription) -> RenderableType:
             ("id", sub.id),
         ]
     )
+
+
+def awaited_line(view: View, sub: Subscription) -> str | None:
+    """That a command about a running subscription waits for its payment, and on which page; None where none does."""
+    awaited = view.awaited(sub)
+    if awaited is None:
+        return None
+    link = f"; the customer has to open {awaited.action_url}" if awaited.action_url else ""
+    return f"Subscription {sub.reference} waits for payment {awaited.id}{link}; until then it stays as it is."
 
 
 def usage_list(view: View, events: Sequence[UsageEvent]) -> RenderableType:

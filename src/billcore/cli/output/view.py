@@ -9,9 +9,12 @@ from billcore.cli.output.screen import date, day, span
 from billcore.domain.customer import Customer
 from billcore.domain.group import payer_of
 from billcore.domain.invoice import Line
+from billcore.domain.payment import Payment
 from billcore.domain.subscription import Subscription
 from billcore.store import catalog, crediting
 from billcore.store import customer as customers
+from billcore.store import invoice as invoices
+from billcore.store import payment as payments
 from billcore.store import subscription as subscriptions
 
 
@@ -93,6 +96,12 @@ class View:
             if sub is not None and sub.owner != line.customer_id:
                 found[line.id] = f"{owners[sub.owner].reference} {sub.reference}"
         return found
+
+    def awaited(self, sub: Subscription) -> Payment | None:
+        """The payment without an outcome that a command about a running subscription waits for."""
+        with self.billing.database.transaction(reads=True) as tx:
+            waiting = invoices.draft_in_doubt(tx, sub.customer_id, sub.id)
+            return payments.by_ids(tx, [waiting])[waiting] if waiting is not None else None
 
     def ending(self, sub: Subscription) -> str:
         """How a subscription ends as things stand, "" while it goes on."""
