@@ -33,16 +33,18 @@ def change_step(scope: Scope, sub: Subscription, facts: Facts, target: Target, w
     """What a change makes of a subscription and bills now; lines that wait are stored."""
     running = changes.running(scope.tx, sub.customer_id, sub.id, sub.sequence)
     decision = decide_change(sub, facts, target, wish, running, scope.now, scope.new_id)
+    collects = sub.state != "unpaid"
     returned = give_back_of(scope, sub, facts, wish.at, decision.given_back)
     if wish.period == "reset":
         counted = less_given_back(scope, sub, facts, returned.everything)
         if counted is not facts:  # The period that ends has less to show for its minimum.
             decision = decide_change(sub, counted, target, wish, running, scope.now, scope.new_id)
         # Whatever waited is billed with the period that ends.
-        return evolve(decision.step, lines=(*returned.everything, *decision.step.lines))
+        return evolve(decision.step, lines=(*returned.everything, *decision.step.lines), collects=collects)
     waiting = [*returned.waiting, *_layered(scope, decision.waiting, wish.at)]
     keep_waiting(scope, decision.step.subscription, waiting)
-    return evolve(decision.step, lines=(*returned.lines, *_layered(scope, decision.step.lines, wish.at)))
+    lines = (*returned.lines, *_layered(scope, decision.step.lines, wish.at))
+    return evolve(decision.step, lines=lines, collects=collects)
 
 
 def ask_again(scope: Scope, sub: Subscription, facts: Facts, change: Change) -> Step:
