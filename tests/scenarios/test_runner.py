@@ -128,7 +128,7 @@ def test_a_story_that_leaves_wrong_books_or_parked_work_is_never_ok(tmp_path):
             tx.execute("UPDATE billcore_subscriptions SET parked_at = '2026-01-01T00:00:00Z', parked_reason = 'why'")
         parked, *wrong = play.unsound()
     assert (parked.path, parked.actual) == ("subscriptions.s1", "why")
-    assert {failure.path for failure in wrong} == {"verify"}
+    assert {failure.path for failure in wrong} == {"verify", "explain invoice 1"}
 
 
 def test_the_world_is_printed_in_the_shape_of_an_expectation(tmp_path):

@@ -35,11 +35,6 @@ def test_a_parameter_that_is_missing_is_named_with_its_verb(tmp_path):
     assert lacking(tmp_path, steps=[step]) == "unsupported: customers.create(affiliate)"
 
 
-def test_a_value_that_is_missing_is_named_with_its_parameter(tmp_path):
-    steps = [CUSTOMER, {**SIGNUP, "collection": "prepaid"}]
-    assert lacking(tmp_path, steps=steps) == "unsupported: subscriptions.create(collection = prepaid)"
-
-
 @pytest.mark.parametrize("key", ["features", "messages", "shipments"])
 def test_an_expectation_that_is_missing_is_named(tmp_path, key):
     assert lacking(tmp_path, expect={key: {}}) == f"unsupported: expect.{key}"
@@ -48,11 +43,6 @@ def test_an_expectation_that_is_missing_is_named(tmp_path, key):
 
 def test_a_kind_of_catalog_entry_that_is_missing_is_named(tmp_path):
     assert lacking(tmp_path, catalog={**PLAN, "shipping_methods": []}) == "unsupported: catalog.shipping_methods"
-
-
-def test_a_setting_without_effect_is_named(tmp_path):
-    assert lacking(tmp_path, settings={"trial_once": "customer"}) == "unsupported: settings.trial_once"
-    assert check_story(read(tmp_path, settings={"trial_once": "none"})).ok
 
 
 def test_what_the_format_names_is_found_in_the_code_once_it_is_there():

@@ -40,6 +40,7 @@ def change_step(
         facts, target = evolve(facts, waiting=()), evolve(target, facts=evolve(target.facts, waiting=()))
     running = changes.running(scope.tx, sub.customer_id, sub.id, sub.sequence)
     decision = decide_change(sub, facts, target, wish, running, scope.now, scope.new_id)
+    collects = sub.state != "unpaid"
     returned = give_back_of(scope, sub, facts, wish.at, decision.given_back)
     if wish.period == "reset":
         counted = less_given_back(scope, sub, facts, returned.everything)
@@ -47,10 +48,11 @@ def change_step(
             decision = decide_change(sub, counted, target, wish, running, scope.now, scope.new_id)
     if wish.period == "reset" and not pays_first:
         # Whatever waited is billed with the period that ends.
-        return evolve(decision.step, lines=(*returned.everything, *decision.step.lines))
+        return evolve(decision.step, lines=(*returned.everything, *decision.step.lines), collects=collects)
     waiting = [*returned.waiting, *_layered(scope, decision.waiting, wish.at)]
     keep_waiting(scope, decision.step.subscription, waiting)
-    return evolve(decision.step, lines=(*returned.lines, *_layered(scope, decision.step.lines, wish.at)))
+    lines = (*returned.lines, *_layered(scope, decision.step.lines, wish.at))
+    return evolve(decision.step, lines=lines, collects=collects)
 
 
 def ask_again(scope: Scope, sub: Subscription, facts: Facts, change: Change) -> Step:

@@ -49,7 +49,7 @@ def pay_draft(scope: Scope, bill: Bill, customer: Customer, sub: Subscription, d
 
 def to_pay_now(scope: Scope, bill: Bill, sub: Subscription, customer: Customer) -> int:
     """What an automatic signup has to pay before it is settled, in minor units, after the customer's credits."""
-    if bill.invoice is None or sub.collection != "automatic" or net_terms(sub, scope) > 0:
+    if bill.invoice is None or sub.collection != "automatic" or sub.state == "unpaid" or net_terms(sub, scope) > 0:
         return 0
     credits = payments.open_credits(scope.tx, [customer.id]).get(customer.id, [])
     mine = [credit for credit in usable(credits, scope.settings, due=True) if credit.currency == sub.currency]

@@ -96,7 +96,8 @@ def _move(scope: Scope, sub: Subscription, next_at: datetime | None, day: int | 
         keep_waiting(scope, sub, given_back.waiting)
     if moved.covered_until is not None:
         move_coverage(scope, sub, moved.covered_until)
-    bill_now(scope, evolve(moved.step, lines=(*returned, *moved.step.lines)), customer)
+    step = evolve(moved.step, lines=(*returned, *moved.step.lines), collects=sub.state != "unpaid")
+    bill_now(scope, step, customer)
     return moved.step.subscription
 
 

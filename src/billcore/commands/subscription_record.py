@@ -36,7 +36,7 @@ class Records(Noun):
         *,
         reference: Reference | Unset = UNSET,
         net_terms: Days | Unset | None = UNSET,
-        collection: Literal["automatic", "remittance"] | Unset = UNSET,
+        collection: Literal["automatic", "remittance", "prepaid"] | Unset = UNSET,
         payment_method: MethodRef | Unset | None = UNSET,
         send_invoice_emails: Flag | Unset = UNSET,
         tax_exempt: Flag | Unset = UNSET,
@@ -52,7 +52,7 @@ class Records(Noun):
         if isinstance(reference, str) and reference != sub.reference:
             require_free(scope, reference)
         if not isinstance(collection, Unset) and collection != sub.collection:
-            _require_convertible(sub)
+            _require_convertible(sub, collection)
         method = payment_method
         if isinstance(method, str):
             method = scope.payment_method(scope.customer(sub.customer_id), method).id
@@ -109,11 +109,12 @@ def require_free(scope: Scope, reference: str) -> None:
         )
 
 
-def _require_convertible(sub: Subscription) -> None:
-    if sub.collection not in ("automatic", "remittance"):
+def _require_convertible(sub: Subscription, collection: str) -> None:
+    """What is paid in advance is not turned into the others, nor they into it (behaviour 9.8)."""
+    if "prepaid" in (sub.collection, collection):
         raise Refused(
             "transition_not_allowed",
-            f"Subscription {sub.reference} is {sub.collection}; its collection cannot be changed.",
+            f"Subscription {sub.reference} is paid by {sub.collection}; that cannot be changed to {collection}.",
             remedy="Cancel it and make a new one.",
             state=sub.state,
         )

@@ -128,9 +128,8 @@ def give_back_of(
     for invoice in billed.values():  # Before anything is written: who catches the refusal keeps nothing of it.
         if invoice.due > 0:
             require_no_doubt(scope, invoice)
-    for row in covered:
-        if wanted[row.item_id].ends and row.end > at:
-            _end(scope, row, at)
+    for row in [row for row in covered if wanted[row.item_id].ends and row.end > at]:
+        _end(scope, row, at)
     others: dict[str, list[DraftLine]] = {}
     for place, credits in made.items():
         # A charge may stand on a credit note too, which has paid it by its own credit lines (behaviour 6.2).

@@ -14,7 +14,6 @@ from billcore.scenario.verbs import (
     known_parameters,
     known_verbs,
     lacking_in_catalog,
-    lacking_in_settings,
     lacking_in_step,
 )
 from billcore.settings import Settings
@@ -92,7 +91,7 @@ class Reader:
         steps, until, lacking = _steps(head, start, zone)
         expect = table_of(table.get("expect", {}), head.file, head.at("expect"))
         lacking = lacking or check_expectation(expect, zone, head.file, head.at("expect"))
-        lacking = lacking or lacking_in_catalog(catalog) or lacking_in_settings(head.table("settings"))
+        lacking = lacking or lacking_in_catalog(catalog)
         if lacking is None:
             where = head.text("catalog_file") or head.at("catalog")
             read_catalog(catalog, currency=currency, zone=zone, path=where)

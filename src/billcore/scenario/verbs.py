@@ -79,13 +79,8 @@ _FORMAT: Mapping[str, str] = {
     "disputes.close": "payment amount outcome",
     "clocks.advance": "clock to",
 }
-_FORMAT_VALUES: Mapping[tuple[str, str], tuple[str, ...]] = {
-    ("subscriptions.update", "collection"): ("prepaid",),
-}
 _FORMAT_CUSTOM = ("features",)
 _FORMAT_CATALOG = ("tax_codes", "shipping_methods", "affiliate_rules", "dunning")
-_WITHOUT_EFFECT: Mapping[str, object] = {}
-"""Settings that need a capability this version lacks, with the value that asks for nothing."""
 
 
 @cache
@@ -122,7 +117,7 @@ def _has(do: str) -> frozenset[str]:
 
 
 def lacking_in_step(do: str, given: Mapping[str, object]) -> str | None:
-    """The verb, parameter or value that the format has and this version has not; None when it has all."""
+    """The verb or parameter that the format has and this version has not; None when it has all."""
     if do in SCENARIO_ONLY:
         return None
     if do not in verbs():
@@ -130,10 +125,6 @@ def lacking_in_step(do: str, given: Mapping[str, object]) -> str | None:
     for name, value in given.items():
         if name not in _has(do):
             return f"{do}({name})"
-        if value in _FORMAT_VALUES.get((do, name), ()):
-            choices = next(p.choices for p in verbs()[do].parameters if p.name == name)
-            if value not in choices:
-                return f"{do}({name} = {value})"
         if name == "custom" and isinstance(value, Mapping):
             later = [key for key in _FORMAT_CUSTOM if key in value and key not in CUSTOM_KEYS]
             if later:
@@ -147,15 +138,3 @@ def lacking_in_catalog(catalog: Mapping[str, object]) -> str | None:
         if key in catalog:
             return f"catalog.{key}"
     return None
-
-
-def lacking_in_settings(settings: Mapping[str, object]) -> str | None:
-    """The setting that needs a capability this version lacks; None when it has all."""
-    for name, harmless in _WITHOUT_EFFECT.items():
-        if settings.get(name, harmless) != harmless:
-            return f"settings.{name}"
-    return None
-
-
-def _tables(value: object) -> list[Mapping[str, object]]:
-    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, (list, tuple)) else []
