@@ -610,3 +610,17 @@ def test_a_base_and_its_add_on_do_not_spend_the_same_credit_twice() -> None:
     with billing.database.transaction(reads=True) as tx:
         (row,) = tx.rows("SELECT CAST(sum(amount) AS BIGINT) FROM billcore_ledger_entries WHERE debit = 'credits'")
     assert row[0] == 700
+
+
+# -- timeline ------------------------------------------------------------------------------------------------
+
+
+def test_the_story_says_what_each_change_made_of_what() -> None:
+    billing = signed_up("pro-m", "01-11", components={"seats": "2"})
+    billing.subscriptions.change("s1", price="pro-y", components={"seats": "5"})
+    billing.subscriptions.change("s1", price="pro-m", when="renewal", reason="too dear")
+    told = [one.text for one in billing.subscriptions.timeline("s1") if one.kind == "change"]
+    assert told == [
+        "change came into effect: price pro-m → pro-y, seats 2 → 5",
+        "change planned for the renewal: price pro-m, because too dear",
+    ]

@@ -432,7 +432,8 @@ def test_doctor_says_what_waits_for_a_payment(command, what) -> None:
 
 def test_the_story_of_a_subscription_says_that_a_change_waits_for_its_payment() -> None:
     billing = waiting("action")
-    assert "change waits for its payment" in [one.text for one in billing.subscriptions.timeline("s1")]
+    (told,) = [one.text for one in billing.subscriptions.timeline("s1") if one.kind == "change"]
+    assert told.startswith("change waits for its payment: ")
 
 
 def test_whoever_pays_for_what_went_another_way_is_not_told_that_he_was_declined() -> None:

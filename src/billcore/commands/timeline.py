@@ -1,11 +1,14 @@
 """The story of one subscription: what happened to it, and what is planned (behaviour 5.3)."""
 
+import json
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from attrs import frozen
 
 from billcore.commands.scope import Scope
+from billcore.commands.target import Asked
+from billcore.domain.change import Change
 from billcore.domain.event import StateChange
 from billcore.domain.subscription import Subscription
 from billcore.store import change as changes
@@ -55,6 +58,7 @@ def _states(states: Iterable[StateChange]) -> Iterator[Happening]:
 def _changes(scope: Scope, sub: Subscription) -> Iterator[Happening]:
     for change in changes.of_subscriptions(scope.tx, [sub.id]):
         what = "return" if change.kind == "reactivate" else "change"
+        asked = ", ".join(_asked(scope, sub, change)) if change.kind == "change" else ""
         at, text = change.decided_at or change.created_at, f"{what} {change.status}"
         if change.status == "waiting" and change.invoice_id is not None:
             at, text = change.created_at, f"{what} waits for its payment"
@@ -63,7 +67,31 @@ def _changes(scope: Scope, sub: Subscription) -> Iterator[Happening]:
             at, text = change.created_at, f"{what} planned {when}"
         elif change.status == "applied":
             at, text = change.at or change.created_at, f"{what} came into effect"
+        text += f": {asked}" if asked else ""
         yield Happening(at, "change", text, actor=change.actor, subject_id=change.id)
+
+
+def _asked(scope: Scope, sub: Subscription, change: Change) -> Iterator[str]:
+    """What a change asks for, each with what there was until then where that is known."""
+    asked = Asked.read(change.parameters)
+    before = json.loads(change.before) if change.before is not None else {}
+    if asked.price_id is not None:
+        named = [id_ for id_ in (before.get("price"), asked.price_id) if id_ is not None]
+        prices = scope.prices(set(named))
+        yield " → ".join(["price " + prices[named[0]].code, *(prices[id_].code for id_ in named[1:])])
+    if asked.quantity is not None:
+        yield "quantity " + _from_to(before.get("quantity"), asked.quantity)
+    units = {item.component: before.get("items", {}).get(item.id, [None, None])[1] for item in sub.items}
+    for code, quantity in asked.components.items():
+        yield f"{code} " + _from_to(units.get(code), quantity)
+    if asked.period == "reset":
+        yield "a new period begins"
+    if asked.reason is not None:
+        yield f"because {asked.reason}"
+
+
+def _from_to(before: str | None, after: str) -> str:
+    return after if before is None else f"{before} → {after}"
 
 
 def _documents(scope: Scope, sub: Subscription, payers: set[str]) -> Iterator[Happening]:
