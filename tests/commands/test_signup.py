@@ -198,7 +198,7 @@ def test_a_price_with_a_length_expires_at_its_boundary_and_never_prorates() -> N
         ({"coupons": ["TEN", "TEN"]}, "coupon_not_applicable"),
         ({"net_terms": 181}, "invalid_value"),
         ({"first_charge": "half"}, "invalid_value"),
-        ({"collection": "prepaid"}, "invalid_value"),
+        ({"collection": "prepaid"}, "insufficient_credit"),
         ({"base": "nobody"}, "not_found"),
         ({"payment_method": "nothing"}, "not_found"),
         ({"custom": {"amout": "1.00"}}, "invalid_value"),

@@ -251,9 +251,14 @@ def test_a_date_at_the_end_of_the_calendar_is_refused(parameter, when) -> None:
 
 
 @pytest.mark.parametrize("parameter", ["trial_until", "ends_at", "starts_at"])
-def test_a_date_in_thousands_of_years_is_waited_for(parameter) -> None:
+def test_a_date_is_waited_for_ten_years_and_no_longer(parameter) -> None:
     billing = books(timezone="Pacific/Kiritimati")
-    billing.subscriptions.create("s1", "acme", "pro-m", **{parameter: "8999-12-31"})
+    before = dump(billing)
+    refused = refusal(billing.subscriptions.create, "s1", "acme", "pro-m", **{parameter: "8999-12-31"})
+    assert refused.code == "invalid_value" and refused.message.startswith(f"{parameter}: ")
+    assert "more than ten years ahead" in refused.message
+    assert dump(billing) == before
+    billing.subscriptions.create("s1", "acme", "pro-m", **{parameter: "2035-12-31"})
     billing.run(day("03-01"))
     assert billing.verify().ok and billing.subscriptions.get("s1").parked_at is None
 
