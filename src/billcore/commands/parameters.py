@@ -329,7 +329,7 @@ def _custom(value: Any, _zone: str) -> dict[str, str]:
         if key not in CUSTOM_KEYS:
             near = get_close_matches(str(key), CUSTOM_KEYS, 1)
             raise InvalidValue(
-                f"custom has no key {key!r}.",
+                f"A custom price has no key {key!r:.100}.",
                 remedy=f"Did you mean {near[0]!r}?" if near else f"Possible: {', '.join(CUSTOM_KEYS)}.",
             )
     return {key: str(_text(text, _zone)) for key, text in value.items()}

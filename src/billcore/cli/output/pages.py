@@ -172,7 +172,8 @@ def _subscription_line(view: View, sub: Subscription, done: str, verb: str, give
         newest = view.billing.payments.list(customer=sub.customer_id, newest=True, limit=1)
         link = next((f"; the customer has to open {one.action_url}" for one in newest if one.action_url), "")
         coming += link
-    return f"Subscription {sub.reference} {done}: {sub.state}{', ' + coming if coming else ''}{later}."
+    stands = ", ".join(part for part in (sub.state if sub.state != done else "", coming) if part)
+    return f"Subscription {sub.reference} {done}{': ' if stands else ''}{stands}{later}."
 
 
 def _page(view: View, definition: Definition, result: object) -> RenderableType:
