@@ -40,7 +40,8 @@ def test_an_answer_that_is_repeated_changes_nothing() -> None:
         ((refund(1000, "pending"), refund(500, "unknown")), 1500),
         ((refund(1000, "failed"),), 3000),
         ((refund(1000, "failed", parked_reason="declined"),), 2000),
-        ((refund(1000, "succeeded", to="credit"), refund(2000, "succeeded", to="external")), 0),
+        # What became credit is still here, to be paid out.
+        ((refund(1000, "succeeded", to="credit"), refund(2000, "succeeded", to="external")), 1000),
     ],
 )
 def test_what_is_out_or_on_its_way_or_owed_is_not_given_back_twice(given, left) -> None:

@@ -24,7 +24,7 @@ def facts(value):
     return {
         name: part
         for name, part in asdict(value).items()
-        if name not in ("id", "price_id", "version") and "_id" not in name
+        if name not in ("id", "price_id", "version", "referral_code") and "_id" not in name
     }
 
 

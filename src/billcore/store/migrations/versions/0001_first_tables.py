@@ -16,6 +16,7 @@ def upgrade() -> None:
     _bookkeeping()
     _customers()
     _subscriptions()
+    _subscription_indexes()
     _items()
     _usage()
     _documents()
@@ -126,16 +127,18 @@ def _subscriptions() -> None:
         *optional(PlainText(), "owner_id", "previous_state", "paused_state"),
         *optional(Instant(), "starts_at", "activated_at", "trial_until", "anchor", "priced_from", "arrears_from"),
         *optional(Instant(), "free_until", "changed_at"),
-        *optional(sa.Integer(), "billing_day", "net_terms"),
+        *optional(sa.Integer(), "billing_day"),
         *required(PlainText(), "first_charge"),
         *optional(Instant(), "period_start", "period_end", "span_start", "span_end"),
         *required(sa.Integer(), "sequence"),
         *optional(Instant(), "ends_at", "expires_at", "cancel_at", "cancel_requested_at"),
         *optional(PlainText(), "cancel_reason", "cancel_credit", "cancel_refund"),
         *required(sa.Boolean(), "cancel_void_open"),
-        *optional(Instant(), "ended_at", "held_at", "resume_at", "change_at"),
+        *optional(Instant(), "ended_at", "held_at", "resume_at"),
         *optional(PlainText(), "unused"),
+        *optional(sa.Integer(), "net_terms"),
         *optional(PlainText(), "payment_method_id", "base_id", "change_id"),
+        *optional(Instant(), "change_at"),
         *optional(PlainText(), "referral_code", "referred_by"),
         *optional(Instant(), "referral_paid_at"),
         *required(sa.Boolean(), "tax_exempt", "send_invoice_emails"),
@@ -151,6 +154,9 @@ def _subscriptions() -> None:
         reference("subscriptions", "customer_id", "customers"),
         reference("subscriptions", "price_id", "catalog"),
     )
+
+
+def _subscription_indexes() -> None:
     index("subscriptions", "base", "base_id", where="base_id IS NOT NULL")
     index("subscriptions", "customer", "customer_id")
     index("subscriptions", "owner", "owner_id", where="owner_id IS NOT NULL")
