@@ -19,6 +19,7 @@ RIGHT = {
     "codes": ["TEN"],
     "custom": {"amount": "1.00"},
     "instant": "2026-01-20",
+    "lines": [{"description": "Setup", "amount": "1.00"}],
     "payment_methods": ["pm"],
     "quantity": "1",
     "signed_quantity": "1",
@@ -30,6 +31,7 @@ SHAPES = {
     "codes": lambda text: [[text]],
     "custom": lambda text: [{"amount": text}],
     "fields": lambda text: [{"note": text}, {text: "note"}],
+    "lines": lambda text: [[{"description": text, "amount": "1.00"}], [{"description": "x", "amount": text}]],
     "payment_methods": lambda text: [[text]],
     "quantities": lambda text: [{text: "1"}],
 }
@@ -112,7 +114,10 @@ def _options(given, file):
         elif isinstance(value, dict):
             parts = [f"{key}={part}" for key, part in value.items()]
         for part in parts:
-            yield from (f"--{name.replace('_', '-')}", str(part))
+            if isinstance(part, dict):  # A line of a document by hand.
+                yield from ("--line", ";".join(f"{key}={value}" for key, value in part.items()))
+            else:
+                yield from (f"--{name.replace('_', '-')}", str(part))
 
 
 def test_keys_of_the_host_may_have_any_digits_in_them() -> None:

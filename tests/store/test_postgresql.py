@@ -364,7 +364,7 @@ def two_customers(url):
     with closing(Database(url)) as database:
         sql = (
             "INSERT INTO billcore_customers (id, reference, created_at, country, region, postcode, city, address, "
-            "tax_exempt, custom_fields, version) VALUES (?, ?, ?, '', '', '', '', '', ?, '{}', 1)"
+            "tax_exempt, custom_fields, pays, version) VALUES (?, ?, ?, '', '', '', '', '', ?, '{}', 'self', 1)"
         )
         database.unit(
             lambda tx: tx.execute_many(sql, [(f"cus_{n}", f"c{n}", datetime(2026, 1, 1, tzinfo=UTC), 0) for n in "ab"])

@@ -129,7 +129,7 @@ def renew(
         after = evolve(sub, sequence=sub.sequence + 1)
         period = Period(sub.period_start, sub.period_end)
     after, more, used = own_intervals(after, facts, due)
-    lines += [*waiting, *more]
+    lines = [*waiting, *lines, *more]  # What has waited longest stands first.
     after = planned(after)
     return Step(
         after,
