@@ -150,6 +150,8 @@ def test_without_dunning_add_ons_end_with_their_base_at_its_instant(addon, has_m
     ended = {one.reference: (one.state, one.ended_at) for one in billing.subscriptions.list()}
     first, second = ("canceled", day("02-01")), ("canceled", day("02-05"))
     assert ended == {"s1": first, "a1": first, "s2": second, "a2": second}
+    # Each answer is written down as it comes: nothing had to be asked again.
+    assert {one.checks for one in billing.payments.list()} == {0}
 
 
 def test_dunning_none_leaves_a_declined_trial_end_past_due() -> None:

@@ -81,15 +81,22 @@ def end_unpaid(
     if not subs:  # Nearly always.
         return
     scope.now = at
-    instants = {sub.id: at for sub in subs}
-    owners = customers.by_ids(scope.tx, {sub.customer_id for sub in subs})
-    facts = load_facts(scope, subs, instants, owners)
-    steps = [(close(sub, "canceled", event, at, at, facts[sub.id], scope.new_id), at) for sub in subs]
+    own = {sub.id for sub in subs}
+    addons = [
+        evolve(addon, cancel_requested_at=at)
+        for addon in subscriptions.addons(scope.tx, list(own), scope.catalog.coupons)
+        if addon.ended_at is None and addon.id not in own
+    ]
+    ending = [*subs, *addons]
+    instants = {sub.id: at for sub in ending}
+    owners = customers.by_ids(scope.tx, {sub.customer_id for sub in ending})
+    facts = load_facts(scope, ending, instants, owners)
+    steps = [
+        (close(sub, "canceled", event if sub.id in own else "cancel", at, at, facts[sub.id], scope.new_id), at)
+        for sub in ending
+    ]
     number(scope, bill_steps(scope, steps, owners, payments.open_credits(scope.tx, owners), instants))
     number_notes(scope)
-    for addon in subscriptions.addons(scope.tx, list(instants), scope.catalog.coupons):
-        if addon.ended_at is None and addon.id not in instants:
-            cancel_now(scope, addon, "none", None)
 
 
 def cancel_dates(

@@ -67,10 +67,9 @@ class Scope:
         return Site(self.settings, self.taxes(self.settings, self.catalog.rates))
 
     def flush(self) -> None:
-        """Write what was collected so far and start collecting anew."""
+        """Write what was collected so far and start collecting anew, in the same place: others hold it too."""
         self.tx.save(self.writes)
-        self.saved.append(self.writes)
-        self.writes = Writes()
+        self.saved.append(self.writes.emptied())
 
     def keep(self, customer_id: str) -> bool:
         """Keep a customer to the end of a unit that writes: nobody else changes what is his meanwhile.

@@ -51,6 +51,13 @@ class Writes:
         for records in other._changed.values():
             self.put(*records.values())
 
+    def emptied(self) -> "Writes":
+        """All that is here, as a collection of its own; this one is empty then, for whoever goes on putting into it."""
+        taken = Writes()
+        taken._new, self._new = self._new, {}
+        taken._changed, self._changed = self._changed, {}
+        return taken
+
     def new(self, kind: type) -> list[Record]:
         """The records of one class to insert."""
         return list(self._new.get(kind, {}).values())
