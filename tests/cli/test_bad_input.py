@@ -30,7 +30,7 @@ def test_a_forbidden_transition_names_the_state_and_what_is_allowed(shell):
     shell.with_subscription()
     shell.ok("subscriptions", "cancel", "s1")
     said = refused(shell("subscriptions", "resume", "s1"), "transition_not_allowed")
-    assert "s1 is canceled" in said and "Nothing is possible any more." in said
+    assert "s1 is canceled" in said and "Possible now: reactivate." in said
 
 
 def test_what_is_named_as_possible_is_a_command(shell):
