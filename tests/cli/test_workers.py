@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from billcore.billing import Billing
-from billcore.cli.workers import passes
+from billcore.cli.context import App
+from billcore.cli.workers import crew_of, passes
 from billcore.clock import SystemClock
 from billcore.errors import StoreError
 from tests import databases
@@ -149,6 +150,19 @@ def test_of_workers_that_work_for_ever_one_that_fails_ends_all() -> None:
         os.kill(children(process)[1], signal.SIGKILL)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 70 and "Worker 2 of 2" in err
+
+
+def test_a_worker_that_ends_before_it_was_told_its_task_has_failed(tmp_path, monkeypatch) -> None:
+    ends = tmp_path / "ends"
+    ends.write_text("#!/bin/sh\nkill -KILL $$\n")
+    ends.chmod(0o700)
+    monkeypatch.setattr("sys.executable", str(ends))
+    app = App("postgresql://nowhere/books")
+    app.actor = "x" * 1_000_000  # More than a pipe holds: whoever writes it waits for a reader.
+    with crew_of(app, 2, every=1) as crew:
+        told = list(crew.told(lambda: False))
+    assert [one.kind for one in told] == ["failed", "failed"]
+    assert told[0].content["message"] == "It was ended by SIGKILL."
 
 
 def test_workers_whose_parent_is_gone_stop() -> None:

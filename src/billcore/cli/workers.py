@@ -11,12 +11,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from queue import Empty, SimpleQueue
 from threading import Thread
 from types import FrameType
-from typing import Any
+from typing import IO, Any
 
 from attrs import define, frozen
 
@@ -101,26 +101,30 @@ class Workers:
         for child in self._children.values():
             child.kill()
             child.wait()
+            with suppress(BrokenPipeError):  # What it was not there to read any more.
+                _input(child).close()
 
     def _start(self, number: int, task: Task) -> None:
         child = subprocess.Popen(
             [sys.executable, "-m", "billcore.cli.workers"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self._children[number] = child
-        assert child.stdin is not None
-        child.stdin.write(json.dumps(to_plain(task)) + "\n")
-        child.stdin.flush()
+        told = _input(child)
+        with suppress(BrokenPipeError):  # Who ended before it was told its task is heard of by who listens.
+            told.write(json.dumps(to_plain(task)) + "\n")
+            told.flush()
         Thread(target=self._listen, args=(number, child), name=f"billcore-worker-{number}", daemon=True).start()
 
     def _listen(self, number: int, child: "subprocess.Popen[str]") -> None:
         end = "silent"
         assert child.stdout is not None
-        for line in child.stdout:
-            kind, content = json.loads(line)
-            if kind in ("failed", "done"):
-                end = kind
-            if kind != "done":
-                self._told.put(Told(number, kind, content))
+        with child.stdout as lines:
+            for line in lines:
+                kind, content = json.loads(line)
+                if kind in ("failed", "done"):
+                    end = kind
+                if kind != "done":
+                    self._told.put(Told(number, kind, content))
         self._told.put(Told(number, "ended", end))
 
 
@@ -167,6 +171,11 @@ def failure(told: Told, count: int) -> BillcoreError:
     error = told.content
     kind = {trouble.REFUSED: Refused, trouble.STORE: StoreError}.get(error.get("exit"), BillcoreError)
     return kind(error["code"], f"Worker {told.worker} of {count}: {error['message']}", remedy=error["remedy"])
+
+
+def _input(child: "subprocess.Popen[str]") -> IO[str]:
+    assert child.stdin is not None
+    return child.stdin
 
 
 def _end(code: int) -> str:

@@ -85,8 +85,9 @@ _FORMAT_CATALOG = ("tax_codes", "shipping_methods", "affiliate_rules", "dunning"
 
 @cache
 def verbs() -> Mapping[str, Definition]:
-    """Every verb by its full name."""
-    return {made.full_name: made for noun in _nouns(Noun) for made in verbs_of(noun).values()}
+    """Every verb by its full name; nouns that a host has made of its own are not billcore's."""
+    own = (noun for noun in _nouns(Noun) if noun.__module__.startswith("billcore."))
+    return {made.full_name: made for noun in own for made in verbs_of(noun).values()}
 
 
 def _nouns(above: type[Noun]) -> Iterator[type[Noun]]:
