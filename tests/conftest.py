@@ -1,15 +1,18 @@
 """What all tests share: the databases they run on, and that the long ones begin first, so that nobody waits for them.
 
-A test whose fixtures ask for `database_kind` runs on SQLite and on PostgreSQL, and its id says on which.
+A test whose fixtures ask for `database_kind` runs on SQLite and on PostgreSQL, and its id says on which. Where it has
+many cases a part of them runs on PostgreSQL, all of those in tests/store.
 """
 
 import os
+from collections import defaultdict
 from collections.abc import Iterator
 
 import pytest
 
 from tests import builders, databases
 from tests.databases import KINDS, NONE, Kind, Stores
+from tests.share import share
 
 FIRST = (
     "tests/demo/test_telco.py",
@@ -17,6 +20,9 @@ FIRST = (
     "tests/engine/test_storm.py",
     "tests/engine/test_at_once.py",
 )
+
+MANY, ONE_OF = 12, 4
+"""From so many cases on a test runs with one of so many on PostgreSQL."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -46,8 +52,23 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("database_kind", kinds, indirect=True, scope="session")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    left_out = _left_out(items)
+    config.hook.pytest_deselected(items=left_out)
+    gone = set(left_out)
+    items[:] = [item for item in items if item not in gone]
     items.sort(key=lambda item: not item.nodeid.startswith(FIRST))
+
+
+def _left_out(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Of tests with many cases those that do not run on PostgreSQL in a usual run."""
+    cases: dict[str, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        test, _, case = item.nodeid.partition("[")
+        if case.startswith("postgresql") and not test.startswith("tests/store/"):
+            cases[test].append(item)
+    many = [found for found in cases.values() if len(found) >= MANY]
+    return [item for found in many for item in set(found).difference(share(found, ONE_OF))]
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,8 @@
-"""A host whose process ends hard at a chosen point of its work: `python -m tests.engine.dying FILE sqlite|postgresql`.
+"""A host whose process ends hard at a chosen point: `python -m tests.engine.dying FILE sqlite|postgresql [EVERY]`.
 
-It forks a process for every point at which the undisturbed one commits or charges. Each does the same work on a
-copy of the same store with the test gateway's book in a file beside it, dies there, is started again, and tells how
-its books stand at last.
+One of EVERY points is tried, or all. It forks a process for every point at which the undisturbed one commits or
+charges. Each does the same work on a copy of the same store with the test gateway's book in a file beside it, dies
+there, is started again, and tells how its books stand at last.
 """
 
 import gc
@@ -203,7 +203,13 @@ def say(told: object) -> None:
     sys.stdout.write(json.dumps(told) + "\n")
 
 
-def main(file: Path, kind: databases.Kind) -> None:
+def told_to(arguments: list[str]) -> tuple[Path, databases.Kind, int]:
+    """FILE sqlite|postgresql [EVERY]"""
+    file, kind, *every = arguments
+    return Path(file), "postgresql" if kind == "postgresql" else "sqlite", int(*every or [1])
+
+
+def main(file: Path, kind: databases.Kind, every: int) -> None:
     gc.freeze()
     with databases.stores(kind) as stores:
         stores.at(file)
@@ -211,10 +217,10 @@ def main(file: Path, kind: databases.Kind) -> None:
         whole = stores.copied(file, "whole")
         counted = saying(whole, lambda: counting(whole))
         say({"whole": saying(whole, lambda: told(whole)), "counted": counted})
-        for point in points(counted):
+        for point in list(points(counted))[every // 2 :: every]:
             say(after_death(file, point))
     databases.close()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), "postgresql" if sys.argv[2:] == ["postgresql"] else "sqlite")
+    main(*told_to(sys.argv[1:]))

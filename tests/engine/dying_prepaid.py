@@ -1,4 +1,4 @@
-"""As `tests.engine.dying`, for what is paid in advance: `python -m tests.engine.dying_prepaid FILE sqlite|postgresql`.
+"""As `tests.engine.dying`, for what is paid in advance: `python -m tests.engine.dying_prepaid FILE KIND [EVERY]`.
 
 A prepayment is used up by usage and a renewal, topped up, and wakes what was suspended; the process ends at each commit
 and each charge of that.
@@ -34,4 +34,4 @@ def work(file: Path) -> None:
 
 if __name__ == "__main__":
     dying.set_up, dying.work = set_up, work  # The processes that die are made by that module.
-    dying.main(Path(sys.argv[1]), "postgresql" if sys.argv[2:] == ["postgresql"] else "sqlite")
+    dying.main(*dying.told_to(sys.argv[1:]))

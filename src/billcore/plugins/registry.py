@@ -6,9 +6,10 @@ the plugins' names and each in its own try: pluggy itself would stop at the firs
 
 import os
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from threading import Lock
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast
@@ -297,13 +298,18 @@ def _as_given(thing: object) -> object:
 
 
 def _entry_points() -> list[_Found]:
+    return [(_Plugin(name, *installed), load) for name, installed, load in _installed(tuple(sys.path))]
+
+
+@cache
+def _installed(_path: tuple[str, ...]) -> tuple[tuple[str, tuple[str, str], Callable[[], object]], ...]:
+    """The name, distribution and loader of each; read once, as it means to look at every package of the process."""
     from importlib.metadata import entry_points
 
-    found: list[_Found] = []
-    for point in entry_points(group=GROUP):
-        distribution, version = (point.dist.name, point.dist.version) if point.dist else ("", "")
-        found.append((_Plugin(point.name, distribution, version), point.load))
-    return found
+    return tuple(
+        (point.name, (point.dist.name, point.dist.version) if point.dist else ("", ""), point.load)
+        for point in entry_points(group=GROUP)
+    )
 
 
 def _hooked(manager: "PluginManager", plugin: _Plugin, load: Callable[[], object]) -> bool:

@@ -135,7 +135,9 @@ def _entry(row: Row) -> CatalogEntry:
     return CatalogEntry(id_, kind, code, version, definition_, text_to_instant(published_at), owner, custom_of)
 
 
+@lru_cache(maxsize=4096)
 def _value(entry: CatalogEntry) -> object:
+    """Cached: an entry never changes; a catalog is read again for one that is new, batches meet custom prices again."""
     data = json.loads(entry.definition)
     match entry.kind:
         case "price" | "custom_price":
@@ -160,9 +162,7 @@ def _value(entry: CatalogEntry) -> object:
             return from_definition("tax", data, id=entry.id)
 
 
-@lru_cache(maxsize=4096)
 def _priced(entry: CatalogEntry) -> Price:
-    """Cached: an entry never changes, and batches meet the same custom prices month by month."""
     value = _value(entry)
     assert isinstance(value, Price)
     return value
