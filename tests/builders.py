@@ -1,5 +1,6 @@
 """Values and books for tests: one obvious default each, what a test is about is given by name."""
 
+import functools
 import itertools
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -26,6 +27,7 @@ from billcore.domain.tax import RateTable
 from billcore.domain.usage import UsageEvent
 from billcore.domain.writes import Writes
 from billcore.errors import BillcoreError
+from billcore.plugins.registry import Registry
 from billcore.settings import Settings
 from billcore.store import tables
 from tests import databases
@@ -422,7 +424,7 @@ def books(
     """Books of their own with the catalog above and customers who have one payment method (None: none)."""
     free = {"require_customer_name": False, "require_customer_email": False}
     url = url or databases.fresh()
-    own = {"gateways": gateways, "plugins": plugins}
+    own = {"gateways": gateways, "plugins": _registry() if plugins is None else plugins}
     billing = Billing(url, clock=clock or SimulatedClock(start), settings=free | changed, seed=1, **own)
     OPENED.append(databases.opened(billing))
     billing.catalog.apply(catalog)
@@ -431,6 +433,12 @@ def books(
         if method is not None:
             billing.payment_methods.add(reference, method)
     return billing
+
+
+@functools.cache
+def _registry():
+    """One for all books that have no plugins of their own: what is installed is looked through once."""
+    return Registry()
 
 
 def refusal(call, *args, **given):

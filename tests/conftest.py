@@ -1,7 +1,7 @@
 """What all tests share: the databases they run on, and that the long ones begin first, so that nobody waits for them.
 
-A test whose fixtures ask for `database_kind` runs on SQLite and on PostgreSQL, and its id says on which. Where it has
-many cases a part of them runs on PostgreSQL, all of those in tests/store.
+A test whose fixtures ask for `database_kind` runs on SQLite and on PostgreSQL, and its id says on which. In a usual run
+a part of those runs on PostgreSQL that differ in values rather than in queries (tests/share.py).
 """
 
 import os
@@ -22,7 +22,10 @@ FIRST = (
 )
 
 MANY, ONE_OF = 12, 4
-"""From so many cases on a test runs with one of so many on PostgreSQL."""
+"""From so many cases on a test runs with one of so many on PostgreSQL, but for those of the store."""
+
+COMMANDS, ONE_OF_COMMANDS = "tests/commands/", 3
+"""Of the tests of one file there one of so many runs on PostgreSQL."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -61,14 +64,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _left_out(items: list[pytest.Item]) -> list[pytest.Item]:
-    """Of tests with many cases those that do not run on PostgreSQL in a usual run."""
+    """What does not run on PostgreSQL in a usual run."""
     cases: dict[str, list[pytest.Item]] = defaultdict(list)
     for item in items:
         test, _, case = item.nodeid.partition("[")
         if case.startswith("postgresql") and not test.startswith("tests/store/"):
-            cases[test].append(item)
-    many = [found for found in cases.values() if len(found) >= MANY]
-    return [item for found in many for item in set(found).difference(share(found, ONE_OF))]
+            cases[test.partition("::")[0] if test.startswith(COMMANDS) else test].append(item)
+    left_out = []
+    for place, found in cases.items():
+        one_of = ONE_OF_COMMANDS if place.startswith(COMMANDS) else ONE_OF if len(found) >= MANY else 1
+        left_out += set(found).difference(share(found, one_of))
+    return left_out
 
 
 @pytest.fixture(scope="session")

@@ -188,7 +188,7 @@ def test_a_verb_does_its_work_or_refuses_and_changes_nothing(desk) -> None:
         if refused.code != "payment_declined":  # Its attempt is kept.
             assert dump(desk.billing) == before, refused
 
-    for_all(holds, sqlite=400, postgresql=100, data=st.data())
+    for_all(holds, sqlite=200, postgresql=40, data=st.data())
 
 
 @pytest.mark.parametrize("amount", [2**63, 2**62, LARGEST // 100 + 1])

@@ -40,8 +40,11 @@ BY_HAND = "external"
 UNREACHABLE_HOURS = (1, 2, 4, 8, 24)
 """Hours after which an attempt that was surely not sent is made again, by attempt; the last one repeats."""
 
-CHECK_MINUTES = (1, 5, 15, 60)
-"""Minutes after which an open outcome is asked for; the last one repeats."""
+CHECK_MINUTES = (1, 5, 15, *[60] * 24, 360)
+"""Minutes after which an open outcome is asked for; the last one repeats.
+
+What has been open for a day is a bank debit that takes days, and gateways count how often they are asked.
+"""
 
 
 @frozen

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -42,7 +43,9 @@ class Leases:
 
     def take(self) -> tuple[str, datetime]:
         """A lease of its own: the owner's name, and the instant in machine time until which it holds."""
-        return f"{machine()}:{os.getpid()}:{self._instance}.{next(self._count)}", after(self._clock, LEASE_S)
+        return f"{_machine_of(os.getpid())}:{os.getpid()}:{self._instance}.{next(self._count)}", after(
+            self._clock, LEASE_S
+        )
 
 
 def machine() -> str:
@@ -58,6 +61,12 @@ def machine() -> str:
             told.append("")
     mark = hashlib.blake2s("\n".join(told).encode(), digest_size=4).hexdigest()
     return f"{socket.gethostname()}/{mark}"
+
+
+@cache
+def _machine_of(_process: int) -> str:
+    """Read once in each process: every unit of work takes a lease."""
+    return machine()
 
 
 def has_ended(owner: str | None) -> bool:

@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from functools import cache, partial
+from functools import partial
 from importlib import import_module
 from threading import Lock
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast
@@ -22,6 +22,7 @@ from billcore.plugins.checks import contract_problem
 from billcore.plugins.config import Spec
 from billcore.plugins.deadline import Raised, call_within
 from billcore.plugins.gateway import Gateway, GatewaySpec
+from billcore.plugins.installed import installed
 from billcore.plugins.tax import TaxEngine, TaxEngineSpec
 from billcore.plugins.tax_checks import engine_problem
 from billcore.settings import BUILT_IN_TAXES
@@ -298,18 +299,7 @@ def _as_given(thing: object) -> object:
 
 
 def _entry_points() -> list[_Found]:
-    return [(_Plugin(name, *installed), load) for name, installed, load in _installed(tuple(sys.path))]
-
-
-@cache
-def _installed(_path: tuple[str, ...]) -> tuple[tuple[str, tuple[str, str], Callable[[], object]], ...]:
-    """The name, distribution and loader of each; read once, as it means to look at every package of the process."""
-    from importlib.metadata import entry_points
-
-    return tuple(
-        (point.name, (point.dist.name, point.dist.version) if point.dist else ("", ""), point.load)
-        for point in entry_points(group=GROUP)
-    )
+    return [(_Plugin(name, *distribution), load) for name, distribution, load in installed(GROUP, tuple(sys.path))]
 
 
 def _hooked(manager: "PluginManager", plugin: _Plugin, load: Callable[[], object]) -> bool:
