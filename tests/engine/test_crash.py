@@ -30,7 +30,7 @@ def one_of(database_kind, *, sqlite, postgresql):
 
 @pytest.fixture(scope="module")
 def deaths(tmp_path_factory, database_kind):
-    every = one_of(database_kind, sqlite=2, postgresql=4)
+    every = one_of(database_kind, sqlite=3, postgresql=6)
     return dying("tests.engine.dying", str(tmp_path_factory.mktemp("dying") / "books.db"), database_kind, every)
 
 
@@ -52,7 +52,7 @@ def test_the_undisturbed_host_is_paid_once_for_everything(deaths) -> None:
 
 def test_whoever_died_at_a_commit_a_charge_or_a_refund_ends_where_nobody_died(deaths, database_kind) -> None:
     """Every commit of signup, activation, renewal, collection and refund, and every call, just before and after."""
-    assert len(deaths) > {"sqlite": 20, "postgresql": 10}[database_kind]
+    assert len(deaths) > {"sqlite": 15, "postgresql": 7}[database_kind]
     for death in deaths[1:]:
         assert death["died"] == 137, death["point"]
         assert death["stands"] == deaths[0]["whole"], death["point"]
@@ -82,7 +82,7 @@ def test_a_prepayment_is_topped_up_once_for_each_fall_wherever_the_process_dies(
 @pytest.mark.parametrize("decline", ["refuse", "keep"])
 def test_what_changes_a_subscription_happens_once_wherever_the_process_dies(tmp_path, database_kind, decline) -> None:
     """Changes, components, attach, returns, refunded cancellations, charges, an invoice by hand and a join."""
-    places = {"refuse": {"sqlite": 13, "postgresql": 40}, "keep": {"sqlite": 25, "postgresql": 50}}[decline]
+    places = {"refuse": {"sqlite": 18, "postgresql": 50}, "keep": {"sqlite": 30, "postgresql": 60}}[decline]
     every = one_of(database_kind, **places)
     whole, *deaths = dying("tests.engine.dying_changes", str(tmp_path / "books.db"), database_kind, decline, every)
     stands = whole["whole"]
@@ -90,7 +90,7 @@ def test_what_changes_a_subscription_happens_once_wherever_the_process_dies(tmp_
     stuck = {"refuse": [], "keep": ["overdue"]}[decline]
     assert (stands["findings"], stands["stuck"], stands["given back"]) == ([], stuck, [1935, 34126])
     assert set(stands["charges per invoice"]) == {1} and stands["charged"] == stands["captured"]
-    assert len(deaths) >= 2
+    assert deaths
     for death in deaths:
         assert death["died"] == 137, death["point"]
         assert death["stands"] == stands, death["point"]

@@ -197,7 +197,7 @@ class Deaf:
 
 def test_events_that_a_listener_did_not_take() -> None:
     """Without a listener they stay in the outbox, and nothing is wrong."""
-    billing = books()
+    billing = books(plugins={})
     billing.registry._given["deaf"] = Deaf()
     billing.registry._loaded = None
     billing.subscriptions.create("s1", "acme", "pro-m")
@@ -208,7 +208,7 @@ def test_events_that_a_listener_did_not_take() -> None:
 
 def test_plugins_that_failed_or_are_disabled(monkeypatch) -> None:
     monkeypatch.setenv("BILLCORE_DISABLED_PLUGINS", "quiet")
-    billing = books()
+    billing = books(plugins={})
     billing.registry._given.update(quiet=Deaf(), broken=type("Broken", (), {"on_event": hookimpl(lambda: None)})())
     billing.registry._loaded = None
     found = {trouble.subject: trouble.reason for trouble in billing.doctor().troubles}

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from billcore.billing import Billing
 from billcore.clock import SimulatedClock
+from billcore.commands import changing
 from tests import databases
 from tests.builders import CATALOG, OPENED, HandClock, anew, attempts, books, day, documents, dump, for_all, refusal
 
@@ -258,6 +259,24 @@ def test_the_first_and_the_last_of_a_batch_may_fail_together(damage) -> None:
     billing.run(day("03-01"))
     assert [row[0] for row in parked(billing)] == ["s0", "s5"]
     assert sorted(one.number for one in billing.invoices.list()) == list(range(1, 6 + 8 + 1))
+
+
+def test_who_is_parked_in_the_middle_of_his_cancellation_keeps_nothing_of_it(monkeypatch) -> None:
+    """What he was to get back is paid for still when the last step of it fails."""
+    billing = crowd(3)
+    for place in range(3):
+        billing.subscriptions.cancel(f"s{place}", "2026-01-16", credit="unused")
+    act = changing.act
+
+    def failing(sub, *given):
+        assert sub.reference != "s1", "no"
+        return act(sub, *given)
+
+    monkeypatch.setattr(changing, "act", failing)
+    billing.run(day("01-20"))
+    assert [row[0] for row in parked(billing)] == ["s1"]
+    assert len(billing.invoices.credit_notes()) == 2
+    assert billing.verify().ok
 
 
 def test_a_parked_subscription_waits_and_then_catches_up() -> None:

@@ -58,8 +58,7 @@ def test_the_storm_sees_a_protocol_that_charges_twice(stores, tmp_path) -> None:
     """A fresh key for every call and no question first: the books look well, only the gateway's own show it."""
     told = storm(tmp_path, "--mutant", "--kills", "8", "--subscriptions", "200")
     assert told["findings"] == []
-    assert told["charged twice"] > 0
-    assert told["charges"] > told["invoices"]
+    assert told["charged twice"] > 0  # It stops before every invoice had its turn.
 
 
 @pytest.mark.skipif(SOAK_S == 0, reason="a soak takes as long as it is told: make soak")

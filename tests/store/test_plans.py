@@ -48,14 +48,20 @@ def one_of_each(n, price):
     yield DunningCase(f"dun_{n}", who, "USD", START, next_step_at=at)
     used = {"component": "calls", "quantity": Decimal(1), "at": START, "recorded_at": START}
     yield UsageEvent(f"use_{n}", who, sub, f"itm_{n}", event_id=f"{n}", line_id=None if overdue else "lin_1", **used)
-    yield Event(f"evt_{n}", who, START, "invoice.issued", "inv_1", "{}", None if overdue else START)
+    yield Event(f"evt_{n}", who, START, "invoice.issued", "inv_1", "{}", None if n % 500 == 17 else START)
     yield InboxEvent(f"whk_{n}", "test", f"{n}", START, "payment", "", "{}", "", next_try_at=at, customer_id=who)
 
 
-@pytest.fixture
-def crowded(stores):
-    """A store in which thousands of rows have something planned; a few of it is due by `SOON`."""
-    billing = books(customers=())
+@pytest.fixture(scope="module")
+def crowded(database_kind):
+    """A store in which thousands of rows have something planned; a few of it is due by `SOON`. All only read it."""
+    with databases.stores(database_kind):
+        billing = books(customers=())
+        _crowd(billing)
+        yield billing
+
+
+def _crowd(billing):
     with billing.database.transaction() as tx:
         price = tx.one("SELECT id FROM billcore_catalog WHERE code = 'pro-m'")[0]
         writes = Writes()
@@ -64,7 +70,6 @@ def crowded(stores):
                 writes.add(record)
         tx.save(writes)
         tx.execute("ANALYZE")
-    return billing
 
 
 DUE = {

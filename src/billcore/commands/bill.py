@@ -53,6 +53,21 @@ def together(step: Step, due: datetime, zone: str, scope: Scope) -> tuple[object
     return (sub.customer_id, sub.currency, sub.collection, net_terms(sub, scope), zone, due, step.collects, alone)
 
 
+def grouped(
+    scope: Scope,
+    steps: Sequence[tuple[Step, datetime]],
+    customers: Mapping[str, Customer],
+    at: Mapping[str, datetime],
+) -> list[list[Step]]:
+    """The steps by the document that they stand on, each with what its credits may give back (behaviour 8.3, 12.3)."""
+    groups: dict[tuple[object, ...], list[Step]] = {}
+    zones = zones_of(scope, [step.subscription for step, _ in steps], customers)
+    for made_up, due in steps:
+        step = settle_usage(scope, made_up, at[made_up.subscription.id])
+        groups.setdefault(together(step, due, zones[step.subscription.id], scope), []).append(step)
+    return list(groups.values())
+
+
 def bill_steps(
     scope: Scope,
     steps: Sequence[tuple[Step, datetime]],
@@ -65,14 +80,9 @@ def bill_steps(
     `at` is when each subscription's step happens, by id. `credits` are the open ones by customer, drawn on in
     order. Everything is put into the scope's writes but the documents themselves: `number` does that.
     """
-    groups: dict[tuple[object, ...], list[Step]] = {}
-    zones = zones_of(scope, [step.subscription for step, _ in steps], customers)
-    for made_up, due in steps:
-        step = settle_usage(scope, made_up, at[made_up.subscription.id])
-        groups.setdefault(together(step, due, zones[step.subscription.id], scope), []).append(step)
     made = []
     site = scope.site
-    for planned in groups.values():
+    for planned in grouped(scope, steps, customers, at):
         group = planned
         customer = customers[group[0].subscription.customer_id]
         now = at[group[0].subscription.id]

@@ -4,16 +4,18 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
-from billcore.commands.bill import bill_steps, number, number_notes
+from billcore.commands.bill import bill_steps, grouped, number, number_notes
 from billcore.commands.facts import facts_for, load_facts
 from billcore.commands.refund_billing import bill_refunding
 from billcore.commands.scope import Scope
-from billcore.commands.signup import bill_now
+from billcore.commands.signup import bill_all_now
 from billcore.commands.unused import give_back, give_back_period, less_given_back
+from billcore.domain.customer import Customer
 from billcore.domain.draft import DraftLine
 from billcore.domain.facts import Facts
 from billcore.domain.lifecycle import close
 from billcore.domain.states import check
+from billcore.domain.step import Step
 from billcore.domain.subscription import Subscription
 from billcore.domain.values import evolve
 from billcore.errors import InvalidValue
@@ -48,30 +50,38 @@ def credits_for(scope: Scope, sub: Subscription, facts: Facts, at: datetime, wha
 
 
 def cancel_now(
-    scope: Scope, sub: Subscription, what: Gives, reason: str | None, effective_at: datetime | None = None
+    scope: Scope, subs: Sequence[Subscription], what: Gives, reason: str | None, effective_at: datetime | None = None
 ) -> None:
-    """End a subscription now and bill what is owed and given back on one document (behaviour 5.2, 6.2).
+    """End subscriptions now and bill what is owed and given back on one document (behaviour 5.2, 6.2).
 
     `effective_at` lies in the past: all that was billed for the time after it is given back (behaviour 3.6).
     """
+    payers = {sub.customer_id: scope.customer(sub.customer_id) for sub in subs}
+    steps = [_ended(scope, sub, payers[sub.customer_id], what, reason, effective_at) for sub in subs]
+    if not what.startswith("refund"):
+        bill_all_now(scope, steps)
+        return
+    now = {sub.id: scope.now for sub in subs}
+    for group in grouped(scope, [(step, scope.now) for step in steps], payers, now):
+        bill_refunding(scope, group, payers[group[0].subscription.customer_id])
+
+
+def _ended(
+    scope: Scope, sub: Subscription, payer: Customer, what: Gives, reason: str | None, effective_at: datetime | None
+) -> Step:
     check(sub.state, "cancel", sub.reference)
-    customer = scope.customer(sub.customer_id)
     ended_at, until = scope.now, scope.now + NOW_INCLUDED
     if effective_at is not None:
         ended_at = max(effective_at, began_at(sub))  # An add-on may have begun later than its base ends.
         until = max(ended_at, sub.period_start or ended_at)
         what = "credit_unused" if what == "none" else what
-    facts = facts_for(scope, sub, customer, until)
+    facts = facts_for(scope, sub, payer, until)
     credits = credits_for(scope, sub, facts, ended_at, what)
     if what != "refund_all":
         facts = less_given_back(scope, sub, facts, credits)
     asked = evolve(sub, cancel_requested_at=scope.now, cancel_reason=reason)
     step = close(asked, "canceled", "cancel", ended_at, scope.now, facts, scope.new_id, credits)
-    step = evolve(step, before=sub, usage_until=until)
-    if what.startswith("refund"):
-        bill_refunding(scope, step, customer)
-    else:
-        bill_now(scope, step, customer)
+    return evolve(step, before=sub, usage_until=until)
 
 
 def end_unpaid(

@@ -23,7 +23,6 @@ from billcore.domain.renewal import renew
 from billcore.domain.states import Event
 from billcore.domain.step import Step, planned
 from billcore.domain.subscription import Item, Subscription
-from billcore.domain.writes import Writes
 from billcore.store import change as changes
 from billcore.store import invoice as invoices
 from billcore.store import subscription as subscriptions
@@ -152,7 +151,7 @@ def act_at(scope: Scope, sub: Subscription, facts: Facts, at: datetime) -> Step:
 
 def _is_short(scope: Scope, sub: Subscription, facts: Facts, due: datetime, at: datetime) -> bool:
     """Whether a prepaid renewal with the change that waits for it is not covered; nothing of it is kept."""
-    step = _change_with_renewal(evolve(scope, writes=Writes()), sub, facts, due, at)
+    step = _change_with_renewal(scope.aside(), sub, facts, due, at)
     bill = make_bill([step], scope.customer(sub.customer_id), scope.site, at, scope.new_id)
     return missing(bill, held_credits(scope, sub.customer_id, sub.currency), scope.settings, at) > 0
 

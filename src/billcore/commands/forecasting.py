@@ -15,7 +15,6 @@ from billcore.domain.credit import Credit, draw, usable
 from billcore.domain.draft import DraftLine
 from billcore.domain.invoice import CreditNote, Invoice
 from billcore.domain.subscription import Action, Subscription
-from billcore.domain.writes import Writes
 from billcore.store import payment as payments
 
 MOST = 1000
@@ -72,7 +71,7 @@ def _ahead(
     `held` are the credits as what was billed before has left them.
     """
     customer = scope.customer(sub.customer_id)
-    aside = evolve(scope, writes=Writes(), saved=[], sends=[], collects=set())
+    aside = scope.aside()
     first, billed = True, 0
     for _ in range(MOST):
         at, action = sub.next_action_at, sub.next_action

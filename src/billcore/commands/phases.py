@@ -12,7 +12,7 @@ from billcore.commands.facts import facts_for
 from billcore.commands.reactivating import return_again
 from billcore.commands.returning import give_back
 from billcore.commands.scope import Scope
-from billcore.commands.signup import bill_now, pay_draft, to_pay_now
+from billcore.commands.signup import bill_all_now, pay_draft, to_pay_now
 from billcore.commands.unused import settle_usage
 from billcore.domain.bill import make_bill, record, use_coupons
 from billcore.domain.change import Change, ChangeKind
@@ -22,7 +22,6 @@ from billcore.domain.lifecycle import activate
 from billcore.domain.states import TABLE, Event, Refusal
 from billcore.domain.step import Step
 from billcore.domain.subscription import Subscription
-from billcore.domain.writes import Writes
 from billcore.errors import Refused
 from billcore.store import change as changes
 from billcore.store import invoice as invoices
@@ -42,7 +41,7 @@ def pay_first(
     What `make` decides is only looked at: it is decided again when the payment has come, as of now. Raises
     payment_in_doubt while another one waits for its payment.
     """
-    aside = _aside(scope)
+    aside = scope.aside()
     step = _look(aside, make, scope.now)
     bill = make_bill([step], customer, scope.site, scope.now, scope.new_id)
     due = to_pay_now(scope, bill, step.subscription, customer)
@@ -115,7 +114,7 @@ def _as_of_then(
     scope: Scope, invoice: Invoice, customer: Customer, change: Change | None, make: Make
 ) -> Callable[[], Step] | None:
     try:
-        seen = _look(_aside(evolve(scope, now=invoice.created_at)), make, invoice.created_at)
+        seen = _look(evolve(scope, now=invoice.created_at).aside(), make, invoice.created_at)
     except Refused:
         return None
     bill = make_bill([seen], customer, scope.site, invoice.created_at, scope.new_id)
@@ -151,8 +150,7 @@ def follow_base(scope: Scope, step: Step, asked_at: datetime) -> None:
     at, scope.now = scope.now, asked_at
     more = addon_steps(scope, step, asked_at)
     scope.now = at
-    for one in more:
-        bill_now(scope, one, scope.customer(one.subscription.customer_id))
+    bill_all_now(scope, more)
 
 
 def refuse_change(scope: Scope, invoice: Invoice) -> None:
@@ -173,11 +171,6 @@ def _look(aside: Scope, make: Make, at: datetime) -> Step:
 def _begins_anew(step: Step) -> bool:
     """Whether it is a change that begins a new period."""
     return step.purpose == "change" and (step.renewal is not None or step.cut is not None)
-
-
-def _aside(scope: Scope) -> Scope:
-    """A unit of work whose writes nobody keeps: what is decided in it is only looked at."""
-    return evolve(scope, writes=Writes(), saved=[], sends=[], collects=set())
 
 
 def _billed(invoice: Invoice) -> list[tuple[object, ...]]:

@@ -11,8 +11,8 @@ from billcore.commands.receivables import apply_to_open
 from billcore.commands.refunding import Wish, refund_owed
 from billcore.commands.returning import give_back
 from billcore.commands.scope import Scope
-from billcore.commands.signup import bill_now
-from billcore.commands.unused import settle_usage, split_credits
+from billcore.commands.signup import bill_all_now
+from billcore.commands.unused import split_credits
 from billcore.domain.bill import issue_note, make_bill, use_coupons
 from billcore.domain.credit import Allocation
 from billcore.domain.customer import Customer
@@ -23,17 +23,16 @@ from billcore.domain.values import NewId
 from billcore.store import invoice as invoices
 
 
-def bill_refunding(scope: Scope, step: Step, customer: Customer) -> None:
-    """Bill a step whose credits go back to where the money came from, as far as its charges leave any.
+def bill_refunding(scope: Scope, steps: Sequence[Step], customer: Customer) -> None:
+    """Bill steps of one document whose credits go back to where the money came from, as far as charges leave any.
 
     One note to refund, and one to credit for what no payment had paid; an invoice where the charges are more. Raises
     unsupported_capability where a gateway gives nothing back.
     """
     at = scope.now
-    step = settle_usage(scope, step, at)
-    bill = make_bill([step], customer, scope.site, at, scope.new_id)
+    bill = make_bill(steps, customer, scope.site, at, scope.new_id)
     if bill.note is None:
-        bill_now(scope, step, customer)
+        bill_all_now(scope, steps)
         return
     paid = [one for one in bill.returned if one.account == "payments"]
     others = [one for one in bill.returned if one.account != "payments"]
@@ -43,18 +42,20 @@ def bill_refunding(scope: Scope, step: Step, customer: Customer) -> None:
     # Charges take what is no money of the customer's first (behaviour 3.5).
     kept = max(0, sum(one.returned for one in others) - charged)
     refunded = bill.note.total - kept
-    first, second = _parted(step.lines, kept)
+    lines = [line for step in steps for line in step.lines]
+    first, second = _parted(lines, kept)
     notes = []
     if refunded:
-        notes.append(_note(scope, step, customer, at, first, "refund"))
+        notes.append(_note(scope, steps, customer, at, first, "refund"))
         give_back(scope, [*paid, *_but(others, kept)], notes[0].id, 0)
         issue_note(notes[0], at, scope.writes, scope.new_id)
     if kept:
-        note = _note(scope, step, customer, at, second if refunded else step.lines, "credit")
+        note = _note(scope, steps, customer, at, second if refunded else lines, "credit")
         restored = give_back(scope, _last(others, kept, scope.new_id) if refunded else bill.returned, note.id, kept)
         issue_note(note, at, scope.writes, scope.new_id, restored)
         notes.append(note)
-    write_step(scope, use_coupons(step, bill.used), None, evolve(bill, note=notes[0]))
+    for step in steps:
+        write_step(scope, use_coupons(step, bill.used), None, evolve(bill, note=notes[0]))
     number_notes(scope)
     scope.flush()
     if refunded:
@@ -76,9 +77,14 @@ def _parted(lines: Sequence[DraftLine], kept: int) -> tuple[list[DraftLine], lis
 
 
 def _note(
-    scope: Scope, step: Step, customer: Customer, at: datetime, lines: Sequence[DraftLine], to: str
+    scope: Scope, steps: Sequence[Step], customer: Customer, at: datetime, lines: Sequence[DraftLine], to: str
 ) -> CreditNote:
-    bill = make_bill([evolve(step, lines=tuple(lines))], customer, scope.site, at, scope.new_id)
+    own: dict[str, list[DraftLine]] = {}
+    for line in lines:
+        own.setdefault(line.subscription_id or "", []).append(line)
+    shared = [evolve(step, lines=tuple(own.pop(step.subscription.id, ()))) for step in steps]
+    assert not own, "lines of subscriptions that are not billed here"
+    bill = make_bill(shared, customer, scope.site, at, scope.new_id)
     assert bill.note is not None
     return evolve(bill.note, to="refund" if to == "refund" else "credit", reason="unused time")
 
@@ -111,11 +117,15 @@ _OTHERWISE = "Give it as credit (credit = unused); or cancel alone, and payments
 
 
 def _refund(scope: Scope, paid: Sequence[Allocation], amount: int, note: CreditNote) -> None:
-    """Give `amount` back to the payments that had paid, in the order in which they are given back."""
+    """Give `amount` back to the payments that had paid, in the order in which they are given back, each at once."""
     how = Wish(reason=note.reason, otherwise=_OTHERWISE)
+    parts: dict[tuple[str, str], int] = {}
     for one in paid:
         part = min(amount, one.returned)
         amount -= part
         if part and one.source_id is not None:
-            invoice = invoices.by_ids(scope.tx, [one.invoice_id])[one.invoice_id]
-            refund_owed(scope, invoice, [ToRefund(one.source_id, part, note.id)], how)
+            key = (one.invoice_id, one.source_id)
+            parts[key] = parts.get(key, 0) + part
+    billed = invoices.by_ids(scope.tx, [invoice_id for invoice_id, _ in parts])
+    for (invoice_id, payment_id), part in parts.items():
+        refund_owed(scope, billed[invoice_id], [ToRefund(payment_id, part, note.id)], how)

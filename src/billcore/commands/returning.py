@@ -14,19 +14,23 @@ from billcore.store import invoice as invoices
 
 
 def billed_of(scope: Scope, invoice: Invoice) -> Billed:
-    """The invoice with what is left of its charge lines and of what settled it, unsaved writes included."""
+    """The invoice with what is left of its charge lines and of what settled it, unsaved writes included.
+
+    What was promised back is not there for others, though no document gives it back yet.
+    """
     charges = [line for line in invoice.lines if line.credits_line_id is None]
     credits = earlier_credits(scope, [line.id for line in charges])
-    made = [
-        one
-        for one in (*crediting.allocations(scope.tx, [invoice.id]), *scope.writes.new(Allocation))
+    stored = crediting.allocations(scope.tx, [invoice.id])
+    made = {
+        one.id: one
+        for one in (*scope.promised.values(), *stored, *scope.writes.new(Allocation))
         if isinstance(one, Allocation) and one.invoice_id == invoice.id
-    ]
+    }
     paying = [written(scope, payment) for payment in crediting.paying(scope.tx, invoice.id)]
     return Billed(
         invoice,
         tuple((line, left_of(line, credits.get(line.id, ()))) for line in charges),
-        sources_of(invoice, paying, made),
+        sources_of(invoice, paying, list(made.values())),
     )
 
 

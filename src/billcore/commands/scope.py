@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from difflib import get_close_matches
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from billcore.domain.bill import Site
 from billcore.domain.catalog import Price
+from billcore.domain.credit import Allocation
 from billcore.domain.customer import Customer, PaymentMethod
 from billcore.domain.payment import Payment
 from billcore.domain.refund import Refund
@@ -33,7 +34,8 @@ class Scope:
     collected. `lease` is (owner, until) for what this process makes itself, None where a worker does; `gateways`
     names those that are installed, `capabilities` says what one of them can do, `usual_gateways` which one is meant
     where none is named; `taxes` is what documents are taxed by under given settings. `saved` are writes that were
-    flushed before the end; with `site_changed` every process reads settings and catalog again. `answer` is what the
+    flushed before the end; `promised` is what credit lines give back of invoices, by id, before their document is
+    written. With `site_changed` every process reads settings and catalog again. `answer` is what the
     gateway of an asking verb said before the transaction, None where it was not asked: in a dry run (`dry`) and inside
     a host's transaction. What `reads` only keeps nobody from writing.
     """
@@ -54,6 +56,7 @@ class Scope:
     saved: list[Writes] = field(factory=list)
     sends: list[Payment | Refund] = field(factory=list)
     collects: set[str] = field(factory=set)
+    promised: dict[str, Allocation] = field(factory=dict)
     custom: dict[str, Price] = field(factory=dict)
     site_changed: bool = False
     answer: object = None
@@ -65,6 +68,10 @@ class Scope:
     def site(self) -> Site:
         """What all documents share."""
         return Site(self.settings, self.taxes(self.settings, self.catalog.rates))
+
+    def aside(self) -> "Scope":
+        """A unit of work in the same transaction whose writes nobody keeps: what is decided in it is only looked at."""
+        return evolve(self, writes=Writes(), saved=[], sends=[], collects=set(), promised=dict(self.promised))
 
     def flush(self) -> None:
         """Write what was collected so far and start collecting anew, in the same place: others hold it too."""

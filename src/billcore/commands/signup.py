@@ -1,5 +1,7 @@
 """Signing up, starting and activating: the first invoice and, where money is due, its attempt (behaviour 5.1)."""
 
+from collections.abc import Mapping, Sequence
+
 from billcore.commands.attempts import attempt, usable_method
 from billcore.commands.bill import bill_steps, net_terms, number, number_notes
 from billcore.commands.receivables import held_credits
@@ -22,7 +24,7 @@ from billcore.store import payment as payments
 def sign_up(scope: Scope, step: Step, customer: Customer) -> Subscription:
     """Store a new subscription after its first step: settled at once, or pending with a draft and an attempt."""
     bill = make_bill([step], customer, scope.site, scope.now, scope.new_id)
-    require_covered(scope, step, customer)
+    require_covered(scope, [step], customer)
     due = to_pay_now(scope, bill, step.subscription, customer)
     record(scope.writes, scope.new_id, customer.id, scope.now, "subscription.created", step.subscription.id)
     if due == 0:
@@ -62,18 +64,28 @@ def to_pay_now(scope: Scope, bill: Bill, sub: Subscription, customer: Customer) 
 
 def bill_now(scope: Scope, step: Step, customer: Customer) -> None:
     """Bill one subscription's step at once and plan the collection of what is due."""
+    _bill(scope, [step], {customer.id: customer})
+
+
+def bill_all_now(scope: Scope, steps: Sequence[Step]) -> None:
+    """Bill the steps of one command at once, on one document where they may share it (behaviour 6.2, 8.3)."""
+    if steps:
+        ids = {step.subscription.customer_id for step in steps}
+        _bill(scope, steps, {id_: scope.customer(id_) for id_ in sorted(ids)})
+
+
+def _bill(scope: Scope, steps: Sequence[Step], payers: Mapping[str, Customer]) -> None:
     documents = bill_steps(
         scope,
-        [(step, scope.now)],
-        {customer.id: customer},
-        payments.open_credits(scope.tx, [customer.id]),
-        {step.subscription.id: scope.now},
+        [(step, scope.now) for step in steps],
+        payers,
+        payments.open_credits(scope.tx, payers),
+        {step.subscription.id: scope.now for step in steps},
     )
     number(scope, documents)
     number_notes(scope)
-    if any(invoice.collect_at is not None for invoice in documents):
-        scope.collects.add(customer.id)
-    # An add-on that comes next draws on what this one left of the customer's credits.
+    scope.collects.update(invoice.customer_id for invoice in documents if invoice.collect_at is not None)
+    # What comes next draws on what this left of the customer's credits.
     scope.flush()
 
 
@@ -117,12 +129,13 @@ def _method(scope: Scope, customer: Customer, sub: Subscription) -> PaymentMetho
     )
 
 
-def require_covered(scope: Scope, step: Step, customer: Customer) -> None:
+def require_covered(scope: Scope, steps: Sequence[Step], customer: Customer) -> None:
     """Refuse to begin what the money of a prepaid customer does not pay: insufficient_credit with what is missing."""
-    sub = step.subscription
-    if sub.collection != "prepaid":
+    prepaid = [step for step in steps if step.subscription.collection == "prepaid"]
+    if not prepaid:
         return
-    bill = make_bill([step], customer, scope.site, scope.now, scope.new_id)
+    sub = prepaid[0].subscription
+    bill = make_bill(prepaid, customer, scope.site, scope.now, scope.new_id)
     lacking = missing(bill, held_credits(scope, customer.id, sub.currency), scope.settings, scope.now)
     if lacking:
         short = Money(lacking, sub.currency)

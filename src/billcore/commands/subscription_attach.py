@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal, Unpack
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from billcore.commands import vault
 from billcore.commands.attempts import usable_method
@@ -20,7 +20,6 @@ from billcore.domain.catalog import Price
 from billcore.domain.customer import Customer
 from billcore.domain.states import BILLING
 from billcore.domain.subscription import Subscription
-from billcore.domain.writes import Writes
 from billcore.errors import Refused
 from billcore.plugins.gateway import Capability, Page
 from billcore.store import customer as customers
@@ -109,7 +108,7 @@ class Attaching(Changes):
     ) -> Attached:
         if isinstance(scope.answer, Page):
             try:
-                bound.within(evolve(scope, writes=Writes(), saved=[], sends=[], collects=set()), given)
+                bound.within(scope.aside(), given)
             except Refused as refused:
                 if refused.code != "payment_declined":
                     raise

@@ -26,7 +26,7 @@ from billcore.commands.parameters import (
 )
 from billcore.commands.phases import pay_first
 from billcore.commands.scope import Scope
-from billcore.commands.signup import bill_now
+from billcore.commands.signup import bill_all_now
 from billcore.commands.target import Asked, require_sold, target_of
 from billcore.commands.verb import Noun, verb
 from billcore.domain.bill import record
@@ -169,10 +169,10 @@ def _carry_out(
             return sub
     note_change(scope, sub, asked, at)
     step = change_step(scope, sub, facts, target, wish)
-    bill_now(scope, evolve(step, usage_until=at + NOW_INCLUDED if step.usage else None), customer)
+    steps = [evolve(step, usage_until=at + NOW_INCLUDED if step.usage else None)]
     if wish.period == "reset":
-        for more in addon_steps(scope, step, at):
-            bill_now(scope, more, customer)
+        steps += addon_steps(scope, step, at)
+    bill_all_now(scope, steps)
     return step.subscription
 
 

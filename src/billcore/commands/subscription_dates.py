@@ -8,7 +8,7 @@ from attrs import evolve
 from billcore.commands.facts import facts_for
 from billcore.commands.parameters import BillingDay, Instant, Options, SubscriptionRef, Term, as_day, as_instant
 from billcore.commands.scope import Scope
-from billcore.commands.signup import bill_now
+from billcore.commands.signup import bill_all_now
 from billcore.commands.unused import give_back_of, move_coverage
 from billcore.commands.verb import Noun, verb
 from billcore.commands.waiting import keep_waiting
@@ -17,7 +17,7 @@ from billcore.domain.billing_date import move_billing_date
 from billcore.domain.catalog import Price
 from billcore.domain.draft import DraftLine
 from billcore.domain.states import check
-from billcore.domain.step import planned
+from billcore.domain.step import Step, planned
 from billcore.domain.subscription import Subscription
 from billcore.errors import InvalidValue, Refused
 from billcore.store import change as changes
@@ -51,12 +51,11 @@ class Dates(Noun):
         next_at, day = as_instant(next_billing_at), as_day(billing_day)
         price = scope.prices([sub.price_id])[sub.price_id]
         _require_date(scope, sub, price, next_at, day)
-        moved = sub
-        for each in (sub, *subscriptions.addons(scope.tx, [sub.id], scope.catalog.coupons)):
-            if each.id != sub.id and (each.ended_at is not None or each.period_end != sub.period_end):
-                continue
-            after = _move(scope, each, next_at, day, proration == "prorated")
-            moved = after if each.id == sub.id else moved
+        addons = subscriptions.addons(scope.tx, [sub.id], scope.catalog.coupons)
+        going = [sub, *(addon for addon in addons if addon.ended_at is None and addon.period_end == sub.period_end)]
+        steps = [_move(scope, each, next_at, day, proration == "prorated") for each in going]
+        bill_all_now(scope, steps)
+        moved = steps[0].subscription
         record(scope.writes, scope.new_id, sub.customer_id, scope.now, "subscription.billing_date_changed", sub.id)
         return moved
 
@@ -84,9 +83,8 @@ class Dates(Noun):
         return planned(after)
 
 
-def _move(scope: Scope, sub: Subscription, next_at: datetime | None, day: int | None, prorated: bool) -> Subscription:
-    customer = scope.customer(sub.customer_id)
-    facts = facts_for(scope, sub, customer, scope.now)
+def _move(scope: Scope, sub: Subscription, next_at: datetime | None, day: int | None, prorated: bool) -> Step:
+    facts = facts_for(scope, sub, scope.customer(sub.customer_id), scope.now)
     running = changes.running(scope.tx, sub.customer_id, sub.id, sub.sequence)
     moved = move_billing_date(sub, facts, next_at, day, prorated=prorated, running=running)
     returned: tuple[DraftLine, ...] = ()
@@ -96,9 +94,7 @@ def _move(scope: Scope, sub: Subscription, next_at: datetime | None, day: int | 
         keep_waiting(scope, sub, given_back.waiting)
     if moved.covered_until is not None:
         move_coverage(scope, sub, moved.covered_until)
-    step = evolve(moved.step, lines=(*returned, *moved.step.lines), collects=sub.state != "unpaid")
-    bill_now(scope, step, customer)
-    return moved.step.subscription
+    return evolve(moved.step, lines=(*returned, *moved.step.lines), collects=sub.state != "unpaid")
 
 
 def _require_date(scope: Scope, sub: Subscription, price: Price, next_at: datetime | None, day: int | None) -> None:

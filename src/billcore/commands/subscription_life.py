@@ -22,7 +22,7 @@ from billcore.commands.payment_methods import retry_overdue
 from billcore.commands.phases import pay_first, require_none_waits
 from billcore.commands.reactivating import Return, return_step, settle_debt
 from billcore.commands.scope import Scope
-from billcore.commands.signup import bill_now, pay_draft, require_covered, to_pay_now
+from billcore.commands.signup import bill_all_now, bill_now, pay_draft, require_covered, to_pay_now
 from billcore.commands.unused import Returned, give_back_all, less_given_back
 from billcore.commands.verb import Noun, verb
 from billcore.commands.waiting import keep_waiting
@@ -51,7 +51,7 @@ class Life(Noun):
         customer = scope.customer(sub.customer_id)
         facts = facts_for(scope, sub, customer, scope.now)
         step = activate(sub, facts, scope.now, scope.new_id)
-        require_covered(scope, step, customer)
+        require_covered(scope, [step], customer)
         bill = make_bill([step], customer, scope.site, scope.now, scope.new_id)
         due = to_pay_now(scope, bill, step.subscription, customer)
         if due and scope.settings.activation_decline == "revert":
@@ -88,17 +88,16 @@ class Life(Noun):
         at, back = cancel_dates(sub, when, as_instant(effective_at), scope)
         addons = store.addons(scope.tx, [sub.id], scope.catalog.coupons)
         ending = [sub, *(addon for addon in addons if addon.ended_at is None)]
-        if at is None and void_open:
-            void_own(scope, ending, reason)
+        if at is None:
+            if void_open:
+                void_own(scope, ending, reason)
+            cancel_now(scope, ending, what, reason, back)
+            let_go(scope, {each.id: scope.now for each in ending}, [sub.customer_id])
+            return sub
         for each in ending:
-            if at is None:
-                cancel_now(scope, each, what, reason, back)
-                continue
             after = schedule_cancel(each, at, scope.now, reason, credit, void_open=void_open)
             scope.writes.put(evolve(after, cancel_refund=refund if refund != "none" else None))
             _event(scope, each, "subscription.cancel_scheduled")
-        if at is None:
-            let_go(scope, {each.id: scope.now for each in ending}, [sub.customer_id])
         return sub
 
     @verb()
@@ -131,20 +130,18 @@ class Life(Noun):
         until = resume_at if isinstance(resume_at, datetime) else None
         if until is not None and until <= scope.now:
             raise InvalidValue("resume_at is not in the future.", remedy="Choose a later date.")
-        held = sub
-        for each in (sub, *store.addons(scope.tx, [sub.id], scope.catalog.coupons)):
-            if each.id != sub.id and each.state not in ("active", "trialing"):
-                continue
+        addons = store.addons(scope.tx, [sub.id], scope.catalog.coupons)
+        steps = []
+        for each in (sub, *(addon for addon in addons if addon.state in ("active", "trialing"))):
             check(each.state, "hold", each.reference)
-            customer = scope.customer(each.customer_id)
-            facts = facts_for(scope, each, customer, scope.now + NOW_INCLUDED)
+            facts = facts_for(scope, each, scope.customer(each.customer_id), scope.now + NOW_INCLUDED)
             returned = give_back_all(scope, each, facts, scope.now) if unused == "credit" else Returned()
             facts = less_given_back(scope, each, facts, returned.everything)
             keep_waiting(scope, each, returned.waiting)
             step = hold(each, facts, scope.now, until, unused, scope.new_id, returned.lines)
-            bill_now(scope, evolve(step, usage_until=scope.now + NOW_INCLUDED), customer)
-            held = step.subscription if each.id == sub.id else held
-        return held
+            steps.append(evolve(step, usage_until=scope.now + NOW_INCLUDED))
+        bill_all_now(scope, steps)
+        return steps[0].subscription
 
     @verb(collects=True)
     def resume(
@@ -160,17 +157,16 @@ class Life(Noun):
         After it a new period begins now (`reset`), or the rest of the old anchor's period is charged (`keep`).
         """
         sub = scope.subscription(subscription)
-        back = sub
-        for each in (sub, *store.addons(scope.tx, [sub.id], scope.catalog.coupons)):
-            if each.id != sub.id and each.state != "on_hold":
-                continue
-            customer = scope.customer(each.customer_id)
+        addons = store.addons(scope.tx, [sub.id], scope.catalog.coupons)
+        steps, payers = [], {}
+        for each in (sub, *(addon for addon in addons if addon.state == "on_hold")):
+            payers[each.customer_id] = customer = scope.customer(each.customer_id)
             facts = facts_for(scope, each, customer, scope.now)
-            step = resume(each, facts, scope.now, period == "keep", scope.new_id)
-            require_covered(scope, step, customer)
-            bill_now(scope, step, customer)
-            back = step.subscription if each.id == sub.id else back
-        return back
+            steps.append(resume(each, facts, scope.now, period == "keep", scope.new_id))
+        for id_, payer in payers.items():
+            require_covered(scope, [step for step in steps if step.subscription.customer_id == id_], payer)
+        bill_all_now(scope, steps)
+        return steps[0].subscription
 
     @verb(collects=True)
     def reactivate(

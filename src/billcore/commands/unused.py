@@ -320,6 +320,7 @@ def _only_what_was_settled(
     if not credits:
         return []
     returned = tuple(returns_of(scope, invoice, draw_back(billed.sources, rest)))
+    scope.promised.update({one.id: one for one in returned})
     return [evolve(credits[0], returned=returned), *credits[1:]]
 
 

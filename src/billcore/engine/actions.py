@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from billcore.commands.bill import bill_steps, number, number_notes
+from billcore.commands.bill import bill_steps, grouped, number, number_notes
 from billcore.commands.changing import act_at
 from billcore.commands.facts import customers_of, load_facts
 from billcore.commands.open_debts import let_go, void_own
@@ -59,15 +59,14 @@ def _do(place: Workplace, scope: Scope, due: Sequence[Due]) -> Worked:
     steps = _steps(scope, subs, wanted, moments, customers)
     credits = payments.open_credits(scope.tx, customers)
     steps += _with_their_bases(scope, steps, moments)
-    refunding = [(step, due) for step, due in steps if step.refunds]
     documents = bill_steps(scope, [pair for pair in steps if not pair[0].refunds], customers, credits, moments)
     documents.sort(key=lambda invoice: (invoice.issued_at or invoice.created_at, invoice.id))
     number(scope, documents)
     number_notes(scope)
-    for step, _ in refunding:
+    for group in grouped(scope, [pair for pair in steps if pair[0].refunds], customers, moments):
         # What is to be refunded is sent by the next round, like a refund of any worker that stopped.
-        scope.now, scope.lease = moments[step.subscription.id], None
-        bill_refunding(scope, step, customers[step.subscription.customer_id])
+        scope.now, scope.lease = moments[group[0].subscription.id], None
+        bill_refunding(scope, group, customers[group[0].subscription.customer_id])
     ended = [step.subscription for step, _ in steps if step.subscription.state == "canceled"]
     let_go(scope, {sub.id: moments[sub.id] for sub in ended}, customers)
     _top_up(scope, [step for step, _ in steps], documents, moments)
@@ -94,7 +93,7 @@ def _steps(
     moments: Mapping[str, datetime],
     customers: Mapping[str, Customer],
 ) -> list[tuple[Step, datetime]]:
-    """What each subscription's action makes of it, with the instant it was due; those that fail are put aside."""
+    """What each subscription's action makes of it, with the instant it was due; what is in doubt waits."""
     facts = load_facts(scope, subs, wanted, customers)
     steps: list[tuple[Step, datetime]] = []
     undecided: set[str] = set()
@@ -104,11 +103,10 @@ def _steps(
         at = scope.now = moments[sub.id]
         try:
             step = settle_usage(scope, act_at(scope, sub, facts[sub.id], at), at)
-        except Exception as error:
-            if isinstance(error, Refused) and error.code == "payment_in_doubt":
-                scope.writes.put(evolve(sub, next_action_at=at + IN_DOUBT_AGAIN))
-            else:
-                _park(scope, sub.id, _reason(error))
+        except Refused as error:
+            if error.code != "payment_in_doubt":
+                raise
+            scope.writes.put(evolve(sub, next_action_at=at + IN_DOUBT_AGAIN))
             continue
         if step.purpose == "start" and scope.settings.start_decline == "failed_to_create":
             waiting = start_or_wait(scope, step, customers[sub.customer_id])
