@@ -21,10 +21,10 @@ FIRST = (
     "tests/engine/test_at_once.py",
 )
 
-MANY, ONE_OF = 12, 4
+MANY, ONE_OF = 8, 4
 """From so many cases on a test runs with one of so many on PostgreSQL, but for those of the store."""
 
-COMMANDS, ONE_OF_COMMANDS = "tests/commands/", 3
+COMMANDS, ONE_OF_COMMANDS = "tests/commands/", 4
 """Of the tests of one file there one of so many runs on PostgreSQL."""
 
 
