@@ -584,6 +584,32 @@ def test_a_planned_credit_waits_for_the_payment_in_doubt() -> None:
     assert (sub.state, sub.ended_at, sub.parked_at) == ("canceled", day("02-11"), None)
 
 
+def test_what_waits_for_a_payment_in_doubt_keeps_nothing_and_is_done_as_of_its_date() -> None:
+    """The usage of January is corrected while its invoice is being paid: 320 of 365 days and 60 calls come back."""
+    calls = {"code": "calls-m", "scheme": "per_unit", "unit_amount": "0.10", "every": "1 month"}
+    yearly = {"code": "p-y", "amount": "360.00", "every": "1 year"}
+    catalog = {
+        "products": [{"code": "p", "name": "P", "prices": [yearly], "components": ["calls"]}],
+        "components": [{"code": "calls", "name": "Calls", "kind": "metered", "prices": [calls]}],
+    }
+    billing = books(catalog=catalog)
+    billing.subscriptions.create("s1", "acme", "p-y", components={"calls": "0"})
+    billing.run(day("01-10"))
+    billing.usage.record("s1", "calls", "100", event_id="e1")
+    billing.gateway("test").script(["pending"], default="approve")
+    billing.run(day("02-05"))
+    billing.usage.correct("s1", "calls", "e1", "40")
+    billing.subscriptions.cancel("s1", "2026-02-15", credit="unused")
+    billing.run(day("02-15", 3))
+    assert (state(billing), billing.invoices.credit_notes(), billing.verify().ok) == ("active", [], True)
+    billing.gateway("test").settle(billing.payments.list()[-1].id, "approve")
+    billing.run(day("02-20"))
+    sub = billing.subscriptions.get("s1")
+    assert (sub.state, sub.ended_at, sub.parked_at) == ("canceled", day("02-15"), None)
+    (note,) = billing.invoices.credit_notes()
+    assert (note.total, [line.amount for line in note.lines]) == (32162, [-31562, -600])
+
+
 def test_a_base_and_its_add_on_share_one_credit_and_one_unpaid_invoice() -> None:
     billing = signed_up("pro-m")
     billing.subscriptions.create("s2", "acme", "support-m", base="s1")

@@ -17,7 +17,7 @@ from billcore.domain.customer import Customer
 from billcore.domain.invoice import Invoice
 from billcore.domain.lifecycle import close
 from billcore.domain.states import BILLING, Event, State
-from billcore.domain.step import Step
+from billcore.domain.step import Step, planned
 from billcore.domain.subscription import ACTION_ORDER, Subscription
 from billcore.domain.values import evolve
 from billcore.engine.agenda import Due
@@ -29,15 +29,18 @@ from billcore.store import subscription as subscriptions
 
 
 def do_actions(place: Workplace, due: Sequence[Due]) -> Worked:
-    """Do the due actions in one transaction; when it fails, in halves, so that one bad subscription is parked alone."""
+    """Do the due actions in one transaction; when it fails, in halves, until one subscription is put aside alone.
+
+    So nothing is kept of what a refused action had begun: neither where it is parked nor where it waits.
+    """
     try:
         return place.unit(lambda scope: _do(place, scope, due))
     except StoreError:
         raise
     except Exception as error:
         if len(due) == 1:
-            reason = _reason(error)
-            return place.unit(lambda scope: _put_aside(place, scope, due[0], reason))
+            refused = error  # The name of the clause is gone when the unit is run again.
+            return place.unit(lambda scope: _put_aside(place, scope, due[0], refused))
         middle = len(due) // 2
         return do_actions(place, due[:middle]) + do_actions(place, due[middle:])
 
@@ -50,13 +53,15 @@ def _do(place: Workplace, scope: Scope, due: Sequence[Due]) -> Worked:
     # Who owes by now may be somebody else, who is not ours.
     stored = {sub.id: sub for sub in read.values() if sub.customer_id == whose[sub.id]}
     found = _without_debts(place, scope, stored, wanted)
-    # Read again under the lock: another process may have done it meanwhile.
-    subs = sorted((sub for sub in found.values() if _is_wanted(sub, wanted)), key=_order)
+    # Read again under the lock: another process may have done it meanwhile. What had to wait is done as of when it fell
+    # due: its dates, usage and credits are counted to there.
+    subs = sorted((planned(sub) for sub in found.values() if _is_wanted(sub, wanted)), key=_order)
     if not subs:
         return claimed.worked
     customers = customers_of(scope, subs)
     moments = {sub.id: place.moment(wanted[sub.id]) for sub in subs}
-    steps = _steps(scope, subs, wanted, moments, customers)
+    fell_due = {sub.id: sub.next_action_at or moments[sub.id] for sub in subs}
+    steps = _steps(scope, subs, fell_due, moments, customers)
     credits = payments.open_credits(scope.tx, customers)
     steps += _with_their_bases(scope, steps, moments)
     documents = bill_steps(scope, [pair for pair in steps if not pair[0].refunds], customers, credits, moments)
@@ -93,7 +98,7 @@ def _steps(
     moments: Mapping[str, datetime],
     customers: Mapping[str, Customer],
 ) -> list[tuple[Step, datetime]]:
-    """What each subscription's action makes of it, with the instant it was due; what is in doubt waits."""
+    """What each subscription's action makes of it, with the instant it was due."""
     facts = load_facts(scope, subs, wanted, customers)
     steps: list[tuple[Step, datetime]] = []
     undecided: set[str] = set()
@@ -101,13 +106,7 @@ def _steps(
         if sub.base_id in undecided:
             continue  # Whether its base begins is known when that is billed: it has its turn afterwards.
         at = scope.now = moments[sub.id]
-        try:
-            step = settle_usage(scope, act_at(scope, sub, facts[sub.id], at), at)
-        except Refused as error:
-            if error.code != "payment_in_doubt":
-                raise
-            scope.writes.put(evolve(sub, next_action_at=at + IN_DOUBT_AGAIN))
-            continue
+        step = settle_usage(scope, act_at(scope, sub, facts[sub.id], at), at)
         if step.purpose == "start" and scope.settings.start_decline == "failed_to_create":
             waiting = start_or_wait(scope, step, customers[sub.customer_id])
             if waiting is None:
@@ -187,15 +186,16 @@ def _order(sub: Subscription) -> tuple[datetime, int, str, str]:
     return sub.next_action_at, ACTION_ORDER.index(sub.next_action), sub.customer_id, sub.id
 
 
-def _put_aside(place: Workplace, scope: Scope, due: Due, reason: str) -> Worked:
+def _put_aside(place: Workplace, scope: Scope, due: Due, error: Exception) -> Worked:
+    """Let a subscription wait while a payment is in doubt; after anything else park it with the reason."""
     claimed = claim(place, scope, [due])
     for row in claimed.rows:
-        _park(scope, row.id, reason)
+        if isinstance(error, Refused) and error.code == "payment_in_doubt":
+            sub = subscriptions.by_ids(scope.tx, [row.id], scope.catalog.coupons)[row.id]
+            scope.writes.put(evolve(sub, next_action_at=place.moment(row.at) + IN_DOUBT_AGAIN))
+        else:
+            _park(scope, row.id, f"{type(error).__name__}: {error}"[:500])
     return claimed.worked
-
-
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:500]
 
 
 def _park(scope: Scope, subscription_id: str, reason: str) -> None:
