@@ -84,7 +84,9 @@ class Workers:
             if told.kind == "ended":
                 running.discard(told.worker)
                 code = self._children[told.worker].wait()
-                if told.content == "silent":
+                # Who was asked to stop before he could listen to it had not begun yet.
+                stopped = self._asked and code == -signal.SIGTERM
+                if told.content == "silent" and not stopped:
                     yield Told(told.worker, "failed", {"code": "internal", "message": _end(code), "remedy": ""})
                 continue
             yield told

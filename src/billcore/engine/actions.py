@@ -55,7 +55,7 @@ def _do(place: Workplace, scope: Scope, due: Sequence[Due]) -> Worked:
     found = _without_debts(place, scope, stored, wanted)
     # Read again under the lock: another process may have done it meanwhile. What had to wait is done as of when it fell
     # due: its dates, usage and credits are counted to there.
-    subs = sorted((planned(sub) for sub in found.values() if _is_wanted(sub, wanted)), key=_order)
+    subs = sorted((_as_it_fell_due(sub) for sub in found.values() if _is_wanted(sub, wanted)), key=_order)
     if not subs:
         return claimed.worked
     customers = customers_of(scope, subs)
@@ -175,6 +175,12 @@ def _without_debts(
 
 def _is_wanted(sub: Subscription, wanted: Mapping[str, datetime]) -> bool:
     return sub.next_action_at == wanted[sub.id] and sub.parked_at is None and sub.next_action is not None
+
+
+def _as_it_fell_due(sub: Subscription) -> Subscription:
+    """The subscription with the instant of its action again, where that had to wait."""
+    again = planned(sub)
+    return again if again.next_action == sub.next_action else sub
 
 
 def _leaves_no_debt(sub: Subscription) -> bool:
