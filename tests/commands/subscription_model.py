@@ -29,10 +29,11 @@ class Rate:
 
 @dataclass(frozen=True)
 class Grid:
-    """Where periods begin: at `start`, and then on `day` of the month, or as `start` says."""
+    """Where periods begin: at `start`, and then on `day` of the month, or as `start` says; it holds from `since` on."""
 
     start: datetime
-    day: int | None = None
+    day: int | None
+    since: datetime
 
     def span(self, at: datetime, rate: Rate) -> tuple[datetime, datetime]:
         """What one full price covers around an instant."""
@@ -113,8 +114,8 @@ class Story:
 
     def begin(self, at: datetime) -> None:
         """A new period, whose grid begins now, with what there is."""
-        self.grids = [grid for grid in self.grids if grid.start < at]
-        self.grids.append(Grid(at, self.day))
+        self.grids = [grid for grid in self.grids if grid.since < at]
+        self.grids.append(Grid(at, self.day, at))
         self.enter(at)
         self.serve(at)
 
@@ -221,9 +222,14 @@ class Story:
         """The period ends at another instant, and from its end on periods begin on another day."""
         if at is not None:
             self.period_end = at
+        end = self.period_end
+        begun, ahead = [grid for grid in self.grids if grid.since < end], self.grids[-1]
         if day is not None:
             self.day = day
-            self.grids.append(Grid(self.period_end, day))
+            self.grids = [*begun, Grid(end, day, end)]
+        elif ahead.since > end:
+            # The day that was to hold from a later end holds from this one.
+            self.grids = [*begun, replace(ahead, since=end)]
 
     def pieces(self, part: str) -> list[tuple[datetime, datetime, Fraction]]:
         """What each piece of time that a part ran should have cost, exactly, by what one full price covers there."""
@@ -241,10 +247,10 @@ class Story:
         return found
 
     def _in_grids(self, start: datetime, end: datetime) -> list[tuple[datetime, datetime, Grid]]:
-        edges = [grid.start for grid in self.grids[1:]] + [datetime.max.replace(tzinfo=start.tzinfo)]
+        edges = [grid.since for grid in self.grids[1:]] + [datetime.max.replace(tzinfo=start.tzinfo)]
         found = []
         for grid, edge in zip(self.grids, edges, strict=True):
-            here, there = max(start, grid.start), min(end, edge)
+            here, there = max(start, grid.since), min(end, edge)
             if here < there:
                 found.append((here, there, grid))
         return found

@@ -198,8 +198,10 @@ class FairShare(RuleBasedStateMachine):
         at = {"back": self.now - by, "ahead": self.now + by}.get(how, self.now)
         if how in ("back", "ahead"):
             given["effective_at"] = at
-        if at < story.grids[-1].start:
+        if at < max(grid.since for grid in story.grids if grid.since <= self.now):
             return  # What one price covered of the time before is another matter.
+        if OWN & set(asked[2]) and story.grids[-1].since > self.now:
+            return  # A component on dates of its own begins with the billing day agreed for later.
         if how == "renewal" and self.has[name][0] == "basic-w" and OWN & {*self.has[name][2], *asked[2]}:
             return  # The intervals of its components are longer than its own, and go on.
         if not self.tried(call, name, **given):

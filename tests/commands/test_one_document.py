@@ -110,3 +110,29 @@ def test_a_moved_date_bills_both_on_one_invoice() -> None:
     before = len(billing.invoices.list(limit=100))
     billing.subscriptions.change_billing_date("s1", next_billing_at="2026-02-15", proration="prorated")
     assert since(billing, before) == [(1750, [1500, 250])]
+
+
+def test_what_a_note_charged_is_no_payment_to_give_back() -> None:
+    """The yearly price was paid by card; the note of the change paid the monthly one out of what it gave back."""
+    billing = books()
+    billing.subscriptions.create("s1", "acme", "pro-y")
+    billing.subscriptions.change("s1", "pro-m", proration="prorated")
+    billing.subscriptions.cancel("s1", refund="unused")
+    assert notes(billing) == [("credit", 33000, [-36000, 3000]), ("credit", 3000, [-3000])]
+    assert billing.refunds.list() == []
+
+
+@pytest.mark.parametrize("planned", [False, True])
+def test_last_charges_of_a_refunded_cancellation_take_the_gift_first(planned) -> None:
+    """10.00 each came by card, in advance and as a gift: 5.00 of usage leave the customer's own money whole."""
+    billing = books(apply_prepayments="at_issue")
+    billing.prepayments.add("acme", amount="10.00")
+    billing.credits.add("acme", amount="10.00")
+    billing.subscriptions.create("s1", "acme", "pro-m", components={"calls": "0"})
+    billing.usage.record("s1", "calls", "50")
+    billing.subscriptions.cancel("s1", "2026-01-01T00:00:01" if planned else "now", refund="unused")
+    billing.run(day("01-02"))
+    assert [(to, total) for to, total, _ in notes(billing)] == [("refund", 1000), ("credit", 1500)]
+    assert [one.amount for one in billing.refunds.list()] == [1000]
+    left = [(one.account, one.remaining) for one in billing.credits.list("acme")]
+    assert left == [("prepayments", 1000), ("service_credits", 500)]

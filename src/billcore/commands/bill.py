@@ -199,7 +199,7 @@ def _issue(
     scope: Scope, site: Site, bill: Bill, first: Step, customer: Customer, credits: Credits, at: datetime
 ) -> Invoice | None:
     if bill.note is not None:
-        restored = give_back(scope, bill.returned, bill.note.id, bill.note.total)
+        restored = give_back(scope, bill.returned, bill.note.id, bill.note.total, bill.of_notes)
         issue_note(bill.note, at, scope.writes, scope.new_id, restored)
         return None
     if bill.invoice is None:

@@ -9,7 +9,7 @@ from billcore.commands.bill import number_notes, write_step
 from billcore.commands.crediting import ToRefund
 from billcore.commands.receivables import apply_to_open
 from billcore.commands.refunding import Wish, refund_owed
-from billcore.commands.returning import give_back
+from billcore.commands.returning import give_back, kept_of
 from billcore.commands.scope import Scope
 from billcore.commands.signup import bill_all_now
 from billcore.commands.unused import split_credits
@@ -19,7 +19,6 @@ from billcore.domain.customer import Customer
 from billcore.domain.draft import DraftLine
 from billcore.domain.invoice import CreditNote
 from billcore.domain.step import Step
-from billcore.domain.values import NewId
 from billcore.store import invoice as invoices
 
 
@@ -36,22 +35,21 @@ def bill_refunding(scope: Scope, steps: Sequence[Step], customer: Customer) -> N
         return
     paid = [one for one in bill.returned if one.account == "payments"]
     others = [one for one in bill.returned if one.account != "payments"]
-    beside = {line.id for line in bill.note.lines}
-    given = -sum(line.total for line in bill.note.lines if (line.credits_line_id or line.id) not in beside)
-    charged = given - bill.note.total
     # Charges take what is no money of the customer's first (behaviour 3.5).
-    kept = max(0, sum(one.returned for one in others) - charged)
+    charged = bill.given - bill.note.total
+    kept = max(0, bill.given - sum(one.returned for one in paid) - charged)
     refunded = bill.note.total - kept
     lines = [line for step in steps for line in step.lines]
     first, second = _parted(lines, kept)
+    credited, taken = _shares(scope, others, bill.of_notes, kept) if refunded else (bill.returned, [])
     notes = []
     if refunded:
         notes.append(_note(scope, steps, customer, at, first, "refund"))
-        give_back(scope, [*paid, *_but(others, kept)], notes[0].id, 0)
+        give_back(scope, [*paid, *taken], notes[0].id, 0)
         issue_note(notes[0], at, scope.writes, scope.new_id)
     if kept:
         note = _note(scope, steps, customer, at, second if refunded else lines, "credit")
-        restored = give_back(scope, _last(others, kept, scope.new_id) if refunded else bill.returned, note.id, kept)
+        restored = give_back(scope, credited, note.id, kept, bill.of_notes)
         issue_note(note, at, scope.writes, scope.new_id, restored)
         notes.append(note)
     for step in steps:
@@ -89,28 +87,18 @@ def _note(
     return evolve(bill.note, to="refund" if to == "refund" else "credit", reason="unused time")
 
 
-def _but(others: Sequence[Allocation], kept: int) -> list[Allocation]:
-    """What the charges take of these: all but `kept`, which lies at their end."""
-    left = sum(one.returned for one in others) - kept
-    made = []
-    for one in others:
-        part = min(left, one.returned)
-        left -= part
-        if part:
-            made.append(evolve(one, returned=part))
-    return made
-
-
-def _last(others: Sequence[Allocation], kept: int, new_id: NewId) -> list[Allocation]:
-    """The `kept` at the end of these; a part of one is a record of its own."""
-    taken = sum(one.returned for one in others) - kept
-    made = []
-    for one in others:
-        part = min(taken, one.returned)
-        taken -= part
-        if one.returned > part:
-            made.append(evolve(one, id=new_id("all") if part else one.id, returned=one.returned - part))
-    return made
+def _shares(
+    scope: Scope, others: Sequence[Allocation], of_notes: int, kept: int
+) -> tuple[list[Allocation], list[Allocation]]:
+    """What was no payment, as far as it goes back to credit, and what charges take; each part has its own record."""
+    credited, taken = kept_of(others, of_notes, kept)
+    ids = {one.id for one, _ in credited}
+    return [evolve(one, returned=part) for one, part in credited], [
+        evolve(one, id=scope.new_id("all"), document_id=None, returned=part)
+        if one.id in ids
+        else evolve(one, returned=part)
+        for one, part in taken
+    ]
 
 
 _OTHERWISE = "Give it as credit (credit = unused); or cancel alone, and payments.refund with external = true."

@@ -60,35 +60,54 @@ def returns_of(scope: Scope, invoice: Invoice, taken: Sequence[Source]) -> list[
     ]
 
 
-def give_back(scope: Scope, returns: Sequence[Allocation], document_id: str, most: int) -> list[Drawing]:
-    """Write down what a document gives back, and put it back: `most` of it in all."""
+def give_back(
+    scope: Scope, returns: Sequence[Allocation], document_id: str, most: int, of_notes: int = 0
+) -> list[Drawing]:
+    """Write down what a document gives back, and put it back as `put_back` does."""
     for one in returns:
         named = evolve(one, document_id=document_id)
         if one.document_id is None:
             scope.writes.add(named)
         else:  # It was taken when its line was made, which has waited for this document.
             scope.writes.put(named)
-    return put_back(scope, returns, most)
+    return put_back(scope, returns, most, of_notes)
 
 
-def put_back(scope: Scope, returns: Sequence[Allocation], most: int) -> list[Drawing]:
-    """The credits that are put back, as they are then, up to `most` in all.
+def put_back(scope: Scope, returns: Sequence[Allocation], most: int, of_notes: int = 0) -> list[Drawing]:
+    """The credits that are put back, as they are then: `most` of it in all.
 
-    What the document charges itself takes from the end of `returns`: so payments are given back before anything else.
+    `of_notes` is what the document gives back of charges on credit notes, which their own credit lines had paid.
     """
     if not returns:  # Nearly every document of a run: no query for each.
         return []
     ids = [one.source_id for one in returns if one.account != "payments" and one.source_id]
     stored = _credits(scope, ids)
     restored = []
-    for one in sorted(returns, key=lambda one: GIVE_BACK.index(one.account)):
-        part = min(most, one.returned)
-        most -= part
-        credit = stored.get(one.source_id or "")
-        if part and credit is not None:
+    for one, part in kept_of(returns, of_notes, most)[0]:
+        credit = stored.get(one.source_id or "") if one.account != "payments" else None
+        if credit is not None:
             stored[credit.id] = evolve(credit, remaining=credit.remaining + part)
             restored.append(Drawing(stored[credit.id], part))
     return restored
+
+
+def kept_of(
+    returns: Sequence[Allocation], of_notes: int, most: int
+) -> tuple[list[tuple[Allocation, int]], list[tuple[Allocation, int]]]:
+    """What stays given back of `returns`, `most` with `of_notes` in all, and what the document's charges take of it.
+
+    They take from the end: what is no money of the customer's first, payments last (behaviour 3.5).
+    """
+    kept, taken = [], []
+    waiting = of_notes
+    for one in sorted(returns, key=lambda one: GIVE_BACK.index(one.account)):
+        if one.account == "service_credits":
+            most, waiting = most - min(most, waiting), 0
+        part = min(most, one.returned)
+        most -= part
+        kept += [(one, part)] if part else []
+        taken += [(one, one.returned - part)] if part < one.returned else []
+    return kept, taken
 
 
 def _credits(scope: Scope, ids: Sequence[str]) -> dict[str, Credit]:

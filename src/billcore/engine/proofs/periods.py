@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
-from itertools import combinations, pairwise
+from itertools import combinations, pairwise, zip_longest
+
+from attrs import evolve
 
 from billcore.domain.states import BILLING, END
 from billcore.engine.proofs.agreement import Agreement, Billed, Covered, Part, Span, subtract
@@ -158,7 +160,7 @@ def _in_periods(agreement: Agreement, part: Part, rows: list[Covered], bill: str
     spans = [(row.start, row.end) for row in rows]
     exact = set(spans)
     stated = [*agreement.off, *agreement.ended.get(part.id, ())]
-    for period in agreement.periods:
+    for period in _until_the_next(agreement.periods):
         if period.free or (period.sequence == 1 and period.invoice_id is None):
             # Free by agreement, or billed by the system that the subscription was taken over from.
             stated.append((period.start, period.end))
@@ -172,6 +174,12 @@ def _in_periods(agreement: Agreement, part: Part, rows: list[Covered], bill: str
             left = subtract(left, pricing.given_back(part, start, end, period.invoice_id))
         if left and not pricing.is_free(agreement, part, (period.start, period.end), left):
             yield from left
+
+
+def _until_the_next(periods: list[Billed]) -> Iterator[Billed]:
+    """Each billed period, up to where one begins within it: that one bills on, after a hold, and may be cut short."""
+    for period, after in zip_longest(periods, periods[1:]):
+        yield evolve(period, end=after.start) if after and period.start < after.start < period.end else period
 
 
 def _between(agreement: Agreement, part: Part, rows: list[Covered], bill: str) -> Iterator[Span]:
