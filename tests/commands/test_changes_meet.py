@@ -14,6 +14,7 @@ CATALOG = {
                 {"code": "pro-m", **MONTHLY},
                 {"code": "pro-late", **MONTHLY, "bill": "arrears", "trial": "14 days"},
                 {"code": "pro-y", "amount": "365.00", "every": "1 year"},
+                {"code": "pro-w", "amount": "7.00", "every": "1 week"},
             ],
         },
         {"code": "big", "name": "Big", "prices": [{"code": "big-m", "amount": "62.00", "every": "1 month"}]},
@@ -235,3 +236,33 @@ def test_a_hold_of_no_time_before_a_known_end_leaves_books_that_prove_right(bill
     billing.subscriptions.resume("s1")
     billing.run(day("02-01"))
     assert sorted(billed(billing)) == [-3100, 1000, 3100] and billing.verify().ok
+
+
+def test_a_return_within_the_period_charges_what_was_given_back_of_own_intervals_too(billing) -> None:
+    billing.subscriptions.create("s1", "acme", "pro-y", components={"hosting": "1"})
+    billing.run(day("01-11"))
+    billing.subscriptions.cancel("s1", credit="unused")
+    billing.run(day("01-16"))
+    billing.subscriptions.reactivate("s1", period="keep")
+    assert billed(billing) == [36500 + 3100, -35500 - 2100, 35000 + 1600]
+    billing.run(day("02-01"))
+    assert billed(billing)[3:] == [3100]
+
+
+def test_a_return_within_the_period_does_not_charge_what_was_kept_of_own_intervals(billing) -> None:
+    billing.subscriptions.create("s1", "acme", "pro-y", components={"hosting": "1"})
+    billing.run(day("01-11"))
+    billing.subscriptions.cancel("s1")
+    billing.run(day("01-16"))
+    billing.subscriptions.reactivate("s1", period="keep")
+    billing.run(day("02-01"))
+    assert billed(billing) == [36500 + 3100, 3100]
+
+
+def test_an_own_interval_in_arrears_longer_than_the_period_owes_all_since_it_was_there(billing) -> None:
+    """Two days of January and four of February (of 28) with the change, the two until the end with that."""
+    billing.subscriptions.create("s1", "acme", "pro-w")
+    billing.run(day("02-07"))
+    billing.subscriptions.set_component("s1", "storage", "1", effective_at=day("01-30"), **PRORATED)
+    billing.subscriptions.cancel("s1")
+    assert billed(billing) == [700] * 6 + [200 + 443, 221]

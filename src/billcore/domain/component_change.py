@@ -215,8 +215,13 @@ class ComponentChanges:
             if change.before is not None:
                 bill.given_back[item.id] = GiveBack("share", waits=waits)
             if item.ended_at is None:
-                past = [(piece, span) for piece, span in self._time_left(item) if piece.end <= period.start]
-                lines = [item_line(self.after, item, self.target.facts, piece, span) for piece, span in past]
+                lines = [
+                    item_line(
+                        self.after, item, self.target.facts, Period(piece.start, min(piece.end, period.start)), span
+                    )
+                    for piece, span in self._time_left(item)
+                    if piece.start < period.start
+                ]
                 bill.charge(lines, waits=waits)
         if change.before is None:
             return item if mode == "prorated" else evolve(item, added_at=period.end if mode == "none" else period.start)

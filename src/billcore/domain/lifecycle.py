@@ -204,7 +204,7 @@ def resume(sub: Subscription, facts: Facts, at: datetime, keep: bool, new_id: Ne
         own_runs = sub.unused != "credit"
         after, lines, renewal = begin(free, facts, at, new_id, fee=False, keeps_own=own_runs)
     else:
-        free, own = wake_items(free, facts, at, given_back=sub.unused == "credit")
+        free, own = wake_items(free, facts, at, [item.id for item in free.items if sub.unused == "credit"])
         after, lines, renewal = _rest_of_period(free, facts, at, new_id)
         lines += own
     changes = changed(sub, after, event, at, facts.actor, new_id)

@@ -134,7 +134,8 @@ def _in_old_period(
     after = back
     lines: list[DraftLine] = []
     if sub.ended_at is not None:  # What is in arrears was billed when it ended; unpaid it has run until now.
-        after, lines = wake_items(evolve(back, arrears_from=at), facts, at)
+        given_back = [item.id for item in back.items if item.id not in covered]
+        after, lines = wake_items(evolve(back, arrears_from=at), facts, at, given_back)
     rest, span = Period(at, back.period_end), price_span(back)
     charges: list[DraftLine | None] = []
     if facts.price.bill == "advance" and back.id not in covered:

@@ -1,6 +1,6 @@
 """Periods begin, renew and close: the decisions that make lines out of time (behaviour 5.2, 7)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 
 from billcore.domain.catalog import Periods
@@ -160,14 +160,14 @@ def closing_lines(sub: Subscription, facts: Facts, at: datetime) -> tuple[list[D
 
 
 def wake_items(
-    sub: Subscription, facts: Facts, at: datetime, *, given_back: bool = False
+    sub: Subscription, facts: Facts, at: datetime, given_back: Collection[str] = ()
 ) -> tuple[Subscription, list[DraftLine]]:
-    """Components whose own period ran out on hold, or was `given_back` when it began: the rest of the one at `at`."""
+    """Components whose own period ran out meanwhile, or was `given_back` (item ids): the rest of the one at `at`."""
     lines: list[DraftLine] = []
     items = []
     for item in sub.items:
         bill = facts.prices[item.price_id].bill
-        if item.period_end is not None and (given_back or item.period_end <= at) and item.ended_at is None:
+        if item.period_end is not None and (item.id in given_back or item.period_end <= at) and item.ended_at is None:
             following = own_period(sub, item, facts, at)
             if bill == "advance":
                 lines += own_line(sub, item, facts, following)
