@@ -1,7 +1,7 @@
 """A noun's group of commands: one per verb, derived from the verb's own definition (design: written once)."""
 
 from collections.abc import Mapping
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from inspect import cleandoc
 
@@ -22,6 +22,7 @@ def noun_class(name: str) -> type[Noun]:
     return found
 
 
+@cache
 def noun_group(name: str) -> click.Group:
     """The commands of one noun."""
     group = Named(name, help=NOUNS[name].help, no_args_is_help=True)
