@@ -41,7 +41,8 @@ def product_line(sub: Subscription, facts: Facts, period: Period, span: Period) 
     price = facts.price
     assert price.every is not None
     part = portion(period, span, facts.settings.proration_basis, facts.zone, price.every)
-    amounts = price_in_force(price, sub, period.start, facts.zone)
+    # A phase that ends inside the period does not divide it.
+    amounts = price_in_force(price, sub, span.start, facts.zone)
     exact = charge_for(price, sub.currency, sub.quantity, amounts=amounts)
     amount = prorate_charge(exact, part)
     if amount == 0:
