@@ -35,6 +35,8 @@ def change_step(
 
     One that `pays_first` leaves what waits for the renewal where it is: it is nothing that its payment decides on.
     """
+    if wish.replaces:
+        sub = drop_change(scope, sub)
     if pays_first:
         facts, target = evolve(facts, waiting=()), evolve(target, facts=evolve(target.facts, waiting=()))
     running = changes.running(scope.tx, sub.customer_id, sub.id, sub.sequence)
