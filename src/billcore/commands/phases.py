@@ -10,7 +10,7 @@ from billcore.commands.cancellation import NOW_INCLUDED
 from billcore.commands.changing import addon_steps, ask_again
 from billcore.commands.facts import facts_for
 from billcore.commands.reactivating import return_again
-from billcore.commands.returning import give_back
+from billcore.commands.returning import write_down
 from billcore.commands.scope import Scope
 from billcore.commands.signup import bill_all_now, pay_draft, to_pay_now
 from billcore.commands.unused import settle_usage
@@ -134,7 +134,7 @@ def _as_of_then(
                     scope.writes, scope.new_id, change.customer_id, at, "subscription.changed", change.subscription_id
                 )
         mark_usage(scope, step, invoice.lines)
-        give_back(scope, [one for line in step.lines for one in line.returned], invoice.id, 0)
+        write_down(scope, [one for line in step.lines for one in line.returned], invoice.id)
         return use_coupons(step, bill.used)
 
     return begin

@@ -192,8 +192,7 @@ def _to_who_paid(scope: Scope, sub: Subscription, credits: Mapping[str, Sequence
             note = make_bill([Step(his, his, "final", tuple(lines))], payer, scope.site, at, scope.new_id).note
             assert note is not None, "credit lines alone make a note"
             returns = [one for line in lines for one in line.returned]
-            of_notes = note.total - sum(one.returned for one in returns)
-            issue_note(note, at, scope.writes, scope.new_id, put_down(scope, returns, note.id, note.total, of_notes))
+            issue_note(note, at, scope.writes, scope.new_id, put_down(scope, returns, note))
             apply_to_open(scope, customer_id, note.currency)
 
 
