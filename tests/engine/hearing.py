@@ -1,7 +1,7 @@
 """A host that is told by webhook what happened at its gateway, and ends hard at a chosen point of hearing it.
 
-`python -m tests.engine.hearing FILE sqlite|postgresql [EVERY]` forks a process for every point, or one of EVERY, at which
-the undisturbed one commits or asks the gateway, as tests.engine.dying does for charges.
+`python -m tests.engine.hearing FILE sqlite|postgresql [EVERY]` forks a process for every point, or one of EVERY, at
+which the undisturbed one commits or asks the gateway, as tests.engine.dying does for charges.
 """
 
 import gc
