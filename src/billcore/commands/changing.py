@@ -9,6 +9,7 @@ from billcore.commands.cancellation import NOW_INCLUDED, Gives, credits_for, giv
 from billcore.commands.facts import facts_for
 from billcore.commands.receivables import held_credits
 from billcore.commands.scope import Scope
+from billcore.commands.spans import with_spans
 from billcore.commands.target import Asked, before_of, target_of
 from billcore.commands.unused import give_back_of, less_given_back
 from billcore.commands.waiting import keep_waiting
@@ -39,6 +40,7 @@ def change_step(
         sub = drop_change(scope, sub)
     if pays_first:
         facts, target = evolve(facts, waiting=()), evolve(target, facts=evolve(target.facts, waiting=()))
+    facts, target = with_spans(scope, sub, facts, target, wish)
     running = changes.running(scope.tx, sub.customer_id, sub.id, sub.sequence)
     decision = decide_change(sub, facts, target, wish, running, scope.now, scope.new_id)
     collects = sub.state != "unpaid"

@@ -11,7 +11,7 @@ from billcore.domain.draft import DraftLine
 from billcore.domain.facts import Facts
 from billcore.domain.invoice import Renewal
 from billcore.domain.periods import Period, schedule_from_start
-from billcore.domain.span import at_boundaries, price_span, with_span
+from billcore.domain.span import at_boundaries, ended, price_span, with_span
 from billcore.domain.step import Step, planned
 from billcore.domain.subscription import Subscription
 from billcore.domain.values import evolve
@@ -55,11 +55,12 @@ def move_billing_date(
     if next_at is None:
         return Moved(Step(planned(with_span(after, span)), sub, "change"))
     after = evolve(after, expires_at=_follows(sub, facts, next_at))
-    cut = evolve(running, period_end=end) if running is not None else None
     if not prorated:
-        after = with_span(after, Period(sub.period_start, end))
-        return Moved(Step(planned(after), sub, "change", cut=cut), covered_until=end)
+        span = Period(sub.period_start, end)
     after = with_span(after, span)
+    cut = ended(running, end, span) if running is not None else None
+    if not prorated:
+        return Moved(Step(planned(after), sub, "change", cut=cut), covered_until=end)
     lines = _extension(sub, after, facts, Period(sub.period_end, end)) if end > sub.period_end else []
     step = Step(planned(after), sub, "change", tuple(lines), cut=cut)
     parts = (sub.id, *(item.id for item in sub.items if item.period_end is None))

@@ -12,10 +12,10 @@ from billcore.domain.change import GiveBack, ItemChange, Target, Wish
 from billcore.domain.charges import item_line, price_in_force
 from billcore.domain.draft import DraftLine
 from billcore.domain.facts import Facts, own_interval
-from billcore.domain.periods import Duration, Period, span_of, split
+from billcore.domain.periods import Duration, Period, span_of
 from billcore.domain.pricing import charge_for
 from billcore.domain.proration import Portion, prorate_charge
-from billcore.domain.span import billed_from, price_span, time_left
+from billcore.domain.span import as_billed, billed_from, price_span, time_left
 from billcore.domain.subscription import Item, Subscription
 from billcore.domain.values import evolve
 from billcore.settings import ChangeMode
@@ -269,9 +269,7 @@ class ComponentChanges:
             return time_left(self.sub, self.target.facts, self.wish.at)
         period, schedule = self._period_of(item), self.target.facts.item_schedule(self.after, item)
         begun = billed_from(self.wish.at, self.sub.free_until)
-        if begun >= period.end:
-            return []
-        return [(piece, span_of(piece, schedule)) for piece in split(Period(begun, period.end), schedule)]
+        return as_billed(begun, period.end, self.facts.spanned.get(item.id, ()), schedule)
 
 
 def _paid_units(change: ItemChange) -> Decimal:

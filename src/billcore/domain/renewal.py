@@ -314,5 +314,17 @@ def _arrears(
 
 def renewal_of(sub: Subscription, period: Period, at: datetime, new_id: NewId) -> Renewal:
     """The row of the billing that took a subscription into `period`; its invoice is named when it is written."""
-    free = is_free(sub)
-    return Renewal(new_id("ren"), sub.customer_id, sub.id, sub.sequence, period.start, period.end, at, None, free)
+    return Renewal(
+        new_id("ren"),
+        sub.customer_id,
+        sub.id,
+        sub.sequence,
+        period.start,
+        period.end,
+        at,
+        sub.price_id,
+        None,
+        is_free(sub),
+        sub.span_start,
+        sub.span_end,
+    )
