@@ -115,6 +115,16 @@ def fee_line(
     return [_extra_line(sub, facts, kind, amount, period, {"fee": kind})]
 
 
+def counts_since(line: DraftLine, start: datetime) -> bool:
+    """Whether a line is one of the period that began at `start`, for its minimum (behaviour 4.2).
+
+    Usage counts in the period in which it is billed, which its own interval may begin before.
+    """
+    if line.period is None:
+        return False
+    return line.period.end > start if line.kind == "usage" else line.period.start >= start
+
+
 def minimum_line(sub: Subscription, facts: Facts, billed: int, part: Portion, period: Period) -> list[DraftLine]:
     """What is missing to the price's minimum for the period, prorated with it (behaviour 4.2)."""
     if facts.price.minimum is None:
