@@ -152,6 +152,26 @@ def test_percentages_may_come_in_tiers():
     assert charge_for(price, "USD", D(150), events=[D(60), D(60), D(30)]) == 300
 
 
+FLATS = (Tier(D(100), rate=D(10), flat_amount=D(1)), Tier(None, rate=D(5), flat_amount=D(2)))
+
+
+@pytest.mark.parametrize(
+    ("events", "minor"),
+    [(None, 0), ([], 0), ([0], 0), ([50], 600), ([0, 50], 600), ([150], 1550), ([60, 90], 1550), ([50, -50], 0)],
+)
+def test_the_flat_of_the_first_tier_of_percentages_is_due_with_the_first_value(events, minor):
+    """Only graduated and volume owe it for nothing."""
+    price = component("graduated_percentage", tiers=FLATS)
+    assert charge_for(price, "USD", sum(events or [])) == minor
+    assert charge_for(price, "USD", sum(events or []), events=events and [D(value) for value in events]) == minor
+
+
+def test_where_all_events_are_included_no_flat_is_due():
+    price = component("graduated_percentage", tiers=FLATS, included_events=1)
+    assert charge_for(price, "USD", D(5), events=[D(5)]) == 0
+    assert charge_for(price, "USD", D(55), events=[D(5), D(50)]) == 600
+
+
 quantities = st.decimals(0, 10**6, places=3)
 unit_amounts = st.decimals(0, 1000, places=12)
 

@@ -140,11 +140,12 @@ def _package(price: Price, currency: str, units: Exact) -> Exact:
 def _percentage(price: Price, currency: str, values: Sequence[Exact]) -> Exact:
     """The rate on each value plus the fixed amount, bounded per event; the first `included_events` are free.
 
-    Tiers fill up in the order of the events. A correction (a negative value) gives back its rate only.
+    Tiers fill up in the order of the events, and the first one is entered by the first value that is not free: no
+    value owes no flat amount. A correction (a negative value) gives back its rate only.
     """
     free = price.included_events
     seen: Exact = 0
-    total = _share_of_value(price, currency, 0)
+    total: Exact = 0
     for value in values:
         if value > 0 and free:
             free -= 1
@@ -153,6 +154,8 @@ def _percentage(price: Price, currency: str, values: Sequence[Exact]) -> Exact:
         seen += value
         amount = _share_of_value(price, currency, max(seen, 0)) - before
         total += _per_event(price, currency, amount) if value > 0 else amount
+    if seen > 0:
+        total += _share_of_value(price, currency, 0)
     return _whole(max(total, 0))
 
 
