@@ -4,6 +4,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -125,6 +126,19 @@ def test_percentages_are_bounded_event_by_event():
     )
     events = [D(1), D(100), D(1000)]
     assert charge_for(price, "USD", D(1101), events=events) == 25 + 160 + 300
+
+
+def test_an_event_of_no_value_costs_its_fixed_part():
+    price = component("percentage", rate=D(10), fixed_per_event=D(1), minimum_per_event=D("1.50"))
+    assert charge_for(price, "USD", D(100), events=[D(0), D(100)]) == 150 + 1100
+    assert charge_for(price, "USD", D(0), events=[D(0)]) == 150
+    assert charge_for(price, "USD", D(0), events=[]) == 0
+    assert charge_for(evolve(price, included_events=1), "USD", D(100), events=[D(0), D(100)]) == 1100
+
+
+def test_an_event_whose_value_is_included_costs_nothing():
+    price = component("percentage", rate=D(10), fixed_per_event=D(1), included=D(100))
+    assert charge_for(price, "USD", D(200), events=[D(100), D(0), D(100)]) == 100 + 1100
 
 
 def test_the_first_events_may_be_included():
