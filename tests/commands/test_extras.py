@@ -1,10 +1,12 @@
 """Charges, coupons and balances of running subscriptions, by hand (behaviour 8.1, 8.7)."""
 
+import json
+
 import pytest
 from hypothesis import strategies as st
 
 from billcore.domain.money import format_minor
-from tests.builders import anew, books, day, dump, for_all, refusal
+from tests.builders import CATALOG, anew, books, day, dump, for_all, refusal
 from tests.engine.test_at_once import at_once
 
 REASON = {"reason": "agreed by phone"}
@@ -165,6 +167,30 @@ def test_a_coupon_is_checked_as_at_signup(held, coupon, code) -> None:
     before = dump(billing)
     assert refusal(billing.subscriptions.apply_coupon, "s1", coupon).code == code
     assert dump(billing) == before
+
+
+@pytest.mark.parametrize("named", ["pro", "pro-m", "calls", "calls-p"])
+def test_a_coupon_may_be_for_what_the_product_offers_and_is_not_attached_yet(named) -> None:
+    made = json.loads(json.dumps(CATALOG))
+    made["coupons"].append({"code": "FOR", "percent_off": "50", "duration": "forever", "applies_to": [named]})
+    billing = books(catalog=made)
+    billing.subscriptions.create("s1", "acme", "pro-m")
+    assert billing.subscriptions.apply_coupon("s1", "FOR").coupons[0].coupon.code == "FOR"
+    billing.usage.record("s1", "calls", "10")
+    billing.run(day("02-01"))
+    its = {line.kind: line.discount > 0 for line in billing.invoices.list()[-1].lines}
+    assert its == {"product": named.startswith("pro"), "usage": named.startswith("calls")}
+
+
+def test_a_coupon_for_a_component_that_the_product_does_not_offer_is_refused() -> None:
+    made = json.loads(json.dumps(CATALOG))
+    made["coupons"].append({"code": "FOR", "percent_off": "50", "applies_to": ["calls"]})
+    billing = books(catalog=made)
+    refused = refusal(billing.subscriptions.create, "s1", "acme", "solo-m", coupons=["FOR"])
+    assert (refused.code, refused.remedy) == (
+        "coupon_not_applicable",
+        "Subscription s1 has solo, solo-m; nothing it applies to can be added.",
+    )
 
 
 def test_what_is_not_held_cannot_be_removed() -> None:

@@ -109,15 +109,23 @@ def custom_price(scope: Scope, base: Price, custom: Mapping[str, str]) -> Price:
 
 
 def require_applicable(scope: Scope, sub: Subscription, coupon: Coupon) -> None:
-    """A restricted coupon needs something on the subscription that it applies to; raises coupon_not_applicable."""
+    """A restricted coupon needs something it applies to that the subscription has, or may come to have (8.1).
+
+    That is its product, its price, and the components that the product offers: usage attaches one by itself, later.
+    Raises coupon_not_applicable.
+    """
     if coupon.applies_to is None:
         return
+    catalog = scope.catalog.catalog
     prices = scope.prices([sub.price_id, *(item.price_id for item in sub.items if item.ended_at is None)])
-    codes = {code for price in prices.values() for code in (price.code, price.product, price.component)}
-    if not codes & set(coupon.applies_to):
+    codes = {code for price in prices.values() for code in (price.code, price.product, price.component) if code}
+    offered = catalog.product_of(prices[sub.price_id]).components
+    later = set(catalog.components if offered is None else offered)
+    later |= {price.code for price in catalog.prices.values() if price.component in later}
+    if not (codes | later) & set(coupon.applies_to):
         raise Refused(
             "coupon_not_applicable",
             f"Coupon {coupon.code} applies to {', '.join(coupon.applies_to)} only.",
-            remedy=f"Subscription {sub.reference} has {', '.join(sorted(code for code in codes if code))}.",
+            remedy=f"Subscription {sub.reference} has {', '.join(sorted(codes))}; nothing it applies to can be added.",
             coupon=coupon.code,
         )
