@@ -397,3 +397,45 @@ def test_what_has_documents_is_archived_and_they_stay() -> None:
     assert [one.reference for one in billing.subscriptions.list(archived=True)] == ["s1"]
     assert billing.subscriptions.get("s1").state == "canceled"
     assert [one.total for one in billing.invoices.list()] == [3570]
+
+
+# -- custom amounts ------------------------------------------------------------------------------------------
+
+
+def introduced(**changed):
+    made = json.loads(json.dumps(CATALOG))
+    phases = [{"for": "1 month", "amounts": {"USD": "10.00", "EUR": "9.00"}}]
+    amounts = {"USD": "30.00", "EUR": "28.00"}
+    made["products"][0]["prices"].append(
+        {"code": "intro", "amounts": amounts, "every": "1 month", "phases": phases, **changed}
+    )
+    return books(catalog=made)
+
+
+def totals(billing):
+    return [one.total for one in billing.invoices.list()]
+
+
+def test_a_custom_amount_follows_the_phases_of_the_price() -> None:
+    billing = introduced()
+    billing.subscriptions.create("s1", "acme", "intro", custom={"amount": "20.00"})
+    billing.run(day("02-01"))
+    assert totals(billing) == [1000, 2000]
+    assert all(billing.explain(one.id).agrees for one in billing.invoices.list())
+
+
+def test_a_custom_amount_for_a_running_subscription_does_not_begin_the_phases_anew() -> None:
+    billing = introduced()
+    billing.subscriptions.create("s1", "acme", "intro")
+    billing.run(day("03-10"))
+    billing.subscriptions.change("s1", custom={"amount": "20.00"}, proration="none")
+    billing.run(day("04-01"))
+    assert totals(billing) == [1000, 3000, 3000, 2000]
+
+
+def test_a_custom_amount_given_in_a_trial_follows_the_phases_still_to_come() -> None:
+    billing = introduced(trial="14 days")
+    billing.subscriptions.create("s1", "acme", "intro")
+    billing.subscriptions.change("s1", custom={"amount": "20.00"})
+    billing.run(day("02-15"))
+    assert totals(billing) == [1000, 2000]

@@ -76,17 +76,21 @@ def redeem_coupons(
     return tuple(held)
 
 
-def custom_price(scope: Scope, base: Price, custom: Mapping[str, str]) -> Price:
+def custom_price(scope: Scope, base: Price, custom: Mapping[str, str], *, begun: bool = False) -> Price:
     """A price for one subscription: `base` with the fields that `custom` gives (behaviour 4.1, 6.5).
 
+    A custom amount is what follows the phases; of those that have `begun` it takes the place, as they would begin anew.
     Equal custom prices of one base are one row. Raises catalog_invalid for values a catalog would refuse.
     """
+    if "amount" in custom:  # It is in the one currency of the price, and so are the phases before it.
+        left = () if begun else base.phases
+        one = [evolve(phase, amounts={base.currency: phase.amounts[base.currency]}) for phase in left]
+        base = evolve(base, phases=tuple(one))
     table = {**definition(base), **custom}
     if "amount" in custom:
         table.pop("amounts", None)
         table.pop("scheme", None)
         table.pop("tiers", None)
-        table.pop("phases", None)
     table.pop("custom_of", None)
     wanted = from_definition("price", table, product=base.product, id="")
     written = stored_catalog.definition_text(wanted)
