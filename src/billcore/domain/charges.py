@@ -36,15 +36,17 @@ def price_in_force(price: Price, sub: Subscription, at: datetime, zone: str) -> 
     return price.amounts
 
 
-def product_line(sub: Subscription, facts: Facts, period: Period, span: Period) -> DraftLine | None:
-    """The product for `period`, prorated by `span`; None when it costs nothing."""
+def product_line(
+    sub: Subscription, facts: Facts, period: Period, span: Period, *, zero: bool = False
+) -> DraftLine | None:
+    """The product for `period`, prorated by `span`; None when it costs nothing, unless a line of `zero` is wanted."""
     price = facts.price
     assert price.every is not None
     part = portion(period, span, facts.settings.proration_basis, facts.zone, price.every)
     amounts = price_in_force(price, sub, period.start, facts.zone)
     exact = charge_for(price, sub.currency, sub.quantity, amounts=amounts)
     amount = prorate_charge(exact, part)
-    if amount == 0:
+    if amount == 0 and not zero:
         return None
     return DraftLine(
         sub.id,

@@ -262,7 +262,7 @@ def _advance(sub: Subscription, facts: Facts, period: Period, *, first: bool = F
     span = price_span(sub)
     lines = []
     if facts.price.bill == "advance":
-        lines.append(product_line(sub, facts, period, span))
+        lines.append(product_line(sub, facts, period, span, zero=facts.settings.issue_zero_invoices))
     lines += [item_line(sub, item, facts, period, span) for item in advance_items(sub, facts)]
     if first:
         for item in sub.items:
@@ -286,7 +286,9 @@ def _arrears(
     lines: list[DraftLine | None] = []
     begun = billed_from(start, sub.free_until, sub.changed_at)
     if facts.price.bill == "arrears":
-        lines += [product_line(sub, facts, piece, span) for piece, span in pieces(sub, facts, begun, timed_until)]
+        zero = facts.settings.issue_zero_invoices
+        owed = pieces(sub, facts, begun, timed_until)
+        lines += [product_line(sub, facts, piece, span, zero=zero) for piece, span in owed]
     metered = []
     for item, _price, component in owing:
         begun = billed_from(start, sub.free_until, item.added_at, item.changed_at)
