@@ -63,3 +63,13 @@ def test_what_is_charged_once_has_no_period() -> None:
     billing = books(catalog=changed)
     said = refusal(billing.catalog.quote, "setup-p", "1", period=["2026-01-01", "2026-02-01"])
     assert said.code == "invalid_value"
+
+
+def test_a_quote_of_a_product_comes_to_its_minimum() -> None:
+    changed = copy.deepcopy(CATALOG)
+    least = {"code": "least", "amount": "10.00", "every": "1 month", "minimum": "50.00"}
+    changed["products"][0]["prices"].append(least)
+    billing = books(catalog=changed)
+    assert [billing.catalog.quote("least", units).rounded for units in ("1", "6")] == [5000, 6000]
+    january = ["2026-01-01", "2026-02-01"]
+    assert billing.catalog.quote("least", since=day("01-17"), until=day("02-01"), period=january).rounded == 2419

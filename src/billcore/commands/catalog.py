@@ -15,7 +15,7 @@ from billcore.commands.verb import Noun, verb
 from billcore.domain.catalog import Catalog, Price
 from billcore.domain.catalog_reader import read_catalog
 from billcore.domain.catalog_writer import Entry, definition, export_catalog
-from billcore.domain.money import decimal_text, exponent, format_minor, round_exact
+from billcore.domain.money import decimal_text, exponent, format_minor, minor_units, round_exact
 from billcore.domain.periods import Duration, Period, months_between
 from billcore.domain.pricing import charge_for
 from billcore.domain.proration import WHOLE, Portion, portion
@@ -99,7 +99,8 @@ class CatalogNoun(Noun):
         """What a price computes for a full period with included units, minimum and maximum (behaviour 4).
 
         For percentage prices `quantity` is the value and `events` may list single ones. `since` and `until` with
-        the full `period` make it prorated (behaviour 3), also where a component has the interval of its product.
+        the full `period` make it prorated (behaviour 3), also where a component has the interval of its product. A
+        product's `minimum` counts as if nothing else were billed in the period.
         """
         chosen = scope.catalog.catalog.price(price)
         unit = currency or (
@@ -108,6 +109,9 @@ class CatalogNoun(Noun):
         assert isinstance(quantity, Decimal)
         single = [Decimal(event) for event in events] if events is not None else None
         exact = Fraction(charge_for(chosen, unit, quantity, events=single))
+        if chosen.product is not None and chosen.minimum is not None:
+            # A period with nothing beside it comes to that much (behaviour 4.2).
+            exact = max(exact, Fraction(minor_units(chosen.minimum, unit)))
         part = WHOLE
         if period is not None:
             part = _portion(scope, chosen, since, until, period)
