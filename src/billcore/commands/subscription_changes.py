@@ -78,7 +78,7 @@ class Changes(Noun):
         check(sub.state, "change", sub.reference)
         chosen = scope.catalog.catalog.price(price) if price is not None else scope.prices([sub.price_id])[sub.price_id]
         if custom:
-            chosen = custom_price(scope, chosen, custom)
+            chosen = custom_price(scope, chosen, custom, begun=price is None and sub.priced_from is not None)
         require_sold(chosen, sub)
         asked = Asked(
             chosen.id if chosen.id != sub.price_id else None,

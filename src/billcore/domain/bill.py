@@ -56,6 +56,8 @@ def make_bill(steps: Sequence[Step], customer: Customer, site: Site, at: datetim
     Without lines there is none; one that comes to nothing is made only where a line has an amount (behaviour 8.5).
     """
     lines = [_of(step, line) for step in steps for line in step.lines]
+    # One of nothing is written where there is no other: the document of a period that costs nothing.
+    lines = [line for line in lines if line.amount or line.credit is not None] or lines
     if not lines:
         return NOTHING
     sub = steps[0].subscription
