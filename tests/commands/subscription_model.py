@@ -92,8 +92,8 @@ class Later:
 class Story:
     """One subscription: what it has by now, its grids by their first instant, and its stretches by part.
 
-    `later` tells what it will have by then, from its instant on or from the next renewal (None). Its product has had its
-    interval `same_since` then.
+    `later` tells what it will have by then, from its instant on or from the next renewal (None). `same_since` then its
+    product has had the interval that it has.
     """
 
     has: dict[str, Rate]
