@@ -717,3 +717,38 @@ def test_a_line_of_nothing_has_nothing_to_give_back() -> None:
         refusal(billing.invoices.credit, "1", **how)
     assert refusal(billing.invoices.void, "1").code == "transition_not_allowed"
     sure(billing)
+
+
+# -- terms that follow -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("follows", "ends"), [(True, ("04-11", "04-11")), (False, ("04-01", "04-01"))])
+def test_terms_follow_a_moved_billing_date_where_the_setting_says_so(follows, ends) -> None:
+    billing = signed_up("pro-term", "01-10", settings={"expiry_follows": follows}, ends_at=day("04-01"))
+    sub = billing.subscriptions.change_billing_date("s1", next_billing_at=day("02-11"))
+    assert (sub.ends_at, sub.expires_at) == tuple(day(end) for end in ends)
+    billing.run(day("04-30"))
+    assert state(billing) == "expired"
+    sure(billing)
+
+
+def test_a_term_follows_the_end_of_a_trial_too() -> None:
+    billing = signed_up("try", "01-10", settings={"expiry_follows": True}, ends_at=day("04-01"))
+    assert billing.subscriptions.change_billing_date("s1", next_billing_at=day("01-25")).ends_at == day("04-11")
+
+
+def test_a_term_follows_by_the_wall_clock() -> None:
+    settings = {"expiry_follows": True, "timezone": "America/New_York"}
+    billing = signed_up(settings=settings, ends_at="2026-07-01")
+    moved = billing.subscriptions.change_billing_date("s1", next_billing_at="2026-03-31T19:00")
+    assert f"{moved.ends_at:%m-%d %H:%M}" == "08-29 04:00"
+
+
+def test_a_date_behind_the_end_is_refused_where_the_term_does_not_follow() -> None:
+    for follows in (True, False):
+        billing = signed_up(settings={"expiry_follows": follows}, ends_at=day("03-01"))
+        if follows:
+            assert billing.subscriptions.change_billing_date("s1", next_billing_at=day("03-10")).ends_at == day("04-07")
+            billing.subscriptions.cancel("s1", when=day("03-20"))
+        refused = refusal(billing.subscriptions.change_billing_date, "s1", next_billing_at=day("04-01"))
+        assert refused.code == "invalid_value"
