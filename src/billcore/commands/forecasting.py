@@ -10,6 +10,7 @@ from billcore.commands.changing import act_at
 from billcore.commands.facts import facts_for
 from billcore.commands.scope import Scope
 from billcore.commands.unused import settle_usage
+from billcore.domain.addons import base_is_over
 from billcore.domain.bill import Bill, make_bill, missing, use_coupons
 from billcore.domain.credit import Credit, draw, usable
 from billcore.domain.draft import DraftLine
@@ -87,6 +88,8 @@ def _ahead(
             step = step.short
             bill = make_bill([step], customer, scope.site, aside.now, scope.new_id)
         first = first and sub.period_end is not None and at < sub.period_end
+        if base_is_over(sub, facts):
+            action = "expire" if step.subscription.state == "expired" else "cancel"
         sub = use_coupons(step, bill.used).subscription
         billed = sum(line.amount for line in step.lines if _is_of(line, sub))
         yield action, aside.now, sub, bill

@@ -10,6 +10,7 @@ from billcore.commands.facts import facts_for, load_facts
 from billcore.commands.receivables import held_credits
 from billcore.commands.scope import Scope
 from billcore.commands.signup import bill_now
+from billcore.domain.addons import base_is_over
 from billcore.domain.bill import make_bill, missing, put_subscription, record, record_change
 from billcore.domain.charges import ONE
 from billcore.domain.compact import compact
@@ -63,6 +64,8 @@ def _wake(scope: Scope, subscription_id: str) -> None:
             return
         customer = scope.customer(sub.customer_id)
         facts = facts_for(scope, sub, customer, sub.next_action_at)
+        if base_is_over(sub, facts):
+            return
         step = act_at(scope, sub, facts, scope.now)
         if step.subscription.state == "suspended":  # With the change that waited for it, it is not covered.
             if before.state != "suspended":

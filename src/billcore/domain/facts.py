@@ -20,7 +20,8 @@ class Facts:
 
     `billed_in_period` is what the current period's lines add up to so far (minor units, before discount and tax);
     it is loaded only where the price has a minimum. `waiting` are lines of earlier commands that the next document of
-    the subscription bills. Without `trial_allowed` the customer had his trial already (setting trial_once).
+    the subscription bills. Without `trial_allowed` the customer had his trial already (setting trial_once). `base` is
+    what an add-on ends with (behaviour 6.6), as it is by then.
     """
 
     settings: Settings
@@ -35,6 +36,7 @@ class Facts:
     billed_in_period: int = 0
     waiting: tuple[DraftLine, ...] = ()
     actor: str = "engine"
+    base: Subscription | None = None
 
     def schedule(self, sub: Subscription) -> Schedule:
         """The boundaries of the subscription's product price."""

@@ -250,11 +250,12 @@ def _rest_of_period(
     """The period that holds `at`, charged from `at` on: the running one, after its end the old anchor's."""
     assert sub.period_end is not None
     if at < sub.period_end:
-        rest, span = cut_short(sub, Period(at, sub.period_end)), price_span(sub)
+        rest, span = cut_short(sub, facts, Period(at, sub.period_end)), price_span(sub)
     else:
         schedule = facts.schedule(sub)
         end = schedule.boundary_after(at)
-        rest, span = cut_short(sub, Period(at, end)), span_of(Period(schedule.boundary_before(end), end), schedule)
+        rest = cut_short(sub, facts, Period(at, end))
+        span = span_of(Period(schedule.boundary_before(end), end), schedule)
     entered = evolve(sub, period_start=at, period_end=rest.end, sequence=sub.sequence + 1, arrears_from=at)
     entered = with_span(entered, span)
     lines: list[DraftLine | None] = []

@@ -15,11 +15,10 @@ from billcore.commands.unused import settle_usage
 from billcore.domain.bill import record
 from billcore.domain.customer import Customer
 from billcore.domain.invoice import Invoice
-from billcore.domain.lifecycle import close
-from billcore.domain.states import BILLING, Event, State
 from billcore.domain.step import Step, planned
 from billcore.domain.subscription import ACTION_ORDER, Subscription
 from billcore.domain.values import evolve
+from billcore.engine.addons import with_addons
 from billcore.engine.agenda import Due
 from billcore.engine.claims import Worked, claim
 from billcore.engine.work import IN_DOUBT_AGAIN, Workplace
@@ -63,7 +62,7 @@ def _do(place: Workplace, scope: Scope, due: Sequence[Due]) -> Worked:
     fell_due = {sub.id: sub.next_action_at or moments[sub.id] for sub in subs}
     steps = _steps(scope, subs, fell_due, moments, customers)
     credits = payments.open_credits(scope.tx, customers)
-    steps += _with_their_bases(scope, steps, moments)
+    steps = with_addons(scope, steps, moments, customers)
     documents = bill_steps(scope, [pair for pair in steps if not pair[0].refunds], customers, credits, moments)
     documents.sort(key=lambda invoice: (invoice.issued_at or invoice.created_at, invoice.id))
     number(scope, documents)
@@ -101,52 +100,22 @@ def _steps(
     """What each subscription's action makes of it, with the instant it was due."""
     facts = load_facts(scope, subs, wanted, customers)
     steps: list[tuple[Step, datetime]] = []
-    undecided: set[str] = set()
+    decided: dict[str, Step] = {}
     for sub in subs:
-        if sub.base_id in undecided:
+        base = decided.get(sub.base_id or "")
+        if base is not None and base.short is not None and base.short.subscription.ended_at is not None:
             continue  # Whether its base begins is known when that is billed: it has its turn afterwards.
+        known = facts[sub.id] if base is None else evolve(facts[sub.id], base=base.subscription)
         at = scope.now = moments[sub.id]
-        step = settle_usage(scope, act_at(scope, sub, facts[sub.id], at), at)
+        step = settle_usage(scope, act_at(scope, sub, known, at), at)
         if step.purpose == "start" and scope.settings.start_decline == "failed_to_create":
             waiting = start_or_wait(scope, step, customers[sub.customer_id])
             if waiting is None:
                 continue
             step = waiting
-        if step.short is not None and step.short.subscription.ended_at is not None:
-            undecided.add(sub.id)
+        decided[sub.id] = step
         steps.append((step, wanted[sub.id]))
     return steps
-
-
-def _with_their_bases(
-    scope: Scope, steps: Sequence[tuple[Step, datetime]], moments: dict[str, datetime]
-) -> list[tuple[Step, datetime]]:
-    """Add-ons end with their base (behaviour 6.6), whatever their own next action would be."""
-    ended = {
-        step.subscription.id: (step, due)
-        for step, due in steps
-        if step.subscription.ended_at is not None and step.subscription.base_id is None
-    }
-    mine = {step.subscription.id for step, _ in steps}
-    addons = [
-        addon
-        for addon in subscriptions.addons(scope.tx, ended, scope.catalog.coupons)
-        if addon.ended_at is None and addon.id not in mine
-    ]
-    if not addons:
-        return []
-    owners = customers_of(scope, addons)
-    facts = load_facts(scope, addons, {addon.id: ended[addon.base_id or ""][1] for addon in addons}, owners)
-    more = []
-    for addon in addons:
-        base, due = ended[addon.base_id or ""]
-        expires = base.subscription.state == "expired" and addon.state in BILLING
-        event: Event = "end_reached" if expires else "cancel_date_reached"
-        target: State = "expired" if expires else "canceled"
-        moments[addon.id] = moments[base.subscription.id]
-        step = close(addon, target, event, due, moments[addon.id], facts[addon.id], scope.new_id)
-        more.append((step, due))
-    return more
 
 
 def _without_debts(

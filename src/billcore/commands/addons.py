@@ -1,0 +1,29 @@
+"""Add-ons take the dates of a base that begins a new period (behaviour 6.6)."""
+
+from datetime import datetime
+
+from billcore.commands.changing import change_step
+from billcore.commands.facts import facts_for
+from billcore.commands.scope import Scope
+from billcore.domain.change import Target, Wish
+from billcore.domain.facts import schedule_of
+from billcore.domain.step import Step
+from billcore.domain.values import evolve
+from billcore.store import subscription as subscriptions
+
+
+def addon_steps(scope: Scope, base: Step, at: datetime) -> list[Step]:
+    """Add-ons of a base that began a new period take its dates: theirs ends and begins with it (behaviour 6.6)."""
+    made = []
+    sub = base.subscription
+    for addon in subscriptions.addons(scope.tx, [sub.id], scope.catalog.coupons):
+        if addon.ended_at is not None or addon.anchor is None or sub.anchor is None:
+            continue
+        customer = scope.customer(addon.customer_id)
+        # Its base may end at another time from now on.
+        facts = evolve(facts_for(scope, addon, customer, at), base=sub)
+        assert facts.price.every is not None
+        anchored = schedule_of(sub, facts.price.every, facts.zone, facts.settings)
+        wish = Wish(at, "prorated", "reset", billing_day=sub.billing_day or 0, anchored=anchored)
+        made.append(change_step(scope, addon, facts, Target(facts, addon.quantity), wish))
+    return made

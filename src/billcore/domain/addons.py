@@ -1,0 +1,25 @@
+"""Add-ons as subscriptions of their own: when they end with their base, and when they take its dates (6.6)."""
+
+from billcore.domain.facts import Facts
+from billcore.domain.step import Step
+from billcore.domain.subscription import Subscription
+
+
+def base_is_over(sub: Subscription, facts: Facts) -> bool:
+    """Whether an add-on ends with its base instead of what comes next for it.
+
+    Its base may be due in the same batch or in another one: its known end says it all.
+    """
+    base, due = facts.base, sub.next_action_at
+    if base is None or base.access_until is None or due is None:
+        return False
+    if base.ended_at is None and sub.next_action == "resume":
+        return False  # A base on hold ends when it has resumed.
+    if sub.next_action in ("cancel", "expire"):
+        return base.access_until < due  # Its own end, at the same instant, comes as it was asked for.
+    return base.access_until <= due
+
+
+def begins_anew(step: Step) -> bool:
+    """Whether it is a change that begins a new period."""
+    return step.purpose == "change" and (step.renewal is not None or step.cut is not None)

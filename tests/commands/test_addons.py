@@ -1,0 +1,148 @@
+"""Add-ons end with their base, known as soon as its end is (6.6)."""
+
+import pytest
+
+from tests.builders import books, day
+
+
+def based(price="pro-m", addon="support-m", at="01-01", **terms):
+    """A base from January on the first, and its add-on from `at` on."""
+    billing = books()
+    billing.subscriptions.create("s1", "acme", price, **terms)
+    billing.run(day(at))
+    billing.subscriptions.create("a1", "acme", addon, base="s1")
+    return billing
+
+
+def lines(billing, reference="a1"):
+    """What was billed of a subscription: (from, to, amount)."""
+    mine = billing.subscriptions.get(reference).id
+    documents = [*billing.invoices.list(limit=100), *billing.invoices.credit_notes()]
+    documents.sort(key=lambda one: one.issued_at)
+    return [
+        (f"{line.start:%m-%d}", f"{line.end:%m-%d}", line.amount)
+        for one in documents
+        for line in one.lines
+        if line.subscription_id == mine
+    ]
+
+
+def ended(billing):
+    return [(one.state, one.ended_at) for one in billing.subscriptions.list()]
+
+
+def test_an_add_on_is_charged_up_to_its_bases_term() -> None:
+    """Half of January is left when it begins, five days of it after the term."""
+    billing = based(at="01-17", ends_at="2026-01-27")
+    assert lines(billing) == [("01-17", "01-27", 161)]
+    billing.run(day("03-01"))
+    assert ended(billing) == [("expired", day("01-27"))] * 2
+    assert (lines(billing), billing.verify().ok) == ([("01-17", "01-27", 161)], True)
+
+
+def test_its_last_renewal_is_as_short_as_its_bases() -> None:
+    billing = based(ends_at="2026-02-15")
+    billing.run(day("03-01"))
+    assert lines(billing)[1:] == [("02-01", "02-15", 250)]
+    assert ended(billing) == [("expired", day("02-15"))] * 2
+    assert [len(one.lines) for one in billing.invoices.list()][-1] == 2
+
+
+def test_an_add_on_of_a_base_that_is_canceled_at_a_date_is_charged_up_to_it() -> None:
+    billing = based()
+    billing.subscriptions.cancel("s1", "2026-02-15")
+    billing.subscriptions.create("a2", "acme", "support-m", base="s1")
+    billing.run(day("03-01"))
+    assert lines(billing, "a2") == [("01-01", "02-01", 500), ("02-01", "02-15", 250)] == lines(billing)
+    assert ended(billing) == [("canceled", day("02-15"))] * 3
+
+
+def test_where_a_term_is_set_after_both_were_billed_both_are_given_back_on_one_note() -> None:
+    billing = based()
+    billing.run(day("02-05"))
+    billing.subscriptions.set_term("s1", "2026-02-15")
+    billing.run(day("02-20"))
+    (note,) = billing.invoices.credit_notes()
+    assert (note.to, note.total, [line.amount for line in note.lines]) == ("credit", 1750, [-1500, -250])
+    assert billing.verify().ok
+
+
+@pytest.mark.parametrize("undone", ["cancellation", "term"])
+def test_an_end_that_is_undone_ends_no_add_on(undone) -> None:
+    """February was charged up to the 15th of both: its rest follows, and March is whole."""
+    billing = based()
+    if undone == "term":
+        billing.subscriptions.set_term("s1", "2026-02-15")
+    else:
+        billing.subscriptions.cancel("s1", "2026-02-15")
+    billing.subscriptions.create("a2", "acme", "support-m", base="s1")
+    billing.run(day("02-10"))
+    if undone == "term":
+        billing.subscriptions.set_term("s1", "evergreen")
+    else:
+        billing.subscriptions.uncancel("s1")
+    billing.run(day("03-10"))
+    rest = [("02-01", "02-15", 250), ("02-15", "03-01", 250), ("03-01", "04-01", 500)]
+    assert lines(billing)[1:] == lines(billing, "a2")[1:] == rest
+    assert ended(billing) == [("active", None)] * 3
+    assert billing.verify().ok
+
+
+def test_an_end_that_is_moved_moves_for_the_add_on() -> None:
+    billing = based(ends_at="2026-02-15")
+    billing.run(day("02-05"))
+    billing.subscriptions.set_term("s1", "2026-02-08")
+    billing.run(day("03-01"))
+    assert lines(billing)[1:] == [("02-01", "02-15", 250), ("02-08", "02-15", -125)]
+    assert ended(billing) == [("expired", day("02-08"))] * 2
+
+
+def test_an_own_end_that_comes_first_stays() -> None:
+    billing = based(ends_at="2026-02-15")
+    billing.subscriptions.set_term("a1", "2026-02-08")
+    billing.run(day("02-05"))
+    billing.subscriptions.set_term("s1", "evergreen")
+    billing.run(day("03-01"))
+    assert lines(billing)[1:] == [("02-01", "02-08", 125)]
+    assert ended(billing) == [("active", None), ("expired", day("02-08"))]
+
+
+@pytest.mark.parametrize("how", [{"credit": "unused"}, {"refund": "unused"}, {"refund": "all"}])
+def test_a_planned_cancellation_gives_back_once(how) -> None:
+    """An add-on that came after it was charged up to it: nothing of it is unused."""
+    billing = based()
+    billing.run(day("02-05"))
+    billing.subscriptions.cancel("s1", "2026-02-15", **how)
+    billing.subscriptions.create("a2", "acme", "support-m", base="s1")
+    billing.run(day("03-01"))
+    (note,) = billing.invoices.credit_notes()
+    late = lines(billing, "a2")[0][2]
+    assert late == round(500 * 10 / 28)
+    assert note.total == (3500 + late if how == {"refund": "all"} else 1750)
+    assert (note.to, billing.verify().ok) == ("credit" if "credit" in how else "refund", True)
+
+
+def test_a_yearly_add_on_is_charged_up_to_the_end_that_the_price_of_its_base_sets() -> None:
+    """pro-term ends after three months: 90 of 365 days."""
+    billing = based("pro-term", "pro-y")
+    billing.run(day("05-01"))
+    assert lines(billing) == [("01-01", "04-01", 8877)]
+    assert ended(billing) == [("expired", day("04-01"))] * 2
+
+
+def test_what_an_add_on_has_on_an_interval_of_its_own_ends_with_the_base_too() -> None:
+    billing = based("pro-y", "pro-y", ends_at="2026-02-15")
+    billing.subscriptions.set_component("a1", "hosting", 1)
+    billing.run(day("03-01"))
+    assert lines(billing) == [("01-01", "02-15", 4438), ("01-01", "02-01", 200), ("02-01", "02-15", 100)]
+
+
+def test_a_forecast_of_an_add_on_ends_with_its_base() -> None:
+    billing = based(ends_at="2026-02-15")
+    ahead = billing.subscriptions.forecast("a1")
+    assert [(one.at, one.action, one.due) for one in ahead] == [
+        (day("02-01"), "renew", 250),
+        (day("02-15"), "expire", 0),
+    ]
+    billing.run(day("02-05"))
+    assert billing.subscriptions.next_billing("a1") is None
