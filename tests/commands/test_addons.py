@@ -1,4 +1,4 @@
-"""Add-ons end with their base, known as soon as its end is (6.6)."""
+"""Add-ons end with their base, known as soon as its end is, and take the dates of what it begins anew (6.6)."""
 
 import pytest
 
@@ -27,8 +27,16 @@ def lines(billing, reference="a1"):
     ]
 
 
+def period(billing, reference):
+    sub = billing.subscriptions.get(reference)
+    return f"{sub.period_start:%m-%d}", f"{sub.period_end:%m-%d}"
+
+
 def ended(billing):
     return [(one.state, one.ended_at) for one in billing.subscriptions.list()]
+
+
+# -- ends ----------------------------------------------------------------------------------------------------
 
 
 def test_an_add_on_is_charged_up_to_its_bases_term() -> None:
@@ -146,3 +154,84 @@ def test_a_forecast_of_an_add_on_ends_with_its_base() -> None:
     ]
     billing.run(day("02-05"))
     assert billing.subscriptions.next_billing("a1") is None
+
+
+# -- dates ---------------------------------------------------------------------------------------------------
+
+
+def test_a_planned_new_period_is_one_document_with_the_add_ons() -> None:
+    """Half of January is left of both, and both begin anew."""
+    billing = based()
+    billing.subscriptions.change("s1", quantity=2, period="reset", effective_at="2026-01-16T12:00")
+    billing.run(day("01-20"))
+    invoice = billing.invoices.list()[-1]
+    assert sorted(line.amount for line in invoice.lines) == [-1500, -250, 500, 6000]
+    assert [one.amount for one in billing.payments.list()][-1] == invoice.total == 6000 + 500 - 1500 - 250
+    assert period(billing, "s1") == period(billing, "a1") == ("01-16", "02-16")
+    billing.run(day("02-20"))
+    assert len(billing.invoices.list()[-1].lines) == 2
+    assert billing.verify().ok
+
+
+def test_a_renewal_with_another_interval_is_one_document_with_the_add_ons() -> None:
+    """Weeks become months on January 8: 24 of 31 days of the add-on are left."""
+    billing = based("pro-w")
+    billing.subscriptions.change("s1", "pro-m", when="renewal")
+    billing.run(day("01-10"))
+    assert sorted(line.amount for line in billing.invoices.list()[-1].lines) == [-387, 500, 3000]
+    assert period(billing, "s1") == period(billing, "a1") == ("01-08", "02-08")
+    billing.run(day("02-10"))
+    assert [line.amount for line in billing.invoices.list()[-1].lines] == [3000, 500]
+    assert billing.verify().ok
+
+
+def test_an_add_on_that_renews_with_it_counts_from_there_and_keeps_its_own_change() -> None:
+    """From January 31 on, months become years on February 28: months are counted from the 28th."""
+    billing = books()
+    billing.run(day("01-31"))
+    billing.subscriptions.create("s1", "acme", "pro-m")
+    billing.subscriptions.create("a1", "acme", "support-m", base="s1")
+    billing.subscriptions.change("s1", "pro-y", when="renewal")
+    billing.subscriptions.change("a1", quantity=2, when="renewal")
+    billing.run(day("04-01"))
+    assert lines(billing) == [("01-31", "02-28", 500), ("02-28", "03-28", 1000), ("03-28", "04-28", 1000)]
+    assert billing.verify().ok
+
+
+def test_an_add_on_whose_renewal_meets_a_planned_new_period_gives_nothing_back() -> None:
+    """The base is yearly; its new period begins when a month of the add-on is over."""
+    billing = based("pro-y")
+    billing.subscriptions.change("s1", "pro-m", effective_at="2026-03-01")
+    billing.run(day("04-10"))
+    assert lines(billing)[1:] == [("02-01", "03-01", 500), ("03-01", "04-01", 500), ("04-01", "05-01", 500)]
+
+
+def test_what_the_add_on_changes_at_the_same_instant_comes_first() -> None:
+    billing = based("pro-w")
+    billing.subscriptions.change("s1", "pro-m", when="renewal")
+    billing.subscriptions.change("a1", quantity=2, effective_at="2026-01-08")
+    billing.run(day("01-10"))
+    assert period(billing, "s1") == period(billing, "a1") == ("01-08", "02-08")
+    assert sum(amount for _, _, amount in lines(billing)) == 500 - 387 + 1000
+    assert (billing.subscriptions.get("a1").quantity, billing.verify().ok) == (2, True)
+
+
+def test_an_end_that_goes_with_the_old_price_of_its_base_ends_no_add_on() -> None:
+    billing = based("pro-term")
+    billing.subscriptions.change("s1", "pro-m", effective_at="2026-02-10", period="reset")
+    billing.run(day("05-01"))
+    assert ended(billing) == [("active", None)] * 2
+    assert lines(billing)[-1] == ("04-10", "05-10", 500)
+
+
+def test_add_ons_of_a_base_that_is_paid_in_advance_take_its_dates_when_it_goes_on() -> None:
+    billing = books(customers=("acme",))
+    billing.prepayments.add("acme", amount="12.00")
+    billing.subscriptions.create("s1", "acme", "pro-w", collection="prepaid")
+    billing.subscriptions.create("a1", "acme", "support-m", base="s1", collection="prepaid")
+    billing.subscriptions.change("s1", "pro-m", when="renewal")
+    billing.run(day("01-10"))
+    assert (billing.subscriptions.get("s1").state, period(billing, "a1")) == ("suspended", ("01-01", "02-01"))
+    billing.prepayments.add("acme", amount="50.00")
+    assert period(billing, "s1") == period(billing, "a1") == ("01-08", "02-08")
+    assert billing.verify().ok

@@ -1,8 +1,9 @@
 """Add-ons as subscriptions of their own: when they end with their base, and when they take its dates (6.6)."""
 
 from billcore.domain.facts import Facts
-from billcore.domain.step import Step
+from billcore.domain.step import Step, planned
 from billcore.domain.subscription import Subscription
+from billcore.domain.values import evolve
 
 
 def base_is_over(sub: Subscription, facts: Facts) -> bool:
@@ -21,5 +22,14 @@ def base_is_over(sub: Subscription, facts: Facts) -> bool:
 
 
 def begins_anew(step: Step) -> bool:
-    """Whether it is a change that begins a new period."""
-    return step.purpose == "change" and (step.renewal is not None or step.cut is not None)
+    """Whether a change begins a new period of other dates, at once or with a renewal."""
+    before, after = step.before, step.subscription
+    if step.purpose == "change":
+        return step.renewal is not None or step.cut is not None
+    moved = (before.anchor, before.billing_day) != (after.anchor, after.billing_day)
+    return step.purpose == "renewal" and before.anchor is not None and moved
+
+
+def with_dates_of(base: Subscription, addon: Subscription) -> Subscription:
+    """An add-on whose periods from its next renewal on are counted as its base's."""
+    return planned(evolve(addon, anchor=base.anchor, billing_day=base.billing_day))

@@ -1,6 +1,6 @@
 """Does what falls due for subscriptions: renewals, trial ends, starts, cancellations, expiry (behaviour 2.5, 5.2)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from billcore.commands.bill import bill_steps, grouped, number, number_notes
@@ -12,8 +12,10 @@ from billcore.commands.refund_billing import bill_refunding
 from billcore.commands.scope import Scope
 from billcore.commands.signup import start_or_wait
 from billcore.commands.unused import settle_usage
+from billcore.domain.addons import begins_anew, with_dates_of
 from billcore.domain.bill import record
 from billcore.domain.customer import Customer
+from billcore.domain.facts import Facts
 from billcore.domain.invoice import Invoice
 from billcore.domain.step import Step, planned
 from billcore.domain.subscription import ACTION_ORDER, Subscription
@@ -101,21 +103,47 @@ def _steps(
     facts = load_facts(scope, subs, wanted, customers)
     steps: list[tuple[Step, datetime]] = []
     decided: dict[str, Step] = {}
+    bases: set[str | None] = set()
     for sub in subs:
-        base = decided.get(sub.base_id or "")
-        if base is not None and base.short is not None and base.short.subscription.ended_at is not None:
-            continue  # Whether its base begins is known when that is billed: it has its turn afterwards.
-        known = facts[sub.id] if base is None else evolve(facts[sub.id], base=base.subscription)
+        if _has_its_turn_afterwards(sub, decided.get(sub.base_id or ""), bases):
+            continue
         at = scope.now = moments[sub.id]
-        step = settle_usage(scope, act_at(scope, sub, known, at), at)
+        step = settle_usage(scope, _act(scope, sub, facts[sub.id], at, decided.get(sub.base_id or "")), at)
         if step.purpose == "start" and scope.settings.start_decline == "failed_to_create":
             waiting = start_or_wait(scope, step, customers[sub.customer_id])
             if waiting is None:
                 continue
             step = waiting
         decided[sub.id] = step
+        bases.add(sub.base_id)
         steps.append((step, wanted[sub.id]))
     return steps
+
+
+def _has_its_turn_afterwards(sub: Subscription, base: Step | None, bases: Collection[str | None]) -> bool:
+    """Whether the next round does it, when more is known or written: of `base` what was decided in this one.
+
+    `bases` are those whose add-ons have done something in it.
+    """
+    if base is None:
+        return sub.change_id is not None and sub.id in bases  # It may take them with it into a new period.
+    if base.short is not None and base.short.subscription.ended_at is not None:
+        return True  # Whether its base begins is known when that is billed.
+    return begins_anew(base) and not _renews(sub)  # It goes with its base first.
+
+
+def _renews(sub: Subscription) -> bool:
+    """Whether its own period ends, and not only that of a component."""
+    due = sub.next_action_at
+    return sub.next_action == "renew" and due is not None and sub.period_end is not None and sub.period_end <= due
+
+
+def _act(scope: Scope, sub: Subscription, facts: Facts, at: datetime, base: Step | None) -> Step:
+    """What its next action makes of a subscription: of an add-on with what was decided of its base just now."""
+    if base is None:
+        return act_at(scope, sub, facts, at)
+    taken = with_dates_of(base.subscription, sub) if begins_anew(base) else sub
+    return evolve(act_at(scope, taken, evolve(facts, base=base.subscription), at), before=sub)
 
 
 def _without_debts(
