@@ -235,3 +235,20 @@ def test_add_ons_of_a_base_that_is_paid_in_advance_take_its_dates_when_it_goes_o
     billing.prepayments.add("acme", amount="50.00")
     assert period(billing, "s1") == period(billing, "a1") == ("01-08", "02-08")
     assert billing.verify().ok
+
+
+@pytest.mark.parametrize("addon", ["support-m", "try"])
+def test_an_add_on_has_the_dates_of_its_base_when_a_trial_is_over(addon) -> None:
+    """Of both together, with the billing day of the base; and of the add-on alone, inside a period of its base."""
+    billing = based("try" if addon == "support-m" else "pro-m", addon, "01-05", billing_day=10)
+    billing.run(day("03-01"))
+    assert period(billing, "s1") == period(billing, "a1") == ("02-10", "03-10")
+    assert {end for _, end, _ in lines(billing)} == {"02-10", "03-10"}
+
+
+def test_an_add_on_that_starts_later_has_the_dates_of_its_base() -> None:
+    billing = books()
+    billing.subscriptions.create("s1", "acme", "pro-m")
+    billing.subscriptions.create("a1", "acme", "support-m", base="s1", starts_at="2026-01-16T12:00")
+    billing.run(day("02-05"))
+    assert lines(billing) == [("01-16", "02-01", 250), ("02-01", "03-01", 500)]
