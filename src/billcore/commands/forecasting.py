@@ -10,6 +10,7 @@ from billcore.commands.changing import act_at
 from billcore.commands.facts import facts_for
 from billcore.commands.scope import Scope
 from billcore.commands.unused import settle_usage
+from billcore.domain.addons import base_is_over
 from billcore.domain.bill import Bill, make_bill, missing, use_coupons
 from billcore.domain.charges import counts_since
 from billcore.domain.credit import Credit, draw, usable
@@ -94,6 +95,8 @@ def _ahead(
             bill = make_bill([step], customer, scope.site, aside.now, scope.new_id)
         waited = waited or any(line in step.lines for line in facts.waiting)
         used |= set(step.usage)
+        if base_is_over(sub, facts):
+            action = "expire" if step.subscription.state == "expired" else "cancel"
         # A component on its own interval bills within the period, which counts what was billed of it before.
         before, sub = sub, use_coupons(step, bill.used).subscription
         extra = extra if sub.period_start == before.period_start else 0

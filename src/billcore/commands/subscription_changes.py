@@ -6,8 +6,9 @@ from typing import Literal, Unpack
 
 from attrs import evolve
 
+from billcore.commands.addons import addon_steps
 from billcore.commands.cancellation import NOW_INCLUDED
-from billcore.commands.changing import addon_steps, change_step, drop_change, note_change, plan_change
+from billcore.commands.changing import change_step, drop_change, note_change, plan_change
 from billcore.commands.components import custom_price
 from billcore.commands.facts import facts_for
 from billcore.commands.parameters import (

@@ -31,7 +31,8 @@ class Facts:
     it is loaded only where the price has a minimum. `waiting` are lines of earlier commands that the next document of
     the subscription bills. Without `trial_allowed` the customer had his trial already (setting trial_once).
     `spanned` is time that was billed, in its order, by the id of the item (the product's is the subscription's): that
-    which a change reaches back into, where it was billed at the interval that there is now.
+    which a change reaches back into, where it was billed at the interval that there is now. `base` is what an add-on
+    ends with (behaviour 6.6), as it is by then.
     """
 
     settings: Settings
@@ -47,6 +48,7 @@ class Facts:
     waiting: tuple[DraftLine, ...] = ()
     actor: str = "engine"
     spanned: Mapping[str, tuple[Spanned, ...]] = field(factory=dict)
+    base: Subscription | None = None
 
     def schedule(self, sub: Subscription) -> Schedule:
         """The boundaries of the subscription's product price."""

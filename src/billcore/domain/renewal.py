@@ -239,7 +239,7 @@ def _next_period(sub: Subscription, facts: Facts, start: datetime, *, again: boo
 
 def enter_period(sub: Subscription, facts: Facts, whole: Period) -> tuple[Subscription, Period]:
     """Enter the period `whole`, which a known end cuts short; what one full price covers is kept with it."""
-    period = cut_short(sub, whole)
+    period = cut_short(sub, facts, whole)
     sub = evolve(
         sub, period_start=period.start, period_end=period.end, arrears_from=period.start, sequence=sub.sequence + 1
     )
