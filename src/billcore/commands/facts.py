@@ -53,7 +53,7 @@ def load_facts(
             billed.get(sub.id, 0),
             tuple(waiting.get(sub.id, ())),
             scope.actor,
-            bases[sub.base_id] if sub.base_id is not None else None,
+            base=bases[sub.base_id] if sub.base_id is not None else None,
         )
     return found
 
