@@ -190,19 +190,47 @@ def test_a_declined_retry_of_an_unpaid_subscription_begins_no_new_dunning() -> N
 def test_a_new_method_pays_what_an_unpaid_subscription_owes() -> None:
     billing = failing(until="02-10", settings={"dunning": {"retry_after": ["1 day"], "final": "unpaid"}})
     billing.gateway("test").script([], default=None)
-    method = billing.payment_methods.add("acme", "approve")
-    billing.payment_methods.set_default("acme", method.id)
+    billing.payment_methods.add("acme", "approve")
     assert state(billing) == "active"
+
+
+@pytest.mark.parametrize("declined", [HARD, NO])
+def test_a_method_that_is_added_while_something_is_overdue_is_tried_at_once_and_stays_the_default(declined) -> None:
+    billing = failing(default=declined, until="02-01T12:00")
+    assert tries(billing) == ["01-01", "02-01"]
+    billing.gateway("test").script([], default=None)
+    billing.payment_methods.add("acme", "approve", reference="new")
+    assert (state(billing), tries(billing)) == ("active", ["01-01", "02-01", "02-01"])
+    assert billing.payments.list()[-1].payment_method_id == billing.customers.get("acme").default_method_id
+    billing.run(day("03-01"))
+    assert billing.payments.list()[-1].payment_method_id == billing.payment_methods.list("acme")[-1].id
 
 
 def test_a_hard_decline_waits_for_another_method() -> None:
     billing = failing(default=HARD, until="02-05")
     assert tries(billing) == ["01-01", "02-01"]
     billing.gateway("test").script([], default=None)
-    method = billing.payment_methods.add("acme", "approve")
-    assert state(billing) == "past_due"
-    billing.payment_methods.set_default("acme", method.id)
+    billing.payment_methods.add("acme", "approve")
     assert (state(billing), tries(billing)) == ("active", ["01-01", "02-01", "02-05"])
+
+
+def test_a_method_that_is_added_while_an_attempt_on_what_is_overdue_is_open_is_for_the_retries() -> None:
+    billing = failing(NO, "pending", default="approve", until="02-02")
+    billing.payment_methods.add("acme", "approve", reference="new")
+    assert tries(billing) == ["01-01", "02-01", "02-02"]
+    billing.gateway("test").settle(billing.payments.list()[-1].id, NO)
+    billing.run(day("02-04"))
+    assert (state(billing), tries(billing)) == ("active", ["01-01", "02-01", "02-02", "02-04"])
+    assert billing.payments.list()[-1].payment_method_id == billing.payment_methods.list("acme")[-1].id
+
+
+def test_a_method_that_is_added_while_nothing_is_overdue_is_not_the_default() -> None:
+    billing = failing("approve", default="approve", until="02-05")
+    billing.payment_methods.add("acme", "approve")
+    assert (len(tries(billing)), billing.customers.get("acme").default_method_id) == (
+        2,
+        billing.payment_methods.list("acme")[0].id,
+    )
 
 
 def test_a_hard_decline_still_comes_to_its_final_action() -> None:
@@ -216,8 +244,7 @@ def test_a_hard_decline_still_comes_to_its_final_action() -> None:
 def test_a_new_method_is_tried_at_once_and_the_schedule_stays() -> None:
     billing = failing(until="02-01T12:00")
     billing.gateway("test").script([], default=None)
-    method = billing.payment_methods.add("acme", NO)
-    billing.payment_methods.set_default("acme", method.id)
+    billing.payment_methods.add("acme", NO)
     billing.run(day("02-02"))
     assert tries(billing) == ["01-01", "02-01", "02-01", "02-02"]
 
@@ -448,6 +475,19 @@ def test_a_refused_method_of_a_subscription_is_not_tried_again() -> None:
     billing.gateway("test").script([HARD], default="approve")
     billing.run(day("02-20"))
     assert (state(billing), tries(billing)) == ("past_due", ["01-01", "02-01"])
+
+
+def test_what_a_subscription_with_a_method_of_its_own_owes_waits_for_another_one_of_its_own() -> None:
+    """Whoever fixed a method on it did not mean the customer's."""
+    billing = books()
+    billing.payment_methods.add("acme", "approve", reference="own")
+    billing.subscriptions.create("s1", "acme", "pro-m", payment_method="own")
+    billing.gateway("test").script([HARD], default="approve")
+    billing.run(day("02-10"))
+    billing.payment_methods.add("acme", "approve", reference="other")
+    assert (state(billing), tries(billing)) == ("past_due", ["01-01", "02-01"])
+    assert billing.subscriptions.update("s1", payment_method="other").state == "active"
+    assert (state(billing), tries(billing)) == ("active", ["01-01", "02-01", "02-10"])
 
 
 def test_unpaid_with_terms_is_owed_from_its_due_date_and_not_charged() -> None:

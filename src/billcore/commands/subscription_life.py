@@ -18,9 +18,9 @@ from billcore.commands.parameters import (
     When,
     as_instant,
 )
-from billcore.commands.payment_methods import retry_overdue
 from billcore.commands.phases import pay_first, require_none_waits
 from billcore.commands.reactivating import Return, return_step, settle_debt
+from billcore.commands.retries import retry_overdue
 from billcore.commands.scope import Scope
 from billcore.commands.signup import bill_all_now, bill_now, pay_draft, require_covered, to_pay_now
 from billcore.commands.unused import Returned, give_back_all, less_given_back

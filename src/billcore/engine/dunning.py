@@ -6,8 +6,8 @@ from datetime import datetime
 from attrs import evolve
 
 from billcore.commands.cancellation import end_unpaid
-from billcore.commands.payment_methods import retry_overdue
 from billcore.commands.receivables import PROBLEMS
+from billcore.commands.retries import method_for, retry_overdue
 from billcore.commands.scope import Scope
 from billcore.domain.bill import A_DAY, record, record_change
 from billcore.domain.dunning import DunningCase, is_over, next_step
@@ -73,9 +73,12 @@ def _step(scope: Scope, case: DunningCase, at: datetime) -> DunningCase:
         return _final(scope, case, policy.final, at)
     customer = customers.by_ids(scope.tx, [case.customer_id])[case.customer_id]
     advanced = next_step(case, policy, scope.zone(customer))
-    planned_attempts = retry_overdue(
-        scope, customer.id, "dunning", case.currency, usable=lambda method: method.id != case.refused_method_id
-    )
+
+    def can_be_charged(invoice: Invoice) -> bool:
+        method = method_for(scope, invoice)
+        return method is not None and method.id != case.refused_method_id
+
+    planned_attempts = retry_overdue(scope, customer.id, "dunning", case.currency, only=can_be_charged)
     if not planned_attempts and is_over(advanced, policy):
         # The last step made no attempt whose failure could bring the final action.
         return evolve(advanced, next_step_at=at)
