@@ -316,6 +316,29 @@ def test_the_final_action_takes_every_subscription_on_the_open_invoices() -> Non
     assert [state(billing, f"s{n}") for n in (1, 2, 3)] == ["canceled", "canceled", "active"]
 
 
+@pytest.mark.parametrize("final", ["cancel", "unpaid", "leave"])
+def test_who_has_paid_his_own_is_active_at_once_and_left_out_of_the_final_action(final) -> None:
+    """What failed made only the subscriptions on it past due, so what others owe keeps none of them so (5.2)."""
+    billing = books(dunning={"retry_after": ["2 days", "5 days"], "final": final}, consolidate=False)
+    for reference in ("s1", "s2"):
+        billing.subscriptions.create(reference, "acme", "pro-m")
+    billing.gateway("test").script([], default=NO)
+    billing.run(day("02-04"))
+    billing.invoices.record_payment("acme/3")
+    assert [state(billing, f"s{n}") for n in (1, 2)] == ["active", "past_due"]
+    billing.run(day("02-20"))
+    after = {"cancel": "canceled", "leave": "past_due"}.get(final, final)
+    assert [state(billing, f"s{n}") for n in (1, 2)] == ["active", after]
+
+
+def test_a_debt_without_a_subscription_keeps_none_past_due() -> None:
+    billing = failing(until="02-01T12:00")
+    billing.invoices.create("acme", [{"description": "Setup", "amount": "5.00"}])
+    assert billing.invoices.get("acme/3").overdue
+    billing.invoices.record_payment("acme/2")
+    assert (state(billing), [row[0] for row in cases(billing)]) == ("active", ["open"])
+
+
 def test_a_consolidated_invoice_makes_all_its_subscriptions_past_due_and_active_again() -> None:
     billing = books()
     for reference in ("s1", "s2"):

@@ -1,7 +1,8 @@
 """One invoice that is being collected, with its payer's subscriptions and dunning case (behaviour 5.2, 9.5)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 
 from attrs import frozen
 
@@ -28,15 +29,16 @@ class Account:
     """One payer's money matters in one currency.
 
     `subscriptions` are the payer's that stand on the invoice or are past due, unpaid or in soft failure;
-    `overdue` are the ids of all overdue invoices; `activation` makes the step that a draft's payment brings about
-    for a subscription that is there already; `chain` are the attempts that have led to this one, where another method
-    may follow at once on a decline, and `more` says that one is left.
+    `overdue` are all overdue invoices by id, each with the ids of the subscriptions that stand on it;
+    `activation` makes the step that a draft's payment brings about for a subscription that is there already; `chain`
+    are the attempts that have led to this one, where another method may follow at once on a decline, and `more` says
+    that one is left.
     """
 
     zone: str
     subscriptions: tuple[Subscription, ...] = ()
     case: DunningCase | None = None
-    overdue: frozenset[str] = frozenset()
+    overdue: Mapping[str, frozenset[str]] = MappingProxyType({})
     credits: tuple[Credit, ...] = ()
     activation: Callable[[], Step] | None = None
     chain: Chain | None = None
@@ -191,13 +193,18 @@ class Receivable:
         self.paid_up()
 
     def paid_up(self, closed_by: str = "paid") -> None:
-        """When nothing is overdue any more the case closes and the subscriptions are active again."""
-        if self.account.overdue - {self.invoice.id}:
-            return
-        if self.case is not None and self.case.status == "open":
+        """A subscription of which nothing is overdue any more is active again; when nothing at all is, the case closes.
+
+        What another one of the same payer owes is none of its business: nobody would say why it is past due.
+        """
+        left = {invoice_id: subs for invoice_id, subs in self.account.overdue.items() if invoice_id != self.invoice.id}
+        owing = frozenset[str]().union(*left.values())
+        if not left and self.case is not None and self.case.status == "open":
             self.case = evolve(self.case, status="closed", next_step_at=None, closed_at=self.at, closed_by=closed_by)
             self.writes.put(self.case)
         for sub in list(self._subscriptions.values()):
+            if sub.id in owing:
+                continue
             if sub.state in ("past_due", "unpaid"):
                 self.move(sub, "debt_paid", "active")
             elif sub.state == "soft_failure" and sub.id in self._on_invoice:

@@ -116,6 +116,17 @@ def overdue(tx: Transaction, customer_ids: Iterable[str]) -> list[Row]:
     )
 
 
+def standing(tx: Transaction, invoice_ids: Iterable[str]) -> list[Row]:
+    """(invoice id, subscription id, its state) of the subscriptions that stand on these invoices."""
+    wanted = list(invoice_ids)
+    return tx.rows(
+        "SELECT i.id, s.id, s.state FROM billcore_invoices i JOIN billcore_subscriptions s ON s.id = i.subscription_id "
+        "WHERE i.id IN ?? UNION SELECT l.invoice_id, s.id, s.state FROM billcore_lines l "
+        "JOIN billcore_subscriptions s ON s.id = l.subscription_id WHERE l.invoice_id IN ??",
+        [wanted, wanted],
+    )
+
+
 def open_of(tx: Transaction, customer_id: str) -> list[Invoice]:
     """A customer's open invoices, in order of creation."""
     rows = tx.rows(f"{_INVOICE.select} WHERE customer_id = ? AND status = 'open' ORDER BY id", [customer_id])
