@@ -331,6 +331,106 @@ def test_who_has_paid_his_own_is_active_at_once_and_left_out_of_the_final_action
     assert [state(billing, f"s{n}") for n in (1, 2)] == ["active", after]
 
 
+def held(*outcomes, settings=None, **given):
+    """s1 with ten days to pay is on hold from January 5 on; its invoice is due on the 11th."""
+    billing = books(**(settings or {"dunning": {"retry_after": ["5 days", "8 days"], "final": "cancel"}}))
+    billing.subscriptions.create("s1", "acme", "pro-m", **({"net_terms": 10} | given))
+    billing.gateway("test").script(list(outcomes), default="approve")
+    billing.run(day("01-05"))
+    billing.subscriptions.hold("s1")
+    return billing
+
+
+def test_what_fell_due_in_a_hold_is_tried_once_and_not_retried_before_its_end() -> None:
+    billing = held(NO)
+    billing.run(day("02-20"))
+    assert (state(billing), tries(billing)) == ("on_hold", ["01-11"])
+    assert billing.invoices.get("acme/1").overdue
+
+
+def test_who_comes_back_while_the_case_is_open_is_past_due_and_its_schedule_goes_on() -> None:
+    billing = held(NO)
+    billing.run(day("01-12"))
+    assert billing.subscriptions.resume("s1").state == "past_due"
+    billing.run(day("01-16"))
+    assert (state(billing), tries(billing)) == ("active", ["01-11", "01-16"])
+    assert [row[0] for row in cases(billing)] == ["closed"]
+
+
+@pytest.mark.parametrize("by", ["hand", "date"])
+def test_what_was_not_retried_in_the_hold_falls_due_again_with_its_end(by) -> None:
+    billing = held(NO, NO)
+    if by == "date":
+        billing.subscriptions.resume("s1")
+        billing.subscriptions.hold("s1", resume_at="2026-01-20")
+    billing.run(day("01-20"))
+    if by == "hand":
+        billing.subscriptions.resume("s1")
+    assert (state(billing), tries(billing)) == ("past_due", ["01-11", "01-20"])
+    billing.run(day("01-25"))
+    assert (state(billing), tries(billing)) == ("active", ["01-11", "01-20", "01-25"])
+
+
+def test_without_retries_a_debt_of_the_hold_is_tried_at_its_end_before_the_final_action() -> None:
+    billing = held(NO, settings={"dunning": {"retry_after": [], "final": "cancel"}})
+    billing.run(day("01-20"))
+    assert (state(billing), billing.subscriptions.resume("s1").state) == ("on_hold", "active")
+
+
+def test_without_dunning_a_renewal_declined_in_a_hold_is_tried_again_at_its_end() -> None:
+    billing = books(dunning="none")
+    billing.subscriptions.create("s1", "acme", "pro-m", net_terms=10)
+    billing.run(day("02-05"))
+    billing.subscriptions.hold("s1")
+    billing.gateway("test").script([NO], default="approve")
+    billing.run(day("02-20"))
+    assert (state(billing), tries(billing)) == ("on_hold", ["01-11", "02-11"])
+    billing.subscriptions.resume("s1")
+    assert (state(billing), tries(billing)) == ("active", ["01-11", "02-11", "02-20"])
+
+
+def test_remittance_that_fell_due_in_a_hold_is_past_due_with_its_end() -> None:
+    billing = held(collection="remittance")
+    billing.run(day("01-12"))
+    assert (state(billing), billing.subscriptions.resume("s1").state) == ("on_hold", "past_due")
+    assert cases(billing) == []
+    billing.invoices.record_payment("acme/1")
+    assert state(billing) == "active"
+
+
+def test_another_ones_dunning_leaves_a_debt_on_hold_alone() -> None:
+    billing = held(NO, NO, NO, NO)
+    billing.subscriptions.create("s2", "acme", "pro-m", net_terms=8)
+    billing.run(day("01-24"))
+    # The first decline is that of January 11; the case and its final action are about s2 alone.
+    assert [state(billing, f"s{n}") for n in (1, 2)] == ["on_hold", "canceled"]
+    assert [one.overdue for one in billing.invoices.list()] == [True, False]
+    assert [row[0] for row in cases(billing)] == ["closed"]
+    assert billing.subscriptions.resume("s1").state == "active"
+    assert [one.status for one in billing.invoices.list()] == ["paid", "open"]
+
+
+def test_what_an_unpaid_one_owes_is_not_charged_with_another_ones_retry_nor_keeps_its_case_open() -> None:
+    billing = failing(
+        NO, NO, default="approve", until="02-10", settings={"dunning": {"retry_after": ["1 day"], "final": "unpaid"}}
+    )
+    billing.subscriptions.create("s2", "acme", "pro-m")
+    billing.gateway("test").script([NO], default="approve")
+    billing.run(day("03-12"))
+    assert [state(billing, f"s{n}") for n in (1, 2)] == ["unpaid", "active"]
+    assert tries(billing) == ["01-01", "02-01", "02-02", "02-10", "03-10", "03-11"]
+    assert [row[0] for row in cases(billing)] == ["closed", "closed"]
+    assert billing.subscriptions.retry("s1").state == "active"
+
+
+def test_remittance_is_no_part_of_the_dunning_of_others() -> None:
+    billing = failing(NO, NO, default="approve", settings={"dunning": {"retry_after": ["20 days"], "final": "cancel"}})
+    billing.subscriptions.create("s2", "acme", "pro-m", collection="remittance", net_terms=5)
+    billing.run(day("02-25"))
+    assert [state(billing, f"s{n}") for n in (1, 2)] == ["canceled", "past_due"]
+    assert billing.invoices.get("acme/3").overdue
+
+
 def test_a_debt_without_a_subscription_keeps_none_past_due() -> None:
     billing = failing(until="02-01T12:00")
     billing.invoices.create("acme", [{"description": "Setup", "amount": "5.00"}])

@@ -22,7 +22,7 @@ def pause_one(scope: Scope, sub: Subscription) -> Subscription:
 
 def unpause_one(scope: Scope, sub: Subscription) -> Subscription:
     """Let a subscription go on in its state before, as its invoices stand by now."""
-    owes = any(sub.id in one.subscriptions for one in overdue_of(scope, [sub.customer_id]))
+    owes = any(sub.id in one.states for one in overdue_of(scope, [sub.customer_id]))
     return _put(scope, sub, unpause(sub, owes=owes), "unpause")
 
 

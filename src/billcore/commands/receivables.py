@@ -120,8 +120,11 @@ def receivables(
     """
     ids = {invoice.customer_id for invoice, _ in wanted}
     overdue: dict[tuple[str, str], dict[str, frozenset[str]]] = {}
+    resting = set()
     for one in overdue_of(scope, ids):
-        overdue.setdefault((one.customer_id, one.currency), {})[one.id] = one.subscriptions
+        overdue.setdefault((one.customer_id, one.currency), {})[one.id] = frozenset(one.states)
+        if one.rests:
+            resting.add(one.id)
     cases = {key: written(scope, case) for key, case in payments.open_cases(scope.tx, ids).items()}
     subs = _concerned(scope, wanted, ids, quiet)
     drafts = [invoice.customer_id for invoice, _ in wanted if invoice.status == "draft"]
@@ -138,6 +141,7 @@ def receivables(
             ),
             cases.get(key),
             overdue.get(key, {}),
+            frozenset(resting),
             tuple(credits.get(invoice.customer_id, ())),
             activation=_activation(scope, invoice, subs, begins),
         )

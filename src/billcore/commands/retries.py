@@ -6,6 +6,7 @@ from typing import Literal
 from attrs import evolve
 
 from billcore.commands.methods import next_method
+from billcore.commands.overdue import overdue_of
 from billcore.commands.scope import Scope
 from billcore.domain.customer import PaymentMethod
 from billcore.domain.invoice import Invoice
@@ -25,14 +26,15 @@ def retry_overdue(
 ) -> int:
     """Plan an attempt now for every overdue invoice that no attempt is open on; returns how many there are.
 
-    So too for one whose attempt did not reach the gateway. In one `currency` only where it is given; with
-    `only` those for which it holds.
+    A dunning step leaves out what rests; any other cause takes in what did not reach the gateway. In one `currency`
+    only where it is given; with `only` those for which it holds.
     """
-    overdue = invoices.overdue(scope.tx, [customer_id])
-    wanted = [(its_currency, invoice_id) for _, its_currency, invoice_id, reserved_by in overdue if reserved_by is None]
-    if cause != "dunning":
-        wanted += invoices.not_sent(scope.tx, customer_id)
-    ids = [invoice_id for its_currency, invoice_id in wanted if currency in (None, its_currency)]
+    by_itself = cause == "dunning"
+    overdue = overdue_of(scope, [customer_id], currency)
+    ids = [one.id for one in overdue if one.reserved_by is None and not (by_itself and one.rests)]
+    if not by_itself:
+        unsent = invoices.not_sent(scope.tx, customer_id)
+        ids += [invoice_id for its_currency, invoice_id in unsent if currency in (None, its_currency)]
     found = [one for one in invoices.by_ids(scope.tx, ids, lines=False).values() if one.collection == "automatic"]
     if only is not None:
         found = [one for one in found if only(one)]
@@ -62,9 +64,7 @@ def retry_with(scope: Scope, customer_id: str, method: PaymentMethod, subscripti
 
 def is_overdue(scope: Scope, customer_id: str) -> bool:
     """Whether something that is collected automatically is overdue."""
-    rows = invoices.overdue(scope.tx, [customer_id])
-    found = invoices.by_ids(scope.tx, [row[2] for row in rows], lines=False) if rows else {}
-    return any(one.collection == "automatic" for one in found.values())
+    return any(one.automatic for one in overdue_of(scope, [customer_id]))
 
 
 def method_for(scope: Scope, invoice: Invoice) -> PaymentMethod | None:

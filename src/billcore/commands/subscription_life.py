@@ -20,6 +20,7 @@ from billcore.commands.parameters import (
 )
 from billcore.commands.phases import pay_first, require_none_waits
 from billcore.commands.reactivating import Return, return_step, settle_debt
+from billcore.commands.resuming import with_debts
 from billcore.commands.retries import retry_overdue
 from billcore.commands.scope import Scope
 from billcore.commands.signup import bill_all_now, bill_now, pay_draft, require_covered, to_pay_now
@@ -154,7 +155,8 @@ class Life(Noun):
     ) -> Subscription:
         """Go on after a hold. Before the old period's end nothing is charged and the dates stay.
 
-        After it a new period begins now (`reset`), or the rest of the old anchor's period is charged (`keep`).
+        After it a new period begins now (`reset`), or the rest of the old anchor's period is charged (`keep`). What
+        fell due in the hold and was not paid is owed as before (behaviour 9.5).
         """
         sub = scope.subscription(subscription)
         addons = store.addons(scope.tx, [sub.id], scope.catalog.coupons)
@@ -162,7 +164,8 @@ class Life(Noun):
         for each in (sub, *(addon for addon in addons if addon.state == "on_hold")):
             payers[each.customer_id] = customer = scope.customer(each.customer_id)
             facts = facts_for(scope, each, customer, scope.now)
-            steps.append(resume(each, facts, scope.now, period == "keep", scope.new_id))
+            step = resume(each, facts, scope.now, period == "keep", scope.new_id)
+            steps.append(with_debts(scope, step))
         for id_, payer in payers.items():
             require_covered(scope, [step for step in steps if step.subscription.customer_id == id_], payer)
         bill_all_now(scope, steps)

@@ -30,15 +30,17 @@ class Account:
 
     `subscriptions` are the payer's that stand on the invoice or are past due, unpaid or in soft failure;
     `overdue` are all overdue invoices by id, each with the ids of the subscriptions that stand on it;
-    `activation` makes the step that a draft's payment brings about for a subscription that is there already; `chain`
-    are the attempts that have led to this one, where another method may follow at once on a decline, and `more` says
-    that one is left.
+    `resting` are the ids of those that no dunning is about: of remittance, or of subscriptions that are unpaid or on
+    hold; `activation` makes the step that a draft's payment brings about for a subscription that is there already;
+    `chain` are the attempts that have led to this one, where another method may follow at once on a decline, and `more`
+    says that one is left.
     """
 
     zone: str
     subscriptions: tuple[Subscription, ...] = ()
     case: DunningCase | None = None
     overdue: Mapping[str, frozenset[str]] = MappingProxyType({})
+    resting: frozenset[str] = frozenset()
     credits: tuple[Credit, ...] = ()
     activation: Callable[[], Step] | None = None
     chain: Chain | None = None
@@ -159,7 +161,9 @@ class Receivable:
             return
         policy, known, let_go = self.site.settings.dunning, self.invoice.overdue, self.is_let_go()
         cancels = policy is None and self.invoice.purpose == "renewal" and self.invoice.collection == "automatic"
-        self.put(evolve(self.invoice, overdue=not (cancels or let_go), reserved_by=None, collect_at=None))
+        held = any(sub.state == "on_hold" for sub in self.on_invoice())  # It is owed when that goes on.
+        overdue = held or not (cancels or let_go)
+        self.put(evolve(self.invoice, overdue=overdue, reserved_by=None, collect_at=None))
         for sub in self.on_invoice():
             if cancels and sub.state in ("active", "soft_failure"):
                 self.unpaid.append(sub)
@@ -193,13 +197,13 @@ class Receivable:
         self.paid_up()
 
     def paid_up(self, closed_by: str = "paid") -> None:
-        """A subscription of which nothing is overdue any more is active again; when nothing at all is, the case closes.
+        """What of nothing is overdue any more is active again; with nothing left to dun the case closes.
 
         What another one of the same payer owes is none of its business: nobody would say why it is past due.
         """
         left = {invoice_id: subs for invoice_id, subs in self.account.overdue.items() if invoice_id != self.invoice.id}
         owing = frozenset[str]().union(*left.values())
-        if not left and self.case is not None and self.case.status == "open":
+        if not left.keys() - self.account.resting and self.case is not None and self.case.status == "open":
             self.case = evolve(self.case, status="closed", next_step_at=None, closed_at=self.at, closed_by=closed_by)
             self.writes.put(self.case)
         for sub in list(self._subscriptions.values()):

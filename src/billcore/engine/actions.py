@@ -9,6 +9,7 @@ from billcore.commands.facts import customers_of, load_facts
 from billcore.commands.open_debts import let_go, void_own
 from billcore.commands.prepaid import top_up_where_low
 from billcore.commands.refund_billing import bill_refunding
+from billcore.commands.resuming import with_debts
 from billcore.commands.scope import Scope
 from billcore.commands.signup import start_or_wait
 from billcore.commands.unused import settle_usage
@@ -106,7 +107,7 @@ def _steps(
         if sub.base_id in undecided:
             continue  # Whether its base begins is known when that is billed: it has its turn afterwards.
         at = scope.now = moments[sub.id]
-        step = settle_usage(scope, act_at(scope, sub, facts[sub.id], at), at)
+        step = with_debts(scope, settle_usage(scope, act_at(scope, sub, facts[sub.id], at), at))
         if step.purpose == "start" and scope.settings.start_decline == "failed_to_create":
             waiting = start_or_wait(scope, step, customers[sub.customer_id])
             if waiting is None:

@@ -108,9 +108,9 @@ def due(tx: Transaction, until: datetime, limit: int, among: Among = EVERYBODY) 
 
 
 def overdue(tx: Transaction, customer_ids: Iterable[str]) -> list[Row]:
-    """(customer_id, currency, id, reserved_by) of overdue invoices, oldest first."""
+    """(customer_id, currency, id, reserved_by, collection) of overdue invoices, oldest first."""
     return tx.rows(
-        "SELECT customer_id, currency, id, reserved_by FROM billcore_invoices "
+        "SELECT customer_id, currency, id, reserved_by, collection FROM billcore_invoices "
         "WHERE customer_id IN ?? AND overdue ORDER BY due_at, number",
         [list(customer_ids)],
     )
