@@ -423,6 +423,18 @@ def test_what_an_unpaid_one_owes_is_not_charged_with_another_ones_retry_nor_keep
     assert billing.subscriptions.retry("s1").state == "active"
 
 
+@pytest.mark.parametrize("days", [0, 10])
+def test_an_unpaid_one_that_expires_is_billed_its_arrears_and_nothing_is_charged(days) -> None:
+    billing = books(dunning={"retry_after": ["2 days"], "final": "unpaid"})
+    billing.subscriptions.create("s1", "acme", "pro-late", custom={"expires_after": "2 months"}, net_terms=days)
+    billing.gateway("test").script([NO, NO], default="approve")
+    billing.run(day("04-01"))
+    assert (state(billing), len(tries(billing))) == ("expired", 2)
+    assert [(one.status, one.overdue, one.collect_at) for one in billing.invoices.list()] == [("open", False, None)] * 2
+    billing.payment_methods.add("acme", "approve")
+    assert len(tries(billing)) == 2
+
+
 def test_remittance_is_no_part_of_the_dunning_of_others() -> None:
     billing = failing(NO, NO, default="approve", settings={"dunning": {"retry_after": ["20 days"], "final": "cancel"}})
     billing.subscriptions.create("s2", "acme", "pro-m", collection="remittance", net_terms=5)

@@ -73,10 +73,16 @@ def _do(place: Workplace, scope: Scope, due: Sequence[Due]) -> Worked:
         # What is to be refunded is sent by the next round, like a refund of any worker that stopped.
         scope.now, scope.lease = moments[group[0].subscription.id], None
         bill_refunding(scope, group, customers[group[0].subscription.customer_id])
-    ended = [step.subscription for step, _ in steps if step.subscription.state == "canceled"]
+    ended = [step.subscription for step, _ in steps if _leaves_its_debts(step)]
     let_go(scope, {sub.id: moments[sub.id] for sub in ended}, customers)
     _top_up(scope, [step for step, _ in steps], documents, moments)
     return claimed.worked
+
+
+def _leaves_its_debts(step: Step) -> bool:
+    """Whether what is overdue is not collected by itself any more: it was canceled, or ran unpaid to its end."""
+    after = step.subscription.state
+    return after == "canceled" or (after == "expired" and step.before.state == "unpaid")
 
 
 def _top_up(scope: Scope, steps: Sequence[Step], documents: Sequence[Invoice], moments: Mapping[str, datetime]) -> None:
