@@ -14,7 +14,7 @@ from billcore.domain.invoice import Invoice, InvoiceEvent, Renewal
 from billcore.domain.payment import Cause, Chain
 from billcore.domain.periods import Period
 from billcore.domain.renewal import renewal_of
-from billcore.domain.states import Event, State, move
+from billcore.domain.states import END, Event, State, move
 from billcore.domain.step import Step, planned
 from billcore.domain.subscription import Subscription
 from billcore.domain.values import NewId, evolve
@@ -159,7 +159,9 @@ class Receivable:
         if self.invoice.purpose == "final":
             self.put(evolve(self.invoice, reserved_by=None, collect_at=None))
             return
-        policy, known, let_go = self.site.settings.dunning, self.invoice.overdue, self.is_let_go()
+        policy, known = self.site.settings.dunning, self.invoice.overdue
+        ended = bool(self._on_invoice) and all(sub.state in END for sub in self.on_invoice())
+        let_go = self.is_let_go() or (ended and cause == "retry" and not known)
         cancels = policy is None and self.invoice.purpose == "renewal" and self.invoice.collection == "automatic"
         held = any(sub.state == "on_hold" for sub in self.on_invoice())  # It is owed when that goes on.
         overdue = held or not (cancels or let_go)
