@@ -8,6 +8,7 @@ from attrs import field, frozen
 from billcore.domain.change import GiveBack
 from billcore.domain.charges import advance_items, item_line, product_line
 from billcore.domain.draft import DraftLine
+from billcore.domain.expiry import with_expiry
 from billcore.domain.facts import Facts
 from billcore.domain.invoice import Renewal
 from billcore.domain.periods import Period, schedule_from_start
@@ -45,16 +46,17 @@ def move_billing_date(
     """
     if sub.anchor is None or sub.state == "trialing":
         until = next_at or sub.trial_until
-        after = evolve(sub, trial_until=until, period_end=until, billing_day=day or sub.billing_day)
+        after = _followed(sub, facts, next_at)
+        after = evolve(after, trial_until=until, period_end=until, billing_day=day or sub.billing_day)
         return Moved(Step(planned(after), sub, "change"))
     assert sub.period_start is not None and sub.period_end is not None
     span, end = price_span(sub), next_at or sub.period_end
-    after = evolve(sub, period_end=end)
+    after = evolve(_followed(sub, facts, next_at), period_end=end)
     if day is not None:
         after = _with_day(after, facts, end, day)
+    after = with_expiry(after, facts.schedule(after), end)
     if next_at is None:
         return Moved(Step(planned(with_span(after, span)), sub, "change"))
-    after = evolve(after, expires_at=_follows(sub, facts, next_at))
     cut = evolve(running, period_end=end) if running is not None else None
     if not prorated:
         after = with_span(after, Period(sub.period_start, end))
@@ -74,12 +76,12 @@ def _with_day(sub: Subscription, facts: Facts, start: datetime, day: int) -> Sub
     return evolve(sub, billing_day=day, anchor=schedule.anchor)
 
 
-def _follows(sub: Subscription, facts: Facts, next_at: datetime) -> datetime | None:
-    """The end that the price set, moved along where the setting says so."""
-    if sub.expires_at is None or sub.period_end is None or not facts.settings.expiry_follows:
-        return sub.expires_at
+def _followed(sub: Subscription, facts: Facts, next_at: datetime | None) -> Subscription:
+    """The subscription with the term that its price sets moved along, where the setting says so."""
+    if next_at is None or sub.lasts_until is None or sub.period_end is None or not facts.settings.expiry_follows:
+        return sub
     by: timedelta = next_at - sub.period_end
-    return sub.expires_at + by
+    return evolve(sub, lasts_until=sub.lasts_until + by)
 
 
 def _extension(sub: Subscription, after: Subscription, facts: Facts, longer: Period) -> list[DraftLine]:

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from billcore.domain.charges import advance_items, item_line, product_line
 from billcore.domain.draft import DraftLine
+from billcore.domain.expiry import term_start, with_expiry
 from billcore.domain.facts import Facts, schedule_of
 from billcore.domain.invoice import Purpose, Renewal
 from billcore.domain.own_interval import cut_short
@@ -48,7 +49,8 @@ def enter(
         assert facts.price.every is not None
         anchored = schedule_of(base, facts.price.every, facts.zone, facts.settings)
         sub = evolve(sub, billing_day=base.billing_day)
-    after, lines, renewal = begin(sub, facts, at, new_id, fee=True, anchored=anchored)
+    since = term_start(sub, facts, at)
+    after, lines, renewal = begin(sub, facts, at, new_id, fee=True, anchored=anchored, since=since)
     return Step(after, sub, purpose, tuple(lines), renewal)
 
 
@@ -57,7 +59,7 @@ def activate(sub: Subscription, facts: Facts, at: datetime, new_id: NewId, purpo
     check(sub.state, "activate", sub.reference)
     fee = sub.state == "awaiting_signup" or facts.price.setup_fee_at == "trial_end"
     cut = evolve(sub, trial_until=at) if sub.state == "trialing" else sub
-    after, lines, renewal = begin(cut, facts, at, new_id, fee=fee)
+    after, lines, renewal = begin(cut, facts, at, new_id, fee=fee, since=term_start(sub, facts, at))
     changes = changed(sub, after, "activate", at, facts.actor, new_id)
     return Step(after, sub, purpose, tuple(lines), renewal, changes)
 
@@ -65,7 +67,8 @@ def activate(sub: Subscription, facts: Facts, at: datetime, new_id: NewId, purpo
 def trial_ran_out(sub: Subscription, facts: Facts, at: datetime, new_id: NewId) -> Step:
     """The trial is over: the paid period begins, or without a method what the price says (behaviour 5.2)."""
     fee = facts.price.setup_fee_at == "trial_end"
-    after, lines, renewal = begin(sub, facts, sub.trial_until or at, new_id, fee=fee)
+    begun = sub.trial_until or at
+    after, lines, renewal = begin(sub, facts, begun, new_id, fee=fee, since=term_start(sub, facts, begun))
     lines += facts.waiting
     if sub.state != "trialing":  # Something of the trial is unpaid: the period begins all the same.
         after = planned(evolve(after, state=sub.state))
@@ -193,7 +196,7 @@ def resume(sub: Subscription, facts: Facts, at: datetime, keep: bool, new_id: Ne
             going_on(_shifted(item, at - sub.held_at), facts.prices[item.price_id].bill, at) for item in free.items
         )
         moved = evolve(free, anchor=end, billing_day=None, period_end=end, arrears_from=at, items=items)
-        after = planned(with_span(moved, price_span(sub)))
+        after = planned(with_expiry(with_span(moved, price_span(sub)), facts.schedule(moved), end))
         return Step(after, sub, "resume", changes=changed(sub, after, event, at, facts.actor, new_id))
     if at < sub.period_end and sub.unused != "credit":
         awake, lines = wake_items(evolve(free, arrears_from=at), facts, at)
