@@ -125,7 +125,7 @@ def test_a_term_that_comes_back_with_a_trial_counts_from_there() -> None:
     assert ended(billing) == ("expired", day("06-24"))
 
 
-@pytest.mark.parametrize(("resumed", "expires"), [("01-21", "03-11"), ("02-20", "03-13")])
+@pytest.mark.parametrize(("resumed", "expires"), [("01-21", "03-11"), ("03-20", "04-10")])
 def test_an_extended_period_is_not_cut_by_the_end_that_the_price_set(resumed, expires) -> None:
     billing = running()
     billing.subscriptions.hold("s1", unused="extend")
@@ -166,3 +166,74 @@ def test_periods_that_drift_are_not_cut_by_the_end_of_the_price() -> None:
     billing.subscriptions.create("s1", "acme", "x-m")
     # 02-28, 03-28, and then 04-28: two months are over at 03-31.
     assert ended(billing) == ("expired", day("04-28"))
+
+
+@pytest.mark.parametrize("by", ["hand", "date"])
+@pytest.mark.parametrize("given", [{"price": "x-m"}, {"price": "p-m", "ends_at": "2026-02-16"}])
+def test_an_end_that_passed_on_hold_comes_with_the_resume_and_nothing_is_charged(given, by) -> None:
+    billing = running(**given)
+    billing.subscriptions.hold("s1", **({"resume_at": "2026-03-20"} if by == "date" else {}))
+    billing.run(day("03-20"))
+    if by == "hand":
+        assert billing.subscriptions.get("s1").state == "on_hold"
+        assert billing.subscriptions.resume("s1").state == "expired"
+    assert ended(billing) == ("expired", day("03-20"))
+    assert totals(billing) == [("01-01", 3000)]
+    with billing.database.transaction(reads=True) as tx:
+        states = tx.rows("SELECT previous, state FROM billcore_state_changes ORDER BY id")
+    assert [tuple(row) for row in states[-2:]] == [("on_hold", "active"), ("active", "expired")]
+
+
+def test_a_term_that_ends_after_the_resume_prorates_the_period_that_begins_there() -> None:
+    billing = running("p-m", ends_at="2026-02-16")
+    billing.subscriptions.hold("s1")
+    billing.run(day("02-02"))
+    billing.subscriptions.resume("s1")
+    assert ended(billing) == ("expired", day("02-16"))
+    assert totals(billing) == [("01-01", 3000), ("02-02", 1500)]
+
+
+@pytest.mark.parametrize("by", ["hand", "date"])
+def test_paid_time_that_a_hold_was_to_append_comes_back_where_the_term_ended_meanwhile(by) -> None:
+    billing = running("p-m", ends_at="2026-02-16")
+    billing.subscriptions.hold("s1", unused="extend", **({"resume_at": "2026-03-20"} if by == "date" else {}))
+    billing.run(day("03-20"))
+    if by == "hand":
+        billing.subscriptions.resume("s1")
+    assert ended(billing) == ("expired", day("03-20"))
+    assert [(note.total, note.to) for note in billing.invoices.credit_notes()] == [(2032, "credit")]
+
+
+@pytest.mark.parametrize("by", ["hand", "date"])
+def test_usage_of_a_hold_is_billed_when_the_subscription_ends_with_it(by) -> None:
+    billing = running("p-m", ends_at="2026-02-16", components={"calls": "0"})
+    billing.subscriptions.hold("s1", **({"resume_at": "2026-03-20"} if by == "date" else {}))
+    billing.usage.record("s1", "calls", "7")
+    billing.run(day("03-20"))
+    if by == "hand":
+        billing.subscriptions.resume("s1")
+    assert ended(billing) == ("expired", day("03-20"))
+    assert documents(billing)[1:] == [("paid", "03-20", 700, [("usage", 700)])]
+
+
+@pytest.mark.parametrize("by", ["hand", "date"])
+def test_addons_end_with_a_base_that_ends_with_its_hold(by) -> None:
+    billing = running("p-m", ends_at="2026-02-16")
+    billing.subscriptions.create("s2", "acme", "extra-m", base="s1")
+    billing.subscriptions.hold("s1", **({"resume_at": "2026-03-20"} if by == "date" else {}))
+    billing.run(day("03-20"))
+    if by == "hand":
+        billing.subscriptions.resume("s1")
+    assert ended(billing) == ("expired", day("03-20"))
+    addon = billing.subscriptions.get("s2")
+    assert (addon.ended_at, addon.next_action) == (day("03-20"), None)
+    assert len(documents(billing)) == 2
+
+
+@pytest.mark.parametrize("ends", ["02-01", "02-16"])
+def test_addons_begin_no_period_at_the_instant_at_which_their_base_ends(ends) -> None:
+    billing = running("p-m", ends_at=f"2026-{ends}")
+    billing.subscriptions.create("s2", "acme", "extra-m", base="s1")
+    assert ended(billing) == ("expired", day(ends))
+    addon = billing.subscriptions.get("s2")
+    assert (addon.state, addon.ended_at) == ("expired", day(ends))

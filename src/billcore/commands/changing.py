@@ -5,7 +5,7 @@ from datetime import datetime
 
 from attrs import evolve
 
-from billcore.commands.cancellation import NOW_INCLUDED, Gives, credits_for, gives
+from billcore.commands.cancellation import NOW_INCLUDED, Gives, credits_for, gives, rest_on_hold
 from billcore.commands.facts import facts_for
 from billcore.commands.receivables import held_credits
 from billcore.commands.scope import Scope
@@ -135,6 +135,10 @@ def act_at(scope: Scope, sub: Subscription, facts: Facts, at: datetime) -> Step:
                 return suspend(sub, event, at, facts.actor, scope.new_id)
             return _change_with_renewal(scope, sub, facts, due, at)
     what: Gives = "none"
+    if sub.next_action == "resume":
+        rest = rest_on_hold(scope, sub, facts, sub.next_action_at or at)
+        step = act(sub, "resume", facts, at, scope.new_id)
+        return evolve(step, lines=(*step.lines, *rest)) if rest else step
     if sub.next_action == "cancel":
         what = gives(sub.cancel_credit or "none", sub.cancel_refund or "none")
     elif sub.next_action == "expire" and sub.ends_at == sub.next_action_at:

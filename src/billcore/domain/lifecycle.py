@@ -177,8 +177,10 @@ def resume(sub: Subscription, facts: Facts, at: datetime, keep: bool, new_id: Ne
     """Go on: before the old period's end nothing is charged; after it a new period begins (behaviour 5.2)."""
     check(sub.state, event, sub.reference)
     assert sub.held_at is not None
+    if ran_out(sub, at):
+        return end_after_hold(sub, facts, at, new_id, event)
     back: State = sub.previous_state or "active"
-    free = evolve(sub, state=back, previous_state=None, held_at=None, resume_at=None, unused=None)
+    free = _free(sub, back)
     if free.change_at is not None and free.change_at < at:
         free = evolve(free, change_at=at)  # Its instant fell into the hold: it comes with its end.
     if back == "trialing":
@@ -214,6 +216,19 @@ def resume(sub: Subscription, facts: Facts, at: datetime, keep: bool, new_id: Ne
     return Step(after, sub, "resume", tuple(lines), renewal, changes)
 
 
+def ran_out(sub: Subscription, at: datetime) -> bool:
+    """Whether the end of a subscription on hold has passed by `at`: nothing ends on hold, so it comes with the resume.
+
+    An end that its price set waits for paid time that is still to be appended; a term does not (behaviour 5.2).
+    """
+    if sub.ends_at is not None and sub.ends_at <= at:
+        return True
+    if sub.expires_at is None or sub.expires_at > at:
+        return False
+    assert sub.period_end is not None and sub.held_at is not None
+    return sub.unused != "extend" or sub.period_end <= sub.held_at
+
+
 def act(sub: Subscription, action: Action, facts: Facts, at: datetime, new_id: NewId) -> Step:
     """What the engine does when `sub.next_action` falls due at `sub.next_action_at`; `at` is when it happens."""
     return or_suspended(sub, _act(sub, action, facts, at, new_id), action, facts, at, new_id)
@@ -238,6 +253,21 @@ def _act(sub: Subscription, action: Action, facts: Facts, at: datetime, new_id: 
             step = enter(sub, facts, due, new_id, "start")
             changes = changed(sub, step.subscription, "start_reached", at, facts.actor, new_id)
             return evolve(step, changes=changes)
+
+
+def _free(sub: Subscription, back: State) -> Subscription:
+    """The subscription as it is when the hold is over."""
+    return evolve(sub, state=back, previous_state=None, held_at=None, resume_at=None, unused=None)
+
+
+def end_after_hold(sub: Subscription, facts: Facts, at: datetime, new_id: NewId, event: Event) -> Step:
+    """The hold ends and the subscription with it: usage is billed, but no new period, which would end as it begins."""
+    lines, usage = closing_lines(sub, facts, at)
+    free = _free(sub, sub.previous_state or "active")
+    changes = changed(sub, free, event, at, facts.actor, new_id)
+    ended = _ended(free, "expired", "end_reached", at, at, facts, new_id)
+    changes = (*changes, *ended.changes)
+    return evolve(ended, before=sub, lines=(*lines, *facts.waiting), changes=changes, usage=usage, usage_until=at)
 
 
 def _shifted(item: Item, by: timedelta) -> Item:

@@ -102,9 +102,12 @@ def _steps(
     facts = load_facts(scope, subs, wanted, customers)
     steps: list[tuple[Step, datetime]] = []
     undecided: set[str] = set()
+    over: set[str] = set()
     for sub in subs:
         if sub.base_id in undecided:
             continue  # Whether its base begins is known when that is billed: it has its turn afterwards.
+        if sub.base_id in over and sub.next_action not in ("cancel", "expire"):
+            continue  # It ends with its base at this instant, and begins nothing any more.
         at = scope.now = moments[sub.id]
         step = settle_usage(scope, act_at(scope, sub, facts[sub.id], at), at)
         if step.purpose == "start" and scope.settings.start_decline == "failed_to_create":
@@ -114,6 +117,8 @@ def _steps(
             step = waiting
         if step.short is not None and step.short.subscription.ended_at is not None:
             undecided.add(sub.id)
+        if step.subscription.ended_at is not None:
+            over.add(sub.id)
         steps.append((step, wanted[sub.id]))
     return steps
 
