@@ -66,6 +66,9 @@ def activate(sub: Subscription, facts: Facts, at: datetime, new_id: NewId, purpo
 
 def trial_ran_out(sub: Subscription, facts: Facts, at: datetime, new_id: NewId) -> Step:
     """The trial is over: the paid period begins, or without a method what the price says (behaviour 5.2)."""
+    uncharged = sub.state == "trialing" and sub.collection == "automatic" and not facts.has_method
+    if uncharged and facts.price.trial_end == "cancel":
+        return _not_taken_up(sub, at, facts, new_id)
     fee = facts.price.setup_fee_at == "trial_end"
     begun = sub.trial_until or at
     after, lines, renewal = begin(sub, facts, begun, new_id, fee=fee, since=term_start(sub, facts, begun))
@@ -77,8 +80,7 @@ def trial_ran_out(sub: Subscription, facts: Facts, at: datetime, new_id: NewId) 
     changes = changed(sub, after, "trial_ran_out", at, facts.actor, new_id)
     step = Step(after, sub, "trial_end", tuple(lines), renewal, changes)
     # What credit does not cover is known with discount and tax: when it is billed.
-    by_credit = sub.collection == "prepaid" or (sub.collection == "automatic" and not facts.has_method)
-    if by_credit and facts.price.trial_end != "activate":
+    if (uncharged or sub.collection == "prepaid") and facts.price.trial_end != "activate":
         step = evolve(step, short=_not_taken_up(sub, at, facts, new_id))
     return step
 
