@@ -237,3 +237,49 @@ def test_addons_begin_no_period_at_the_instant_at_which_their_base_ends(ends) ->
     assert ended(billing) == ("expired", day(ends))
     addon = billing.subscriptions.get("s2")
     assert (addon.state, addon.ended_at) == ("expired", day(ends))
+
+
+@pytest.mark.parametrize("resumed", ["01-21", "03-20"])
+@pytest.mark.parametrize("first", ["cancel", "hold"])
+def test_a_cancellation_at_the_period_s_end_moves_with_an_extended_period(resumed, first) -> None:
+    billing = running("p-m")
+    billing.subscriptions.create("s2", "acme", "extra-m", base="s1")
+    if first == "cancel":
+        billing.subscriptions.cancel("s1", "period_end")
+    billing.subscriptions.hold("s1", unused="extend")
+    if first == "hold":
+        billing.subscriptions.cancel("s1", "period_end")
+    billing.run(day(resumed))
+    billing.subscriptions.resume("s1")
+    end = {"01-21": day("02-11"), "03-20": day("04-10")}[resumed]
+    assert [billing.subscriptions.get(one).period_end for one in ("s1", "s2")] == [end, end]
+    assert ended(billing) == ("canceled", end)
+    assert billing.subscriptions.get("s2").ended_at == end
+    assert len(documents(billing)) == 2
+
+
+def test_a_cancellation_at_the_end_of_a_trial_moves_with_the_trial() -> None:
+    billing = running("t-m")
+    billing.subscriptions.cancel("s1", "period_end")
+    billing.subscriptions.hold("s1", unused="extend")
+    billing.run(day("01-21"))
+    billing.subscriptions.resume("s1")
+    assert ended(billing) == ("canceled", day("01-25"))
+    assert documents(billing) == []
+
+
+def test_a_cancellation_at_a_date_stays_where_it_is() -> None:
+    billing = running("p-m")
+    billing.subscriptions.cancel("s1", day("02-16"))
+    billing.run(day("02-06"))
+    billing.subscriptions.hold("s1", unused="extend")
+    billing.run(day("02-11"))
+    billing.subscriptions.resume("s1")
+    assert ended(billing) == ("canceled", day("02-16"))
+
+
+def test_a_cancellation_at_a_date_comes_on_hold() -> None:
+    billing = running("p-m")
+    billing.subscriptions.hold("s1", unused="extend")
+    billing.subscriptions.cancel("s1", day("01-20"))
+    assert ended(billing) == ("canceled", day("01-20"))

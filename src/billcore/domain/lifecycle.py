@@ -183,6 +183,8 @@ def resume(sub: Subscription, facts: Facts, at: datetime, keep: bool, new_id: Ne
         return end_after_hold(sub, facts, at, new_id, event)
     back: State = sub.previous_state or "active"
     free = _free(sub, back)
+    if sub.unused == "extend" and sub.ends_with_period and sub.cancel_at is not None:
+        free = evolve(free, cancel_at=sub.cancel_at + (at - sub.held_at))
     if free.change_at is not None and free.change_at < at:
         free = evolve(free, change_at=at)  # Its instant fell into the hold: it comes with its end.
     if back == "trialing":

@@ -130,6 +130,11 @@ class Subscription:
         ends = [at for at in (self.ended_at, self.cancel_at, self.ends_at, self.expires_at) if at is not None]
         return min(ends) if ends else None
 
+    @property
+    def ends_with_period(self) -> bool:
+        """Whether it is to be canceled when its running period is over, not at a date that cut the period short."""
+        return self.cancel_at is not None and self.cancel_at == self.period_end == (self.span_end or self.period_end)
+
 
 def next_action(sub: Subscription) -> tuple[datetime, Action] | None:
     """The next thing the engine has to do for `sub`, or None when nothing is due any more (behaviour 2.5, 5.2)."""
@@ -142,7 +147,8 @@ def next_action(sub: Subscription) -> tuple[datetime, Action] | None:
     match sub.state:
         case "on_hold":
             add(sub.resume_at, "resume")
-            add(sub.cancel_at, "cancel")
+            if sub.unused != "extend" or not sub.ends_with_period:  # Where that period ends, the resume says.
+                add(sub.cancel_at, "cancel")
         case "suspended":
             add(sub.cancel_at, "cancel")
             add(sub.ends_at, "expire")
