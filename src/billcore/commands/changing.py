@@ -6,7 +6,7 @@ from datetime import datetime
 from attrs import evolve
 
 from billcore.commands.cancellation import NOW_INCLUDED, Gives, credits_for, gives, rest_on_hold
-from billcore.commands.facts import facts_for
+from billcore.commands.facts import facts_for, may_try_again
 from billcore.commands.receivables import held_credits
 from billcore.commands.scope import Scope
 from billcore.commands.target import Asked, before_of, target_of
@@ -37,6 +37,8 @@ def change_step(
     """
     if pays_first:
         facts, target = evolve(facts, waiting=()), evolve(target, facts=evolve(target.facts, waiting=()))
+    if wish.include_trial and not may_try_again(scope, sub):
+        wish = evolve(wish, include_trial=False)
     running = changes.running(scope.tx, sub.customer_id, sub.id, sub.sequence)
     decision = decide_change(sub, facts, target, wish, running, scope.now, scope.new_id)
     collects = sub.state != "unpaid"
