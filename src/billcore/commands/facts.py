@@ -79,6 +79,14 @@ def _had_trials(scope: Scope, subs: Sequence[Subscription]) -> set[str]:
     return {sub.id for sub in beginning if subscriptions.had_trial(scope.tx, sub, fingerprints=rule == "fingerprint")}
 
 
+def may_try_again(scope: Scope, sub: Subscription) -> bool:
+    """Whether a subscription that has begun may have a trial when one is asked for (setting trial_once)."""
+    rule = scope.settings.trial_once
+    if rule == "none":
+        return True
+    return sub.trial_until is None and not subscriptions.had_trial(scope.tx, sub, fingerprints=rule == "fingerprint")
+
+
 def facts_for(scope: Scope, sub: Subscription, customer: Customer, until: datetime) -> Facts:
     """The facts of one subscription."""
     return load_facts(scope, [sub], {sub.id: until}, {customer.id: customer})[sub.id]

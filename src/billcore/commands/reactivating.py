@@ -7,6 +7,7 @@ from datetime import datetime
 from attrs import evolve, frozen
 
 from billcore.commands.changing import drop_change
+from billcore.commands.facts import may_try_again
 from billcore.commands.receivables import require_no_doubt, written
 from billcore.commands.scope import Scope
 from billcore.commands.unused import give_back_of
@@ -63,6 +64,7 @@ def return_step(scope: Scope, sub: Subscription, facts: Facts, how: Return) -> S
         sub = drop_change(scope, sub)  # What waited for its next renewal ended with it.
     items = [sub.id, *(item.id for item in sub.items)]
     covered = {row.item_id for row in invoices.coverage(scope.tx, items, scope.now) if row.start <= scope.now}
+    tries = how.include_trial and may_try_again(scope, sub)
     running = changes.running(scope.tx, sub.customer_id, sub.id, sub.sequence) if sub.ended_at is None else None
     step = reactivate(
         sub,
@@ -71,11 +73,11 @@ def return_step(scope: Scope, sub: Subscription, facts: Facts, how: Return) -> S
         scope.new_id,
         keep=how.keep,
         covered=covered,
-        include_trial=how.include_trial,
+        include_trial=tries,
         ends_at=how.ends_at,
         running=running,
     )
-    if step.renewal is None and step.cut is None and not how.include_trial:
+    if step.renewal is None and step.cut is None and not tries:
         return step
     # Unpaid, it has run until now: the rest of its period is given back. What has ended was paid, and forfeited.
     mode = GiveBack("share" if sub.ended_at is None else "nothing")

@@ -7,7 +7,7 @@ from typing import Any, Literal, Unpack
 
 from attrs import evolve
 
-from billcore.commands.cancellation import NOW_INCLUDED, cancel_dates, cancel_now, gives
+from billcore.commands.cancellation import NOW_INCLUDED, cancel_dates, cancel_now, gives, resumed
 from billcore.commands.facts import facts_for
 from billcore.commands.open_debts import let_go, void_own
 from billcore.commands.parameters import (
@@ -38,8 +38,8 @@ from billcore.commands.waiting import keep_waiting
 from billcore.domain.bill import make_bill, record
 from billcore.domain.customer import Customer
 from billcore.domain.invoice import Invoice
-from billcore.domain.lifecycle import activate, hold, resume, schedule_cancel, uncancel
-from billcore.domain.states import check
+from billcore.domain.lifecycle import activate, hold, ran_out, schedule_cancel, uncancel
+from billcore.domain.states import END, check
 from billcore.domain.step import Step
 from billcore.domain.subscription import Subscription, Unused
 from billcore.errors import InvalidValue, Refused
@@ -166,17 +166,20 @@ class Life(Noun):
     ) -> Subscription:
         """Go on after a hold. Before the old period's end nothing is charged and the dates stay.
 
-        After it a new period begins now (`reset`), or the rest of the old anchor's period is charged (`keep`). What
-        fell due in the hold and was not paid is owed as before (behaviour 9.5).
+        After it a new period begins now (`reset`), or the rest of the old anchor's period is charged (`keep`). Where
+        its end has passed on hold it ends now instead, and no new period is charged. What fell due in the hold and was
+        not paid is owed as before (behaviour 9.5).
         """
         sub = scope.subscription(subscription)
         addons = store.addons(scope.tx, [sub.id], scope.catalog.coupons)
+        check(sub.state, "resume", sub.reference)
+        over = ran_out(sub, scope.now)
+        if over:  # Those that run without it end with it (behaviour 6.6).
+            cancel_now(scope, [one for one in addons if one.state not in (*END, "pending", "on_hold")], "none", None)
         steps, payers = [], {}
         for each in (sub, *(addon for addon in addons if addon.state == "on_hold")):
             payers[each.customer_id] = customer = scope.customer(each.customer_id)
-            facts = facts_for(scope, each, customer, scope.now)
-            step = resume(each, facts, scope.now, period == "keep", scope.new_id)
-            steps.append(with_debts(scope, step))
+            steps.append(with_debts(scope, resumed(scope, each, customer, keep=period == "keep", over=over)))
         for id_, payer in payers.items():
             require_covered(scope, [step for step in steps if step.subscription.customer_id == id_], payer)
         bill_all_now(scope, steps)

@@ -302,6 +302,15 @@ def billed_since(tx: Transaction, periods: Mapping[tuple[str, str], datetime]) -
     return found
 
 
+def issued_since(tx: Transaction, customer_ids: Iterable[str], at: datetime) -> list[Invoice]:
+    """The valid invoices of customers that were issued at or after an instant."""
+    rows = tx.rows(
+        f"{_INVOICE.select} WHERE customer_id IN ?? AND issued_at >= ? AND status <> 'void' ORDER BY id",
+        [list(customer_ids), at],
+    )
+    return _load(tx, rows, True)
+
+
 def notes(
     tx: Transaction, *, customer_id: str | None = None, invoice_id: str | None = None, limit: int
 ) -> list[CreditNote]:
