@@ -51,6 +51,16 @@ def test_host_and_books_commit_together_and_the_run_collects(house) -> None:
     assert documents(billing) == [("paid", "01-01", 3000, [("product", 3000)])]
 
 
+def test_a_signup_that_is_canceled_before_the_run_is_never_charged(house) -> None:
+    billing, engine = house
+    with engine.begin() as connection, billing.joined(connection) as inside:
+        inside.subscriptions.create("s1", "acme", "pro-m")
+    assert billing.subscriptions.cancel("s1").state == "canceled"
+    billing.run(day("01-02"))
+    assert (billing.gateway("test").charges(), documents(billing)) == (0, [])
+    assert [one.status for one in billing.payments.list()] == ["canceled"]
+
+
 def test_host_and_books_roll_back_together(house) -> None:
     billing, engine = house
     before = dump(billing)

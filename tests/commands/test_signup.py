@@ -431,6 +431,74 @@ def test_a_signup_that_waits_for_the_customer_is_pending_with_the_link() -> None
     assert documents(billing) == [("paid", "01-01", 3000, [("product", 3000)])]
 
 
+def test_a_signup_that_is_canceled_while_it_waits_is_canceled_at_the_gateway_too() -> None:
+    billing = books(method="action")
+    billing.subscriptions.create("s1", "acme", "pro-m", components={"seats": "2"})
+    sub = billing.subscriptions.cancel("s1", reason="not now")
+    assert (sub.state, sub.ended_at, sub.cancel_reason, sub.period_start) == ("canceled", START, "not now", None)
+    assert [item.ended_at for item in sub.items] == [START]
+    billing.run(day("01-01", 1))
+    assert [one.status for one in billing.payments.list()] == ["canceled"]
+    assert (documents(billing), billing.gateway("test").book()) == ([], ())
+    billing.run(day("03-01"))
+    assert (billing.subscriptions.get("s1").state, documents(billing)) == ("canceled", [])
+
+
+@pytest.mark.parametrize("answer", ["action", "pending", "timeout_after_charge"])
+def test_a_success_after_the_signup_was_canceled_is_given_back(answer) -> None:
+    billing = books(method=answer, async_signup="wait")
+    billing.subscriptions.create("s1", "acme", "pro-m")
+    (payment,) = billing.payments.list()
+    assert billing.subscriptions.cancel("s1").state == "canceled"
+    if answer != "timeout_after_charge":
+        billing.gateway("test").settle(payment.id, "approve")
+    billing.run(day("01-02"))
+    (back,) = billing.refunds.list(payment=payment.id)
+    assert (back.cause, back.amount, back.status) == ("late_success", 3000, "succeeded")
+    assert (billing.subscriptions.get("s1").state, billing.payments.get(payment.id).status) == ("canceled", "refunded")
+    assert billing.doctor().troubles == () or {one.kind for one in billing.doctor().troubles} == {"database"}
+
+
+def test_a_start_that_is_canceled_while_its_payment_waits_is_canceled_at_the_gateway_too() -> None:
+    billing = books(start_decline="failed_to_create")
+    billing.subscriptions.create("s1", "acme", "pro-m", starts_at="2026-01-10")
+    billing.gateway("test").script(["action"])
+    billing.run(day("01-10"))
+    assert billing.subscriptions.get("s1").state == "pending"
+    assert billing.subscriptions.cancel("s1").state == "canceled"
+    billing.run(day("01-12"))
+    assert [one.status for one in billing.payments.list()] == ["canceled"]
+    assert billing.gateway("test").book() == ()
+
+
+def test_a_signup_that_waits_is_not_canceled_at_a_date_and_goes_with_its_base() -> None:
+    billing = books()
+    billing.subscriptions.create("s1", "acme", "pro-m")
+    billing.gateway("test").script(["action"])
+    billing.subscriptions.create("s2", "acme", "support-m", base="s1")
+    assert refusal(billing.subscriptions.cancel, "s2", "period_end").code == "transition_not_allowed"
+    billing.subscriptions.cancel("s1")
+    assert [one.state for one in billing.subscriptions.list()] == ["canceled", "canceled"]
+
+
+def test_a_trial_that_was_canceled_before_it_was_paid_was_none() -> None:
+    billing = books(method="action", trial_once="customer")
+    billing.subscriptions.create("s1", "acme", "pro-trial")
+    billing.subscriptions.cancel("s1")
+    billing.payment_methods.set_default("acme", billing.payment_methods.add("acme", "approve").id)
+    assert billing.subscriptions.create("s2", "acme", "pro-trial").state == "trialing"
+
+
+def test_what_was_canceled_before_it_was_paid_may_come_back() -> None:
+    billing = books(method="action")
+    billing.subscriptions.create("s1", "acme", "pro-m")
+    billing.subscriptions.cancel("s1")
+    billing.payment_methods.set_default("acme", billing.payment_methods.add("acme", "approve").id)
+    billing.run(day("01-10"))
+    sub = billing.subscriptions.reactivate("s1")
+    assert (sub.state, sub.period_start, sub.period_end) == ("active", day("01-10"), day("02-10"))
+
+
 def test_a_signup_that_waits_too_long_is_canceled_at_the_gateway() -> None:
     billing = books(method="action", signup_expires_after="2 hours")
     billing.subscriptions.create("s1", "acme", "pro-m")

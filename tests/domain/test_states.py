@@ -55,7 +55,7 @@ ROWS = [
     ("dunning_ended", ("unpaid",), ("canceled", "unpaid")),
     ("dunning_ended", ("soft_failure",), ("canceled", "unpaid", "soft_failure")),
     # cancel now, at period end, at a date
-    ("cancel", NOT_ENDED, ("canceled",)),
+    ("cancel", ("pending", *NOT_ENDED), ("canceled",)),
     ("cancel_date_reached", NOT_ENDED, ("canceled",)),
     # hold and resume
     ("hold", ("trialing", "active"), ("on_hold",)),

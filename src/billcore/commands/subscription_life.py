@@ -35,6 +35,7 @@ from billcore.commands.signup import bill_all_now, bill_now, pay_draft, require_
 from billcore.commands.unused import Returned, give_back_all, less_given_back
 from billcore.commands.verb import Noun, verb
 from billcore.commands.waiting import keep_waiting
+from billcore.commands.withdrawal import withdraw
 from billcore.domain.bill import make_bill, record
 from billcore.domain.customer import Customer
 from billcore.domain.invoice import Invoice
@@ -92,17 +93,24 @@ class Life(Noun):
         credit, `refund` to the payments that had paid: unused time, or all that the running period billed but usage.
         `effective_at` in the past is back-dated: all time after it that was billed is given back, as credit if nothing
         else is said; in the future it is the date. Open invoices stay open and payable by hand, what was declined is
-        not tried again; with `void_open` they are made void. Raises transition_not_allowed, payment_in_doubt,
+        not tried again; with `void_open` they are made void. What waits for its first payment is canceled with that;
+        should it succeed all the same it is given back. Raises transition_not_allowed, payment_in_doubt,
         invalid_value for a date that is past, unsupported_capability where a gateway gives nothing back.
         """
         what = gives(credit, refund)
         sub = scope.subscription(subscription)
+        if sub.state == "pending" and when == "now" and effective_at is None:
+            withdraw(scope, sub, reason)
+            return scope.subscription(sub.id)
         at, back = cancel_dates(sub, when, as_instant(effective_at), scope)
         addons = store.addons(scope.tx, [sub.id], scope.catalog.coupons)
         ending = [sub, *(addon for addon in addons if addon.ended_at is None)]
         if at is None:
             if void_open:
                 void_own(scope, ending, reason)
+            for unpaid in [each for each in ending if each.state == "pending"]:
+                ending.remove(unpaid)
+                withdraw(scope, unpaid, reason)
             cancel_now(scope, ending, what, reason, back)
             let_go(scope, {each.id: scope.now for each in ending}, [sub.customer_id])
             return sub

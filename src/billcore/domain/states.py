@@ -137,7 +137,7 @@ TABLE: Mapping[Event, Mapping[State, Cell]] = {
     "balance_topped_up": _row({"suspended": ("active", "trialing")}),
     "activate": _row({"awaiting_signup": ("active",), "trialing": ("active",)}),
     "change": _row(_staying(BILLING | {"trialing", "suspended"}) | {"active": ("active", "trialing")}),
-    "cancel": _row(dict.fromkeys(_NOT_ENDED - {"pending"}, ("canceled",))),
+    "cancel": _row(dict.fromkeys(_NOT_ENDED, ("canceled",))),
     "schedule_cancel": _row(_staying(_NOT_ENDED - {"pending"})),
     "uncancel": _row(_staying(_NOT_ENDED - {"pending"})),
     "change_billing_date": _row(_staying(BILLING | {"trialing"})),

@@ -211,6 +211,16 @@ def draft_in_doubt(tx: Transaction, customer_id: str, subscription_id: str) -> s
     return row[0] if row else None
 
 
+def first_drafts(tx: Transaction, customer_id: str, subscription_id: str) -> list[Invoice]:
+    """The draft whose payment the first period or the start of a subscription waits for."""
+    rows = tx.rows(
+        f"{_INVOICE.select} WHERE customer_id = ? AND subscription_id = ? AND status = 'draft' "
+        "AND purpose IN ('signup', 'start') AND discarded_at IS NULL",
+        [customer_id, subscription_id],
+    )
+    return _load(tx, rows, True)
+
+
 def has_top_up(tx: Transaction, customer_id: str, currency: str) -> bool:
     """Whether a customer's prepayment is being topped up: an attempt is open, or follows."""
     return (
