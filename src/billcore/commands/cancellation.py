@@ -14,7 +14,7 @@ from billcore.domain.customer import Customer
 from billcore.domain.draft import DraftLine
 from billcore.domain.facts import Facts
 from billcore.domain.lifecycle import close
-from billcore.domain.states import check
+from billcore.domain.states import BILLING, Event, State, check
 from billcore.domain.step import Step
 from billcore.domain.subscription import Subscription
 from billcore.domain.values import evolve
@@ -82,6 +82,23 @@ def _ended(
     asked = evolve(sub, cancel_requested_at=scope.now, cancel_reason=reason)
     step = close(asked, "canceled", "cancel", ended_at, scope.now, facts, scope.new_id, credits)
     return evolve(step, before=sub, usage_until=until)
+
+
+def end_with_base(scope: Scope, addon: Subscription, facts: Facts, at: datetime) -> Step:
+    """The end of an add-on when its base has ended, or ends: it gives back what its base does (behaviour 6.6)."""
+    base = facts.base
+    assert base is not None and base.access_until is not None
+    expires = base.state == "expired" if base.ended_at is not None else base.cancel_at != base.access_until
+    # A term ends exactly where it says: what was billed beyond it is given back (behaviour 5.2).
+    what = "credit_unused" if expires else gives(base.cancel_credit or "none", base.cancel_refund or "none")
+    credits = credits_for(scope, addon, facts, base.access_until, what)
+    if what != "refund_all":
+        facts = less_given_back(scope, addon, facts, credits)
+    expires = expires and addon.state in BILLING
+    event: Event = "end_reached" if expires else "cancel_date_reached"
+    target: State = "expired" if expires else "canceled"
+    step = close(addon, target, event, base.access_until, at, facts, scope.new_id, credits)
+    return evolve(step, refunds=what.startswith("refund"))
 
 
 def end_unpaid(

@@ -7,7 +7,7 @@ from billcore.domain.draft import DraftLine
 from billcore.domain.facts import Facts, schedule_of
 from billcore.domain.invoice import Purpose, Renewal
 from billcore.domain.own_interval import cut_short
-from billcore.domain.periods import Period, span_of
+from billcore.domain.periods import Period, Schedule, span_of
 from billcore.domain.prepaid import or_suspended
 from billcore.domain.renewal import (
     begin,
@@ -27,28 +27,19 @@ from billcore.domain.values import NewId, evolve
 from billcore.errors import Refused
 
 
-def enter(
-    sub: Subscription,
-    facts: Facts,
-    at: datetime,
-    new_id: NewId,
-    purpose: Purpose,
-    base: Subscription | None = None,
-) -> Step:
+def enter(sub: Subscription, facts: Facts, at: datetime, new_id: NewId, purpose: Purpose) -> Step:
     """The first step of a subscription: into its trial, or into its first paid period (signup and start date)."""
     # A date says it all: a new subscription's trial_until is the one that was asked for.
     until = sub.trial_until or trial_end(facts, at)
-    if base is not None and base.state == "trialing":
-        until = base.trial_until
+    base = facts.base
+    if base is not None:
+        sub = evolve(sub, billing_day=base.billing_day)
+        if base.state == "trialing":
+            until = base.trial_until
     if until is not None and until > at and (facts.trial_allowed or base is not None or until == sub.trial_until):
         after, lines = begin_trial(evolve(sub, trial_until=until), facts, at)
         return Step(planned(after), sub, purpose, tuple(lines))
-    anchored = None
-    if base is not None and base.anchor is not None:
-        assert facts.price.every is not None
-        anchored = schedule_of(base, facts.price.every, facts.zone, facts.settings)
-        sub = evolve(sub, billing_day=base.billing_day)
-    after, lines, renewal = begin(sub, facts, at, new_id, fee=True, anchored=anchored)
+    after, lines, renewal = begin(sub, facts, at, new_id, fee=True, anchored=_dates_of_base(facts))
     return Step(after, sub, purpose, tuple(lines), renewal)
 
 
@@ -65,7 +56,11 @@ def activate(sub: Subscription, facts: Facts, at: datetime, new_id: NewId, purpo
 def trial_ran_out(sub: Subscription, facts: Facts, at: datetime, new_id: NewId) -> Step:
     """The trial is over: the paid period begins, or without a method what the price says (behaviour 5.2)."""
     fee = facts.price.setup_fee_at == "trial_end"
-    after, lines, renewal = begin(sub, facts, sub.trial_until or at, new_id, fee=fee)
+    ended_at, base = sub.trial_until or at, facts.base
+    # A base that begins at the same instant has found its dates from there, as the add-on does.
+    runs = base is not None and base.period_start is not None and base.period_start < ended_at
+    anchored = _dates_of_base(facts) if runs else None
+    after, lines, renewal = begin(sub, facts, ended_at, new_id, fee=fee, anchored=anchored)
     lines += facts.waiting
     if sub.state != "trialing":  # Something of the trial is unpaid: the period begins all the same.
         after = planned(evolve(after, state=sub.state))
@@ -233,6 +228,14 @@ def _act(sub: Subscription, action: Action, facts: Facts, at: datetime, new_id: 
             return evolve(step, changes=changes)
 
 
+def _dates_of_base(facts: Facts) -> Schedule | None:
+    """The boundaries of an add-on, counted from its base's anchor where that has begun to be billed (behaviour 6.6)."""
+    if facts.base is None or facts.base.anchor is None:
+        return None
+    assert facts.price.every is not None
+    return schedule_of(facts.base, facts.price.every, facts.zone, facts.settings)
+
+
 def _appended(sub: Subscription, free: Subscription, facts: Facts, hold: Period) -> Subscription:
     """What was left of the running period behind a hold: all that was to come in it comes later by its length."""
     assert sub.period_end is not None
@@ -273,11 +276,12 @@ def _rest_of_period(
     """The period that holds `at`, charged from `at` on: the running one, after its end the old anchor's."""
     assert sub.period_end is not None
     if at < sub.period_end:
-        rest, span = cut_short(sub, Period(at, sub.period_end)), price_span(sub)
+        rest, span = cut_short(sub, facts, Period(at, sub.period_end)), price_span(sub)
     else:
         schedule = facts.schedule(sub)
         end = schedule.boundary_after(at)
-        rest, span = cut_short(sub, Period(at, end)), span_of(Period(schedule.boundary_before(end), end), schedule)
+        rest = cut_short(sub, facts, Period(at, end))
+        span = span_of(Period(schedule.boundary_before(end), end), schedule)
     entered = evolve(sub, period_start=at, period_end=rest.end, sequence=sub.sequence + 1, arrears_from=at)
     entered = with_span(entered, span)
     lines: list[DraftLine | None] = []
