@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.builders import books, day, refusal
+from tests.builders import books, day, documents, refusal
 
 
 def with_addon(at, **changed):
@@ -136,3 +136,25 @@ def test_last_charges_of_a_refunded_cancellation_take_the_gift_first(planned) ->
     assert [one.amount for one in billing.refunds.list()] == [1000]
     left = [(one.account, one.remaining) for one in billing.credits.list("acme")]
     assert left == [("prepayments", 1000), ("service_credits", 500)]
+
+
+def test_all_of_a_trial_is_its_amount_and_the_setup_fee() -> None:
+    trial = {"code": "t-m", "amount": "30.00", "every": "1 month", "trial": "14 days", "trial_amount": "5.00"}
+    billing = books(catalog={"products": [{"code": "t", "prices": [trial | {"setup_fee": "10.00"}]}]})
+    billing.subscriptions.create("s1", "acme", "t-m")
+    billing.run(day("01-05"))
+    billing.invoices.create("acme", lines=[{"description": "else", "amount": "7.00"}])
+    billing.subscriptions.cancel("s1", refund="all")
+    note = billing.invoices.credit_notes()[0]
+    assert (note.to, [line.amount for line in note.lines]) == ("refund", [-500, -1000])
+
+
+def test_all_of_a_period_is_not_the_minimum_of_the_one_before() -> None:
+    price = {"code": "p-m", "amount": "30.00", "every": "1 month", "minimum": "100.00"}
+    billing = books(catalog={"products": [{"code": "p", "prices": [price]}]})
+    billing.subscriptions.create("s1", "acme", "p-m")
+    billing.run(day("02-10"))
+    assert [amount for _, amount in documents(billing)[1][3]] == [7000, 3000]
+    billing.subscriptions.cancel("s1", refund="all")
+    credits = [line.amount for note in billing.invoices.credit_notes() for line in note.lines if line.kind == "credit"]
+    assert credits == [-3000]

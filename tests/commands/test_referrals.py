@@ -187,3 +187,36 @@ def test_methods_without_a_fingerprint_are_not_the_same() -> None:
     with billing.database.transaction() as tx:
         tx.execute("UPDATE billcore_payment_methods SET fingerprint = NULL", [])
     assert second(billing, "beta").state == "trialing"
+
+
+@pytest.mark.parametrize(("rule", "state"), [("none", "trialing"), ("customer", "active")])
+def test_a_return_with_a_trial_is_paid_at_once_where_there_was_a_trial(rule, state) -> None:
+    billing = books(trial_once=rule)
+    billing.subscriptions.create("s1", "acme", "try")
+    billing.subscriptions.cancel("s1")
+    assert billing.subscriptions.reactivate("s1", include_trial=True).state == state
+    assert documents(billing) == ([] if rule == "none" else [("paid", "01-01", 3000, [("product", 3000)])])
+
+
+@pytest.mark.parametrize(("rule", "state"), [("none", "trialing"), ("customer", "active")])
+def test_a_change_with_a_trial_is_paid_at_once_where_there_was_a_trial(rule, state) -> None:
+    billing = books(trial_once=rule)
+    billing.subscriptions.create("s1", "acme", "try")
+    billing.run(day("01-20"))
+    changed = billing.subscriptions.change("s1", price="pro-trial", include_trial=True)
+    assert (changed.state, changed.period_start) == (state, day("01-20"))
+
+
+def test_a_first_trial_may_come_with_a_change_or_a_return() -> None:
+    billing = books(trial_once="customer")
+    billing.subscriptions.create("s1", "acme", "pro-m")
+    billing.run(day("01-10"))
+    assert billing.subscriptions.change("s1", price="try", include_trial=True).state == "trialing"
+
+
+def test_a_trial_that_runs_is_not_begun_anew() -> None:
+    billing = books(trial_once="customer")
+    billing.subscriptions.create("s1", "acme", "try")
+    billing.run(day("01-10"))
+    changed = billing.subscriptions.change("s1", price="pro-trial", include_trial=True)
+    assert (changed.state, changed.trial_until) == ("trialing", day("01-15"))

@@ -149,6 +149,25 @@ def test_a_declined_start_follows_its_setting(setting, state) -> None:
     assert len(billing.invoices.list()) == (1 if state == "past_due" else 0)
 
 
+@pytest.mark.parametrize(("setting", "state"), [("past_due", "past_due"), ("failed_to_create", "failed_to_create")])
+@pytest.mark.parametrize("signup", ["refuse", "past_due"])
+def test_a_start_with_nothing_to_charge_follows_the_setting_of_a_declined_one(setting, state, signup) -> None:
+    billing = books(method=None, start_decline=setting, signup_decline=signup)
+    billing.subscriptions.create("s1", "acme", "pro-m", starts_at="2026-02-10")
+    billing.run(day("02-12"))
+    sub = billing.subscriptions.get("s1")
+    assert (sub.state, sub.ended_at) == (state, None if state == "past_due" else day("02-10"))
+    assert (len(billing.invoices.list()), billing.payments.list()) == (1 if state == "past_due" else 0, [])
+
+
+def test_a_start_without_a_method_that_credit_pays_is_active() -> None:
+    billing = books(method=None, start_decline="failed_to_create")
+    billing.credits.add("acme", "30.00")
+    billing.subscriptions.create("s1", "acme", "pro-m", starts_at="2026-02-10")
+    billing.run(day("02-12"))
+    assert billing.subscriptions.get("s1").state == "active"
+
+
 def test_a_start_that_may_fail_and_is_paid_is_active() -> None:
     billing = books(start_decline="failed_to_create")
     billing.subscriptions.create("s1", "acme", "pro-m", starts_at="2026-02-10")

@@ -37,7 +37,7 @@ def test_a_trial_that_ran_out_while_nobody_looked_starts_its_period_at_its_end()
 
 @pytest.mark.parametrize(
     ("trial_end", "state"),
-    [("activate", None), ("end", "trial_ended"), ("cancel", "canceled")],
+    [("activate", None), ("end", "trial_ended")],
 )
 def test_a_trial_without_a_method_ends_as_its_price_says(trial_end, state) -> None:
     """Unless credit covers what the document comes to, with discount and tax."""
@@ -49,6 +49,12 @@ def test_a_trial_without_a_method_ends_as_its_price_says(trial_end, state) -> No
     assert (ended.subscription.state if ended else None) == state
     assert ended is None or [change.state for change in ended.changes] == [state]
     assert ended is None or not ended.lines
+
+
+def test_a_trial_that_cancels_without_a_method_does_not_ask_for_credit() -> None:
+    its = facts(price(trial=Duration(14, "day"), trial_end="cancel"), has_method=False)
+    step = act(trialing(), "trial_end", its, day("01-15"), ids())
+    assert (step.subscription.state, step.lines, step.short) == ("canceled", (), None)
 
 
 def test_with_a_method_a_trial_without_obligation_is_charged() -> None:

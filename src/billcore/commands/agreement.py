@@ -9,11 +9,11 @@ from billcore.commands.facts import facts_for
 from billcore.commands.scope import Scope
 from billcore.domain.catalog import Price
 from billcore.domain.customer import Customer
+from billcore.domain.expiry import term_start, with_expiry, with_term
 from billcore.domain.facts import Facts, own_interval
 from billcore.domain.lifecycle import enter
 from billcore.domain.periods import Period, Schedule, schedule_from_start, span_of
 from billcore.domain.referral import referral_code
-from billcore.domain.renewal import with_expiry
 from billcore.domain.span import with_span
 from billcore.domain.states import LIVE
 from billcore.domain.step import Step, planned
@@ -119,7 +119,9 @@ def take_over(sub: Subscription, facts: Facts, terms: Terms, scope: Scope) -> Su
         sequence=1,
     )
     running = with_span(running, span_of(Period(period_start, terms.next_billing_at), schedule))
-    running = with_expiry(running, facts, Period(begun, schedule.first_end(begun)))
+    first = Period(begun, schedule.first_end(begun))
+    running = with_term(running, facts, term_start(sub, facts, begun), first)
+    running = with_expiry(running, schedule, terms.next_billing_at)
     return planned(evolve(running, items=tuple(_running(running, item, facts, scope) for item in sub.items)))
 
 

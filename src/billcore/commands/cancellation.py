@@ -13,7 +13,7 @@ from billcore.commands.unused import give_back, give_back_period, less_given_bac
 from billcore.domain.customer import Customer
 from billcore.domain.draft import DraftLine
 from billcore.domain.facts import Facts
-from billcore.domain.lifecycle import close
+from billcore.domain.lifecycle import close, end_after_hold, ran_out, resume
 from billcore.domain.states import BILLING, Event, State, check
 from billcore.domain.step import Step
 from billcore.domain.subscription import Subscription
@@ -47,6 +47,24 @@ def credits_for(scope: Scope, sub: Subscription, facts: Facts, at: datetime, wha
     if what == "none":
         return ()
     return (give_back_period if what == "refund_all" else give_back)(scope, sub, facts, at)
+
+
+def rest_on_hold(scope: Scope, sub: Subscription, facts: Facts, at: datetime) -> tuple[DraftLine, ...]:
+    """Credit lines for paid time that a hold was to append, where the subscription ends at `at` with the hold."""
+    if sub.unused != "extend" or sub.held_at is None or not ran_out(sub, at):
+        return ()
+    return give_back(scope, sub, facts, sub.held_at)
+
+
+def resumed(scope: Scope, sub: Subscription, payer: Customer, *, keep: bool, over: bool) -> Step:
+    """What the end of a hold makes of a subscription now; with `over` it ends with its base (behaviour 5.2, 6.6)."""
+    if not over and not ran_out(sub, scope.now):
+        return resume(sub, facts_for(scope, sub, payer, scope.now), scope.now, keep, scope.new_id)
+    until = scope.now + NOW_INCLUDED
+    facts = facts_for(scope, sub, payer, until)
+    rest = rest_on_hold(scope, sub, facts, scope.now)
+    step = end_after_hold(sub, facts, scope.now, scope.new_id, "resume")
+    return evolve(step, lines=(*step.lines, *rest), usage_until=until)
 
 
 def cancel_now(

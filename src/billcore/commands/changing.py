@@ -5,7 +5,8 @@ from datetime import datetime
 
 from attrs import evolve
 
-from billcore.commands.cancellation import NOW_INCLUDED, Gives, credits_for, end_with_base, gives
+from billcore.commands.cancellation import NOW_INCLUDED, Gives, credits_for, end_with_base, gives, rest_on_hold
+from billcore.commands.facts import may_try_again
 from billcore.commands.receivables import held_credits
 from billcore.commands.scope import Scope
 from billcore.commands.spans import with_spans
@@ -40,6 +41,8 @@ def change_step(
     if pays_first:
         facts, target = evolve(facts, waiting=()), evolve(target, facts=evolve(target.facts, waiting=()))
     facts, target = with_spans(scope, sub, facts, target, wish)
+    if wish.include_trial and not may_try_again(scope, sub):
+        wish = evolve(wish, include_trial=False)
     running = changes.running(scope.tx, sub.customer_id, sub.id, sub.sequence)
     decision = decide_change(sub, facts, target, wish, running, scope.now, scope.new_id)
     collects = sub.state != "unpaid"
@@ -120,6 +123,10 @@ def act_at(scope: Scope, sub: Subscription, facts: Facts, at: datetime) -> Step:
                 return suspend(sub, event, at, facts.actor, scope.new_id)
             return _change_with_renewal(scope, sub, facts, due, at)
     what: Gives = "none"
+    if sub.next_action == "resume":
+        rest = rest_on_hold(scope, sub, facts, sub.next_action_at or at)
+        step = act(sub, "resume", facts, at, scope.new_id)
+        return evolve(step, lines=(*step.lines, *rest)) if rest else step
     if sub.next_action == "cancel":
         what = gives(sub.cancel_credit or "none", sub.cancel_refund or "none")
     elif sub.next_action == "expire" and sub.ends_at == sub.next_action_at:

@@ -53,7 +53,7 @@ def load_facts(
             billed.get(sub.id, 0),
             tuple(waiting.get(sub.id, ())),
             scope.actor,
-            bases[sub.base_id] if sub.base_id is not None else None,
+            base=bases[sub.base_id] if sub.base_id is not None else None,
         )
     return found
 
@@ -77,6 +77,14 @@ def _had_trials(scope: Scope, subs: Sequence[Subscription]) -> set[str]:
     if rule == "none" or not beginning:
         return set()
     return {sub.id for sub in beginning if subscriptions.had_trial(scope.tx, sub, fingerprints=rule == "fingerprint")}
+
+
+def may_try_again(scope: Scope, sub: Subscription) -> bool:
+    """Whether a subscription that has begun may have a trial when one is asked for (setting trial_once)."""
+    rule = scope.settings.trial_once
+    if rule == "none":
+        return True
+    return sub.trial_until is None and not subscriptions.had_trial(scope.tx, sub, fingerprints=rule == "fingerprint")
 
 
 def facts_for(scope: Scope, sub: Subscription, customer: Customer, until: datetime) -> Facts:

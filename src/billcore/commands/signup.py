@@ -13,7 +13,7 @@ from billcore.domain.event import StateChange
 from billcore.domain.money import Money
 from billcore.domain.receivable import first_renewal, signup_state
 from billcore.domain.states import State
-from billcore.domain.step import Step, planned
+from billcore.domain.step import Step, changed, planned
 from billcore.domain.subscription import Subscription
 from billcore.domain.values import evolve
 from billcore.errors import Refused
@@ -51,15 +51,20 @@ def pay_draft(scope: Scope, bill: Bill, customer: Customer, sub: Subscription, d
 
 def to_pay_now(scope: Scope, bill: Bill, sub: Subscription, customer: Customer) -> int:
     """What an automatic signup has to pay before it is settled, in minor units, after the customer's credits."""
+    due = _due_now(scope, bill, sub, customer)
+    if due and scope.settings.signup_decline == "past_due" and _method(scope, customer, sub) is None:
+        return 0
+    return due
+
+
+def _due_now(scope: Scope, bill: Bill, sub: Subscription, customer: Customer) -> int:
+    """What credits leave of a bill that is charged at once."""
     if bill.invoice is None or sub.collection != "automatic" or sub.state == "unpaid" or net_terms(sub, scope) > 0:
         return 0
     credits = payments.open_credits(scope.tx, [customer.id]).get(customer.id, [])
     mine = [credit for credit in usable(credits, scope.settings, due=True) if credit.currency == sub.currency]
     drawn = sum(drawing.amount for drawing in draw(bill.invoice.total, mine, scope.now))
-    due = bill.invoice.total - drawn
-    if due and scope.settings.signup_decline == "past_due" and _method(scope, customer, sub) is None:
-        return 0
-    return due
+    return bill.invoice.total - drawn
 
 
 def bill_now(scope: Scope, step: Step, customer: Customer) -> None:
@@ -152,14 +157,18 @@ def start_or_wait(scope: Scope, step: Step, customer: Customer) -> Step | None:
     """The start of a subscription that may still fail to be created (setting start_decline).
 
     Where something is due now it becomes pending with a draft and an attempt that a worker makes, and None is
-    returned; otherwise the step, to be billed as any other.
+    returned; without a method it fails as a signup does. Otherwise the step, to be billed as any other.
     """
     sub = step.subscription
     bill = make_bill([step], customer, scope.site, scope.now, scope.new_id)
-    due = to_pay_now(scope, bill, sub, customer)
-    method = _method(scope, customer, sub)
-    if due == 0 or method is None or bill.invoice is None:
+    due = _due_now(scope, bill, sub, customer)
+    if due == 0 or bill.invoice is None:
         return step
+    method = _method(scope, customer, sub)
+    if method is None:
+        failed = planned(evolve(step.before, state="failed_to_create", ended_at=scope.now))
+        changes = changed(step.before, failed, "signup_refused", scope.now, scope.actor, scope.new_id)
+        return Step(failed, step.before, "start", changes=changes)
     pending = evolve(use_coupons(step, bill.used).subscription, state="pending", next_action_at=None, next_action=None)
     put_subscription(scope.writes, pending, step.before)
     _change(scope, pending, step.before.state, "start_reached")

@@ -16,6 +16,7 @@ from billcore.domain.bill import record
 from billcore.domain.billing_date import move_billing_date
 from billcore.domain.catalog import Price
 from billcore.domain.draft import DraftLine
+from billcore.domain.expiry import without_term
 from billcore.domain.states import check
 from billcore.domain.step import Step, planned
 from billcore.domain.subscription import Subscription
@@ -78,7 +79,7 @@ class Dates(Noun):
                 remedy="Name a later date, or cancel the subscription.",
                 parameter="ends_at",
             )
-        after = evolve(sub, ends_at=end, expires_at=sub.expires_at if end is not None else None)
+        after = evolve(sub if end is not None else without_term(sub), ends_at=end)
         scope.writes.put(planned(after))
         record(scope.writes, scope.new_id, sub.customer_id, scope.now, "subscription.term_set", sub.id)
         return planned(after)

@@ -82,13 +82,23 @@ def give_back_period(scope: Scope, sub: Subscription, facts: Facts, at: datetime
 
 
 def _fees_of_period(scope: Scope, sub: Subscription) -> list[Line]:
-    """Setup fees, trial amounts and minimums on the invoice of the running period."""
+    """Setup fees, trial amounts and minimums of the running period; the minimum of the one before is not of it."""
+    kinds = ("setup_fee", "trial", "minimum")
+    mine = [line for line in _billed_of_period(scope, sub) if line.subscription_id == sub.id and line.kind in kinds]
+    return [line for line in mine if line.start is None or sub.period_start is None or line.start >= sub.period_start]
+
+
+def _billed_of_period(scope: Scope, sub: Subscription) -> list[Line]:
+    """The lines of the invoice that billed the running period; a trial has no billing that names it."""
+    if sub.anchor is None:
+        if sub.period_start is None:
+            return []
+        since = invoices.issued_since(scope.tx, {sub.customer_id, sub.owner}, sub.period_start)
+        return [line for invoice in since for line in invoice.lines]
     running = changes.running(scope.tx, sub.customer_id, sub.id, sub.sequence)
     if running is None or running.invoice_id is None:
         return []
-    invoice = invoices.by_ids(scope.tx, [running.invoice_id])[running.invoice_id]
-    kinds = ("setup_fee", "trial", "minimum")
-    return [line for line in invoice.lines if line.subscription_id == sub.id and line.kind in kinds]
+    return list(invoices.by_ids(scope.tx, [running.invoice_id])[running.invoice_id].lines)
 
 
 def give_back_of(

@@ -8,6 +8,7 @@ from attrs import field, frozen
 from billcore.domain.change import GiveBack
 from billcore.domain.charges import advance_items, item_line, product_line
 from billcore.domain.draft import DraftLine
+from billcore.domain.expiry import with_expiry
 from billcore.domain.facts import Facts
 from billcore.domain.instants import to_local, to_utc
 from billcore.domain.invoice import Renewal
@@ -46,17 +47,17 @@ def move_billing_date(
     """
     if sub.anchor is None or sub.state == "trialing":
         until = next_at or sub.trial_until
-        after = evolve(sub, trial_until=until, period_end=until, billing_day=day or sub.billing_day)
-        after = _with_terms(after, facts, sub.trial_until, until)
+        after = _with_terms(sub, facts, sub.trial_until, until)
+        after = evolve(after, trial_until=until, period_end=until, billing_day=day or sub.billing_day)
         return Moved(Step(planned(after), sub, "change"))
     assert sub.period_start is not None and sub.period_end is not None
     span, end = price_span(sub), next_at or sub.period_end
-    after = evolve(sub, period_end=end)
+    after = evolve(_with_terms(sub, facts, sub.period_end, next_at), period_end=end)
     if day is not None:
         after = _with_day(after, facts, end, day)
+    after = with_expiry(after, facts.schedule(after), end)
     if next_at is None:
         return Moved(Step(planned(with_span(after, span)), sub, "change"))
-    after = _with_terms(after, facts, sub.period_end, next_at)
     if not prorated:
         span = Period(sub.period_start, end)
     after = with_span(after, span)
@@ -78,7 +79,7 @@ def _with_day(sub: Subscription, facts: Facts, start: datetime, day: int) -> Sub
 
 
 def _with_terms(sub: Subscription, facts: Facts, before: datetime | None, now: datetime | None) -> Subscription:
-    """The subscription with its ends moved along with a date, where the setting says so: the price's and its own."""
+    """The subscription with its terms moved along with a date, where the setting says so: the price's and its own."""
     if before is None or now is None or not facts.settings.expiry_follows:
         return sub
     by = to_local(now, facts.zone) - to_local(before, facts.zone)  # By the wall clock, as all dates go (2.2).
@@ -86,7 +87,7 @@ def _with_terms(sub: Subscription, facts: Facts, before: datetime | None, now: d
     def moved(end: datetime | None) -> datetime | None:
         return to_utc(to_local(end, facts.zone) + by) if end is not None else None
 
-    return evolve(sub, expires_at=moved(sub.expires_at), ends_at=moved(sub.ends_at))
+    return evolve(sub, lasts_until=moved(sub.lasts_until), ends_at=moved(sub.ends_at))
 
 
 def _extension(sub: Subscription, after: Subscription, facts: Facts, longer: Period) -> list[DraftLine]:

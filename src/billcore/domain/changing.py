@@ -5,11 +5,12 @@ from datetime import datetime
 from billcore.domain.change import Decision, GiveBack, Target, Wish
 from billcore.domain.charges import product_line
 from billcore.domain.component_change import ChangeBill, ComponentChanges, rises
+from billcore.domain.expiry import with_expiry, with_term, without_term
 from billcore.domain.facts import Facts
 from billcore.domain.invoice import Renewal
 from billcore.domain.own_interval import afresh
 from billcore.domain.periods import Period
-from billcore.domain.renewal import begin, begin_trial, closing_lines, trial_end, with_expiry
+from billcore.domain.renewal import begin, begin_trial, closing_lines, trial_end
 from billcore.domain.span import begun_anew, billed_from, ended, price_span, time_left
 from billcore.domain.step import Step, changed, planned
 from billcore.domain.subscription import Subscription
@@ -39,7 +40,7 @@ def switched(sub: Subscription, target: Target, at: datetime) -> Subscription:
     if after.price_id == sub.price_id:
         return after
     # An end that the old price set goes with it.
-    return evolve(after, priced_from=at, expires_at=None)
+    return without_term(evolve(after, priced_from=at))
 
 
 def _in_trial(sub: Subscription, target: Target, wish: Wish) -> Decision:
@@ -65,7 +66,9 @@ def _with_dates_kept(sub: Subscription, facts: Facts, target: Target, wish: Wish
         after = components.decide(change, after, bill)
     if after.price_id != sub.price_id:
         assert after.period_start is not None and after.period_end is not None
-        after = with_expiry(after, target.facts, Period(after.period_start, after.period_end))
+        running = Period(after.period_start, after.period_end)
+        after = with_term(after, target.facts, wish.at, running)
+        after = with_expiry(after, target.facts.schedule(after), running.end)
     step = Step(planned(after), sub, "change", tuple(bill.lines))
     return Decision(step, bill.given_back, tuple(bill.waiting))
 
@@ -125,7 +128,7 @@ def _with_new_period(
 def _into_trial(sub: Subscription, fresh: Subscription, target: Target, wish: Wish, running: Renewal | None) -> Step:
     """The new price's trial begins; the row of the period that ran ends there."""
     trial = evolve(fresh, anchor=None, priced_from=None, span_start=None, span_end=None)
-    after, lines = begin_trial(trial, target.facts, wish.at, fee=False)
+    after, lines = begin_trial(trial, target.facts, wish.at, fee=False, counts=trial.price_id != sub.price_id)
     begun = running is not None and wish.at > running.period_start
     cut = ended(running, wish.at, price_span(sub)) if running is not None and begun else None
     return Step(planned(after), sub, "change", tuple(lines), cut=cut)
@@ -138,7 +141,11 @@ def _into_period(
     again = running is not None and wish.at == sub.period_start
     if again:
         fresh = evolve(fresh, sequence=sub.sequence - 1)
-    begun, lines, renewal = begin(fresh, target.facts, wish.at, new_id, fee=False, again=True, anchored=wish.anchored)
+    # The term of another price counts from the change.
+    since = wish.at if fresh.price_id != sub.price_id else None
+    begun, lines, renewal = begin(
+        fresh, target.facts, wish.at, new_id, fee=False, again=True, anchored=wish.anchored, since=since
+    )
     if wish.proration == "none":
         lines = []
         begun, renewal = evolve(begun, free_until=begun.period_end), evolve(renewal, free=True)

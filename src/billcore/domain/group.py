@@ -6,6 +6,7 @@ from datetime import datetime
 from billcore.domain.customer import Customer
 from billcore.domain.durations import Duration
 from billcore.domain.event import StateChange
+from billcore.domain.expiry import with_expiry
 from billcore.domain.periods import local_date, schedule_from_start
 from billcore.domain.states import State
 from billcore.domain.step import changed, planned
@@ -111,4 +112,4 @@ def on_day(sub: Subscription, every: Duration, day: int, zone: str, settings: Se
         return evolve(sub, billing_day=day)
     begins = max(sub.period_end, at)
     schedule = schedule_from_start(begins, every, zone, day, settings.billing_time, settings.period_policy)
-    return evolve(sub, billing_day=day, anchor=schedule.anchor)
+    return with_expiry(evolve(sub, billing_day=day, anchor=schedule.anchor), schedule, sub.period_end)

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from billcore.domain.charges import advance_items, item_line, product_line
 from billcore.domain.draft import DraftLine
+from billcore.domain.expiry import term_start, with_expiry
 from billcore.domain.facts import Facts, schedule_of
 from billcore.domain.invoice import Purpose, Renewal
 from billcore.domain.own_interval import cut_short
@@ -39,7 +40,8 @@ def enter(sub: Subscription, facts: Facts, at: datetime, new_id: NewId, purpose:
     if until is not None and until > at and (facts.trial_allowed or base is not None or until == sub.trial_until):
         after, lines = begin_trial(evolve(sub, trial_until=until), facts, at)
         return Step(planned(after), sub, purpose, tuple(lines))
-    after, lines, renewal = begin(sub, facts, at, new_id, fee=True, anchored=_dates_of_base(facts))
+    since = term_start(sub, facts, at)
+    after, lines, renewal = begin(sub, facts, at, new_id, fee=True, anchored=_dates_of_base(facts), since=since)
     return Step(after, sub, purpose, tuple(lines), renewal)
 
 
@@ -48,19 +50,22 @@ def activate(sub: Subscription, facts: Facts, at: datetime, new_id: NewId, purpo
     check(sub.state, "activate", sub.reference)
     fee = sub.state == "awaiting_signup" or facts.price.setup_fee_at == "trial_end"
     cut = evolve(sub, trial_until=at) if sub.state == "trialing" else sub
-    after, lines, renewal = begin(cut, facts, at, new_id, fee=fee)
+    after, lines, renewal = begin(cut, facts, at, new_id, fee=fee, since=term_start(sub, facts, at))
     changes = changed(sub, after, "activate", at, facts.actor, new_id)
     return Step(after, sub, purpose, tuple(lines), renewal, changes)
 
 
 def trial_ran_out(sub: Subscription, facts: Facts, at: datetime, new_id: NewId) -> Step:
     """The trial is over: the paid period begins, or without a method what the price says (behaviour 5.2)."""
+    uncharged = sub.state == "trialing" and sub.collection == "automatic" and not facts.has_method
+    if uncharged and facts.price.trial_end == "cancel":
+        return _not_taken_up(sub, at, facts, new_id)
     fee = facts.price.setup_fee_at == "trial_end"
-    ended_at, base = sub.trial_until or at, facts.base
+    begun, base = sub.trial_until or at, facts.base
     # A base that begins at the same instant has found its dates from there, as the add-on does.
-    runs = base is not None and base.period_start is not None and base.period_start < ended_at
-    anchored = _dates_of_base(facts) if runs else None
-    after, lines, renewal = begin(sub, facts, ended_at, new_id, fee=fee, anchored=anchored)
+    runs = base is not None and base.period_start is not None and base.period_start < begun
+    anchored, since = _dates_of_base(facts) if runs else None, term_start(sub, facts, begun)
+    after, lines, renewal = begin(sub, facts, begun, new_id, fee=fee, anchored=anchored, since=since)
     lines += facts.waiting
     if sub.state != "trialing":  # Something of the trial is unpaid: the period begins all the same.
         after = planned(evolve(after, state=sub.state))
@@ -69,8 +74,7 @@ def trial_ran_out(sub: Subscription, facts: Facts, at: datetime, new_id: NewId) 
     changes = changed(sub, after, "trial_ran_out", at, facts.actor, new_id)
     step = Step(after, sub, "trial_end", tuple(lines), renewal, changes)
     # What credit does not cover is known with discount and tax: when it is billed.
-    by_credit = sub.collection == "prepaid" or (sub.collection == "automatic" and not facts.has_method)
-    if by_credit and facts.price.trial_end != "activate":
+    if (uncharged or sub.collection == "prepaid") and facts.price.trial_end != "activate":
         step = evolve(step, short=_not_taken_up(sub, at, facts, new_id))
     return step
 
@@ -95,7 +99,9 @@ def close(
     """End the subscription at `ended_at`: bill what is owed in arrears together with `credits` for unused time."""
     lines, usage = closing_lines(sub, facts, ended_at)
     step = _ended(sub, target, event, ended_at, at, facts, new_id)
-    return evolve(step, lines=(*lines, *facts.waiting, *credits), usage=usage, usage_until=ended_at)
+    # Expiring is nobody's wish: of an unpaid one nothing is charged, then neither.
+    collects = sub.state != "unpaid" or event != "end_reached"
+    return evolve(step, lines=(*lines, *facts.waiting, *credits), usage=usage, usage_until=ended_at, collects=collects)
 
 
 def schedule_cancel(
@@ -169,8 +175,12 @@ def resume(sub: Subscription, facts: Facts, at: datetime, keep: bool, new_id: Ne
     """Go on: before the old period's end nothing is charged; after it a new period begins (behaviour 5.2)."""
     check(sub.state, event, sub.reference)
     assert sub.held_at is not None
+    if ran_out(sub, at):
+        return end_after_hold(sub, facts, at, new_id, event)
     back: State = sub.previous_state or "active"
-    free = evolve(sub, state=back, previous_state=None, held_at=None, resume_at=None, unused=None)
+    free = _free(sub, back)
+    if sub.unused == "extend" and sub.ends_with_period and sub.cancel_at is not None:
+        free = evolve(free, cancel_at=sub.cancel_at + (at - sub.held_at))
     if free.change_at is not None and free.change_at < at:
         free = evolve(free, change_at=at)  # Its instant fell into the hold: it comes with its end.
     if back == "trialing":
@@ -200,6 +210,19 @@ def resume(sub: Subscription, facts: Facts, at: datetime, keep: bool, new_id: Ne
         lines += own
     changes = changed(sub, after, event, at, facts.actor, new_id)
     return Step(after, sub, "resume", tuple(lines), renewal, changes)
+
+
+def ran_out(sub: Subscription, at: datetime) -> bool:
+    """Whether the end of a subscription on hold has passed by `at`: nothing ends on hold, so it comes with the resume.
+
+    An end that its price set waits for paid time that is still to be appended; a term does not (behaviour 5.2).
+    """
+    if sub.ends_at is not None and sub.ends_at <= at:
+        return True
+    if sub.expires_at is None or sub.expires_at > at:
+        return False
+    assert sub.period_end is not None and sub.held_at is not None
+    return sub.unused != "extend" or sub.period_end <= sub.held_at
 
 
 def act(sub: Subscription, action: Action, facts: Facts, at: datetime, new_id: NewId) -> Step:
@@ -236,21 +259,36 @@ def _dates_of_base(facts: Facts) -> Schedule | None:
     return schedule_of(facts.base, facts.price.every, facts.zone, facts.settings)
 
 
+def _free(sub: Subscription, back: State) -> Subscription:
+    """The subscription as it is when the hold is over."""
+    return evolve(sub, state=back, previous_state=None, held_at=None, resume_at=None, unused=None)
+
+
+def end_after_hold(sub: Subscription, facts: Facts, at: datetime, new_id: NewId, event: Event) -> Step:
+    """The hold ends and the subscription with it: usage is billed, but no new period, which would end as it begins."""
+    lines, usage = closing_lines(sub, facts, at)
+    free = _free(sub, sub.previous_state or "active")
+    changes = changed(sub, free, event, at, facts.actor, new_id)
+    ended = _ended(free, "expired", "end_reached", at, at, facts, new_id)
+    changes = (*changes, *ended.changes)
+    return evolve(ended, before=sub, lines=(*lines, *facts.waiting), changes=changes, usage=usage, usage_until=at)
+
+
 def _appended(sub: Subscription, free: Subscription, facts: Facts, hold: Period) -> Subscription:
     """What was left of the running period behind a hold: all that was to come in it comes later by its length."""
     assert sub.period_end is not None
-    by = hold.end - hold.start
+    end = sub.period_end + (hold.end - hold.start)
     moved = evolve(
         free,
-        anchor=sub.period_end + by,
+        anchor=end,
         billing_day=None,
-        period_end=sub.period_end + by,
+        period_end=end,
         arrears_from=hold.end,
         changed_at=_later(sub.changed_at, hold),
         free_until=_later(sub.free_until, hold),
         items=tuple(going_on(_shifted(item, hold), facts.prices[item.price_id].bill, hold.end) for item in free.items),
     )
-    return planned(with_span(moved, price_span(sub)))
+    return planned(with_expiry(with_span(moved, price_span(sub)), facts.schedule(moved), end))
 
 
 def _shifted(item: Item, hold: Period) -> Item:

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from billcore.domain.charges import advance_items, item_line, product_line
 from billcore.domain.draft import DraftLine
+from billcore.domain.expiry import without_term
 from billcore.domain.facts import Facts
 from billcore.domain.invoice import Renewal
 from billcore.domain.periods import Period
@@ -37,12 +38,14 @@ def reactivate(
     """
     check(sub.state, "reactivate", sub.reference)
     back = _revived(sub, at, ends_at)
+    # A term that is over counts anew; one that goes on, or was given up for good, is what it was.
+    anew = sub.sequence == 0 or (sub.lasts_until is not None and back.lasts_until is None)
     inside = keep and sub.period_end is not None and sub.anchor is not None and at < sub.period_end
     owed, usage = _owed(sub, facts, at) if sub.ended_at is None and (include_trial or not inside) else ([], ())
     until = trial_end(facts, at) if include_trial else None
     if until is not None:
         trial = evolve(back, trial_until=until, anchor=None, span_start=None, span_end=None)
-        after, lines = begin_trial(trial, facts, at, fee=False)
+        after, lines = begin_trial(trial, facts, at, fee=False, counts=anew)
         step = _step(sub, after, at, facts, new_id, [*owed, *lines], None, _cut(sub, running, at))
         return evolve(step, usage=usage, usage_until=at)
     if inside:
@@ -51,14 +54,13 @@ def reactivate(
     again = running is not None and at == sub.period_start
     fresh = evolve(
         back,
-        created_at=at if back.expires_at is None else back.created_at,
         first_charge="prorated",
         free_until=None,
         changed_at=None,
         sequence=sub.sequence - 1 if again else sub.sequence,
     )
-    after, lines, renewal = begin(fresh, facts, at, new_id, fee=False, again=sub.sequence > 0)
-    after = evolve(after, created_at=sub.created_at)
+    since = at if anew else None
+    after, lines, renewal = begin(fresh, facts, at, new_id, fee=False, again=sub.sequence > 0, since=since)
     cut = _cut(sub, running, at)
     if again and running is not None:
         cut = begun_anew(running, renewal)
@@ -103,12 +105,12 @@ def _revived(sub: Subscription, at: datetime, ends_at: datetime | None) -> Subsc
             remedy="Give ends_at, the end of the new term.",
             parameter="ends_at",
         )
+    expires = sub.expires_at or sub.lasts_until
     return evolve(
-        sub,
+        without_term(sub) if expires is not None and expires <= at else sub,
         state="active",
         previous_state=None,
         ends_at=end,
-        expires_at=sub.expires_at if sub.expires_at is not None and sub.expires_at > at else None,
         ended_at=None,
         cancel_at=None,
         cancel_requested_at=None,

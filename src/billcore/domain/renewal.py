@@ -3,7 +3,6 @@
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
-from billcore.domain.catalog import Periods
 from billcore.domain.charges import (
     advance_items,
     arrears_items,
@@ -14,6 +13,7 @@ from billcore.domain.charges import (
     product_line,
 )
 from billcore.domain.draft import DraftLine
+from billcore.domain.expiry import with_expiry, with_term
 from billcore.domain.facts import Facts, own_interval
 from billcore.domain.invoice import Renewal
 from billcore.domain.own_interval import (
@@ -34,16 +34,21 @@ from billcore.domain.values import NewId, evolve
 
 
 def begin_trial(
-    sub: Subscription, facts: Facts, at: datetime, *, fee: bool = True
+    sub: Subscription, facts: Facts, at: datetime, *, fee: bool = True, counts: bool = True
 ) -> tuple[Subscription, list[DraftLine]]:
-    """Start the trial at `at`: its amount and the setup fee of signup (`fee`); the product is charged from its end."""
+    """Start the trial at `at`: its amount and the setup fee of signup (`fee`); the product is charged from its end.
+
+    The term that its price sets `counts` from here too, where it includes the trial (setting expiry_from).
+    """
     assert sub.trial_until is not None
     period = Period(at, sub.trial_until)
     lines = fee_line(sub, facts, "trial", facts.price.trial_amount, period)
     if fee and facts.price.setup_fee_at == "signup":
         lines += fee_line(sub, facts, "setup_fee", facts.price.setup_fee, None)
     started = evolve(sub, state="trialing", period_start=at, period_end=sub.trial_until)
-    return with_expiry(started, facts, None), lines
+    if counts and facts.settings.expiry_from == "creation":
+        started = with_term(started, facts, min(at, sub.created_at) if fee else at)
+    return started, lines
 
 
 def begin(
@@ -56,12 +61,14 @@ def begin(
     anchored: Schedule | None = None,
     keeps_own: bool = False,
     again: bool = False,
+    since: datetime | None = None,
 ) -> tuple[Subscription, list[DraftLine], Renewal]:
     """Start the first paid period at `at`: setup fee where `fee`, product, components.
 
     `anchored` gives the boundaries of another subscription (an add-on takes its base's), otherwise they are found
     from `at` and the billing day (behaviour 7.1). With `keeps_own`, components whose own period still runs keep it.
-    What is sold once with the signup is not charged when it begins `again`.
+    What is sold once with the signup is not charged when it begins `again`. The term that its price sets counts from
+    `since`, where it is not counted yet; without it the term is what it was.
     """
     every = facts.price.every
     assert every is not None
@@ -82,7 +89,9 @@ def begin(
         priced_from=sub.priced_from or at,
     )
     sub = evolve(sub, items=tuple(_started(sub, item, facts, at, keeps_own) for item in sub.items))
-    sub = with_expiry(sub, facts, whole)
+    if since is not None:
+        sub = with_term(sub, facts, since, whole)
+    sub = with_expiry(sub, facts.schedule(sub), whole.end)
     sub, period = enter_period(sub, facts, whole)
     lines = fee_line(sub, facts, "setup_fee", facts.price.setup_fee, None) if fee else []
     lines += _advance(sub, facts, period, first=True)
@@ -124,6 +133,9 @@ def renew(
         other = ending.price.every != facts.price.every
         after, period = _next_period(after, facts, sub.period_end, again=not other)
         ahead = _advance(after, facts, period, first=other)
+        if after.price_id != sub.price_id:
+            after = with_term(after, facts, period.start, period)
+            after = with_expiry(after, facts.schedule(after), period.end)
     else:
         after = evolve(sub, sequence=sub.sequence + 1)
         period = Period(sub.period_start, sub.period_end)
@@ -187,24 +199,6 @@ def going_on(item: Item, bill: str, at: datetime) -> Item:
     if item.period_end is None or bill == "advance":
         return item
     return evolve(item, period_start=at)
-
-
-def with_expiry(sub: Subscription, facts: Facts, first: Period | None) -> Subscription:
-    """`sub` with `expires_at` from its price: the first boundary on or after the term's end (behaviour 5.2)."""
-    term = facts.price.expires_after
-    if term is None or sub.expires_at is not None or first is None:
-        return sub
-    schedule = facts.schedule(sub)
-    if isinstance(term, Periods):
-        end = first.end
-        for _ in range(term.count - 1):
-            end = schedule.boundary_after(end)
-        return evolve(sub, expires_at=end)
-    # One that was taken over was created where it ran before.
-    created_at = min(sub.created_at, first.start)
-    counted_from = created_at if facts.settings.expiry_from == "creation" else first.start
-    end = add(counted_from, term, facts.zone)
-    return evolve(sub, expires_at=end if schedule.is_boundary(end) else schedule.boundary_after(end))
 
 
 def trial_end(facts: Facts, start: datetime) -> datetime | None:

@@ -48,8 +48,9 @@ class Subscription:
     instant from which all others are counted (behaviour 2.2); `previous_state` is where soft_failure, on_hold and
     suspended came from, `paused_state` where the operator stopped it; phases count from `priced_from`; what is billed
     in arrears begins at `arrears_from`, what is billed for time not before `free_until`; price and quantity are as
-    they are since `changed_at`. `span_start` and `span_end` are what one full price covers, where that is not the
-    running period itself (3.2). A planned change waits as `change_id` for `change_at`, or for the renewal.
+    they are since `changed_at`. `lasts_until` is how long its price lets it last, `expires_at` the boundary where that
+    ends it. `span_start` and `span_end` are what one full price covers, where that is not the running period itself
+    (3.2). A planned change waits as `change_id` for `change_at`, or for the renewal.
     `next_action` with `next_action_at` is what comes next. A prepaid one is topped up by `top_up_amount` when its
     prepayment falls below `top_up_below` (minor units), once until it has been above: `top_up_id` is the document of
     that. `referred_by` is the subscription whose code was used; its customer was thanked at `referral_paid_at`. One
@@ -84,6 +85,7 @@ class Subscription:
     span_end: datetime | None = None
     sequence: int = 0
     ends_at: datetime | None = None
+    lasts_until: datetime | None = None
     expires_at: datetime | None = None
     cancel_at: datetime | None = None
     cancel_requested_at: datetime | None = None
@@ -128,6 +130,11 @@ class Subscription:
         ends = [at for at in (self.ended_at, self.cancel_at, self.ends_at, self.expires_at) if at is not None]
         return min(ends) if ends else None
 
+    @property
+    def ends_with_period(self) -> bool:
+        """Whether it is to be canceled when its running period is over, not at a date that cut the period short."""
+        return self.cancel_at is not None and self.cancel_at == self.period_end == (self.span_end or self.period_end)
+
 
 def next_action(sub: Subscription) -> tuple[datetime, Action] | None:
     """The next thing the engine has to do for `sub`, or None when nothing is due any more (behaviour 2.5, 5.2)."""
@@ -140,7 +147,8 @@ def next_action(sub: Subscription) -> tuple[datetime, Action] | None:
     match sub.state:
         case "on_hold":
             add(sub.resume_at, "resume")
-            add(sub.cancel_at, "cancel")
+            if sub.unused != "extend" or not sub.ends_with_period:  # Where that period ends, the resume says.
+                add(sub.cancel_at, "cancel")
         case "suspended":
             add(sub.cancel_at, "cancel")
             add(sub.ends_at, "expire")

@@ -157,6 +157,7 @@ subscriptions = Table(
     Column("span_end", Instant),
     Column("sequence", Integer, nullable=False),
     Column("ends_at", Instant),
+    Column("lasts_until", Instant),
     Column("expires_at", Instant),
     Column("cancel_at", Instant),
     Column("cancel_requested_at", Instant),

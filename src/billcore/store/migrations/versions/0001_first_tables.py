@@ -131,7 +131,7 @@ def _subscriptions() -> None:
         *required(PlainText(), "first_charge"),
         *optional(Instant(), "period_start", "period_end", "span_start", "span_end"),
         *required(sa.Integer(), "sequence"),
-        *optional(Instant(), "ends_at", "expires_at", "cancel_at", "cancel_requested_at"),
+        *optional(Instant(), "ends_at", "lasts_until", "expires_at", "cancel_at", "cancel_requested_at"),
         *optional(PlainText(), "cancel_reason", "cancel_credit", "cancel_refund"),
         *required(sa.Boolean(), "cancel_void_open"),
         *optional(Instant(), "ended_at", "held_at", "resume_at"),
