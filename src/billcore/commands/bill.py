@@ -9,7 +9,7 @@ from billcore.commands.receivables import apply_to_open
 from billcore.commands.referrals import thank_referrers
 from billcore.commands.returning import give_back, write_down
 from billcore.commands.scope import Scope
-from billcore.commands.unused import settle_usage
+from billcore.commands.unused import append_rest, settle_usage
 from billcore.domain.bill import (
     Bill,
     Site,
@@ -110,6 +110,8 @@ def write_step(scope: Scope, step: Step, invoice_id: str | None, bill: Bill) -> 
         scope.writes.add(evolve(step.renewal, invoice_id=invoice_id))
     if step.cut is not None:
         scope.writes.put(step.cut)
+    if step.held is not None:
+        append_rest(scope, step.subscription, step.held)
     for change in step.changes:
         record_change(scope.writes, scope.new_id, change)
     if step.usage:

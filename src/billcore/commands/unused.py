@@ -13,6 +13,7 @@ from billcore.commands.scope import Scope
 from billcore.domain.bill import issue_note, make_bill, note_for
 from billcore.domain.change import GiveBack
 from billcore.domain.compact import compact
+from billcore.domain.coverage import billed_time, by_line, part_at
 from billcore.domain.crediting import Parts, draw_back, left_of, take
 from billcore.domain.draft import BasisValue, DraftLine
 from billcore.domain.facts import Facts
@@ -122,15 +123,13 @@ def give_back_of(
     made: dict[str, list[DraftLine]] = {}
     waits: dict[str, bool] = {}
     whose: dict[str, str] = {}
-    for row in covered:
-        line, how = lines[row.line_id], wanted[row.item_id]
-        if how.how == "nothing":
-            continue
-        credit = _credit(line, row, earlier.get(line.id, ()), at, facts, how)
-        if credit.amount or credit.tax or credit.discount:
+    for line_id, rows in by_line(covered).items():
+        line, how = lines[line_id], wanted[rows[0].item_id]
+        credits = _credits(line, rows, earlier.get(line.id, ()), at, facts, how)
+        if credits:
             place = line.invoice_id or line.credit_note_id or ""
             whose[place] = line.customer_id
-            made.setdefault(place, []).append(_line(line, credit, facts, how, row.billed_until))
+            made.setdefault(place, []).extend(credits)
             # Credits of one invoice stay together, as they share what had settled it.
             waits[place] = waits.get(place, True) and (how.waits or not place)
     rest: dict[bool, list[DraftLine]] = {False: [], True: []}
@@ -206,13 +205,33 @@ def _to_who_paid(scope: Scope, sub: Subscription, credits: Mapping[str, Sequence
             apply_to_open(scope, customer_id, note.currency)
 
 
-def _credit(
-    line: Line, row: Coverage, earlier: Sequence[Line], at: datetime, facts: Facts, how: GiveBack
-) -> LineCredit:
-    assert line.start is not None and line.end is not None
+def _credits(
+    line: Line, rows: Sequence[Coverage], earlier: Sequence[Line], at: datetime, facts: Facts, how: GiveBack
+) -> list[DraftLine]:
+    """What a line gives back, by each row of its coverage: holds have parted it, and the last part is unused first."""
+    if how.how == "nothing":
+        return []
     price = facts.prices.get(line.price_id or "", facts.price)
     every = price.every or facts.price.every
     assert every is not None
+    billed = _billed(line, earlier)
+    made = []
+    # A part of the line is given back once, whatever its time is.
+    for row in reversed(rows if how.how == "share" else rows[-1:]):
+        billed = evolve(billed, coverage=billed_time(row, line), ended_at=row.end)
+        start = max(at, row.start)
+        if how.how == "part":
+            credit = part_credit(billed, start, how.part)
+        else:
+            credit = prorate_credit(billed, start, facts.settings.proration_basis, facts.zone, every)
+            billed = billed.after(credit)
+        if credit.amount or credit.tax or credit.discount:
+            made.append(_line(line, credit, facts, how, row))
+    return made
+
+
+def _billed(line: Line, earlier: Sequence[Line]) -> BilledLine:
+    assert line.start is not None and line.end is not None
     bases = [json.loads(credit.basis) for credit in earlier]
     shared = [credit for credit, basis in zip(earlier, bases, strict=True) if "share" in basis]
     # Units that were taken away with their whole price are no part of what is shared over the time.
@@ -220,11 +239,11 @@ def _credit(
     left = left_of(line, removed)
     credited = left_of(line, removed) - left_of(line, earlier)
     by_share = left_of(line, ()) - left_of(line, shared)
-    billed = BilledLine(
+    return BilledLine(
         left.amount,
         left.discount,
         left.tax,
-        Period(line.start, row.billed_until or line.end),
+        Period(line.start, line.end),
         credited.amount,
         credited.discount,
         credited.tax,
@@ -234,11 +253,7 @@ def _credit(
         left.tax_included,
         credited.tax_included,
         by_share.tax_included,
-        row.end,
     )
-    if how.how == "part":
-        return part_credit(billed, at, how.part)
-    return prorate_credit(billed, at, facts.settings.proration_basis, facts.zone, every)
 
 
 def move_coverage(scope: Scope, sub: Subscription, end: datetime) -> None:
@@ -249,6 +264,22 @@ def move_coverage(scope: Scope, sub: Subscription, end: datetime) -> None:
             scope.writes.put(evolve(row, end=end, billed_until=end))
 
 
+def append_rest(scope: Scope, sub: Subscription, hold: Period) -> None:
+    """What was paid beyond the beginning of a hold goes on at its end, of components too (behaviour 5.2)."""
+    if hold.start == hold.end:
+        return
+    covered = invoices.coverage(scope.tx, [sub.id, *(item.id for item in sub.items)], hold.start)
+    lines = invoices.lines_of(scope.tx, [row.line_id for row in covered])
+    # The latest first: each makes room for the one before it.
+    for row in reversed(covered):
+        before, rest = part_at(row, lines[row.line_id], hold, scope.new_id)
+        if before is not None:
+            scope.writes.put(before)
+            scope.writes.add(rest)
+        else:
+            scope.writes.put(rest)
+
+
 def _end(scope: Scope, row: Coverage, at: datetime) -> None:
     if row.start >= at:
         scope.writes.put(evolve(row, status="credited"))
@@ -256,7 +287,7 @@ def _end(scope: Scope, row: Coverage, at: datetime) -> None:
         scope.writes.put(evolve(row, end=at))
 
 
-def _line(line: Line, credit: LineCredit, facts: Facts, how: GiveBack, until: datetime | None) -> DraftLine:
+def _line(line: Line, credit: LineCredit, facts: Facts, how: GiveBack, row: Coverage | None) -> DraftLine:
     price = facts.prices.get(line.price_id or "", facts.price)
     basis: dict[str, BasisValue] = {"credits": line.id, "billed": [line.amount, line.discount, line.tax]}
     if how.how == "part":
@@ -268,8 +299,10 @@ def _line(line: Line, credit: LineCredit, facts: Facts, how: GiveBack, until: da
             "zone": facts.zone,
             "every": str(price.every or facts.price.every),
         }
-        if until is not None and until != line.end:
-            basis["until"] = instant_text(until)
+        if row is not None and row.billed_from is not None:
+            basis["since"] = instant_text(row.billed_from)
+        if row is not None and row.billed_until not in (None, line.end):
+            basis["until"] = instant_text(row.billed_until)
     return DraftLine(
         line.subscription_id,
         line.item_id,

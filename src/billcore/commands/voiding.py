@@ -13,9 +13,10 @@ from billcore.commands.scope import Scope
 from billcore.commands.waiting import taxed_as
 from billcore.domain import ledger
 from billcore.domain.bill import issue, issue_note, note_for, post, record, tax_facts
+from billcore.domain.coverage import by_line
 from billcore.domain.credit import Allocation, Credit
 from billcore.domain.crediting import Source
-from billcore.domain.invoice import Invoice
+from billcore.domain.invoice import Coverage, Invoice
 from billcore.domain.payment import Payment
 from billcore.domain.voiding import bill_again, still_billed
 from billcore.errors import Refused
@@ -213,12 +214,23 @@ def _bill_again(scope: Scope, void: Invoice) -> None:
         scope.new_id,
     )
     number(scope, [issued])
+    _cover_as_before(scope, void, issued)
     if issued.collect_at is not None:
         scope.collects.add(customer.id)
     scope.flush()
     crediting.bill_elsewhere(scope.tx, void, issued)
     both = zip(void.lines, issued.lines, strict=True)
     usage_store.move_marks(scope.tx, [(old.item_id, old.id, new.id) for old, new in both if old.item_id is not None])
+
+
+def _cover_as_before(scope: Scope, void: Invoice, issued: Invoice) -> None:
+    """What is billed again covers what it did: holds and moved dates may have parted and moved it (5.2, 7.2)."""
+    covered = by_line(crediting.coverage_of(scope.tx, [line.id for line in void.lines], "void"))
+    made = {row.line_id: row for row in scope.writes.new(Coverage) if isinstance(row, Coverage)}
+    for old, new in zip(void.lines, issued.lines, strict=True):
+        for place, row in enumerate(covered.get(old.id, ())):
+            id_ = scope.new_id("cov") if place else made[new.id].id
+            scope.writes.add(evolve(row, id=id_, customer_id=new.customer_id, line_id=new.id, status="active"))
 
 
 def _post(

@@ -183,8 +183,8 @@ class Coverage:
     """The time of an item that a line has billed: at most one active row per item, layer and start (8.4).
 
     Layer 0 is the item itself; what was added to it at its whole price inside a period lies on a layer above, as it
-    covers the same time once more (6.3). `billed_until` is where the billed time ends when that is not where the line
-    says: a moved billing date (7.2).
+    covers the same time once more (6.3). `billed_from` and `billed_until` bound the billed time where that is not where
+    the line says: behind a hold that it was appended to (5.2), up to a moved billing date (7.2).
     """
 
     id: str
@@ -196,6 +196,7 @@ class Coverage:
     status: Literal["active", "credited", "void"] = "active"
     layer: int = 0
     billed_until: datetime | None = None
+    billed_from: datetime | None = None
 
 
 @frozen

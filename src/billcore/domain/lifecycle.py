@@ -1,6 +1,6 @@
 """What commands and dates make of a subscription: start, trial end, cancel, hold, resume, expiry (behaviour 5.2)."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from billcore.domain.charges import advance_items, item_line, product_line
 from billcore.domain.draft import DraftLine
@@ -193,13 +193,9 @@ def resume(sub: Subscription, facts: Facts, at: datetime, keep: bool, new_id: Ne
         return Step(after, sub, "resume", changes=changed(sub, after, event, at, facts.actor, new_id))
     assert sub.period_end is not None and sub.period_start is not None
     if sub.unused == "extend":
-        end = at + (sub.period_end - sub.held_at)
-        items = tuple(
-            going_on(_shifted(item, at - sub.held_at), facts.prices[item.price_id].bill, at) for item in free.items
-        )
-        moved = evolve(free, anchor=end, billing_day=None, period_end=end, arrears_from=at, items=items)
-        after = planned(with_expiry(with_span(moved, price_span(sub)), facts.schedule(moved), end))
-        return Step(after, sub, "resume", changes=changed(sub, after, event, at, facts.actor, new_id))
+        after = _appended(sub, free, facts, Period(sub.held_at, at))
+        changes = changed(sub, after, event, at, facts.actor, new_id)
+        return Step(after, sub, "resume", changes=changes, held=Period(sub.held_at, at))
     if at < sub.period_end and sub.unused != "credit":
         awake, lines = wake_items(evolve(free, arrears_from=at), facts, at)
         after = planned(awake)
@@ -278,11 +274,38 @@ def end_after_hold(sub: Subscription, facts: Facts, at: datetime, new_id: NewId,
     return evolve(ended, before=sub, lines=(*lines, *facts.waiting), changes=changes, usage=usage, usage_until=at)
 
 
-def _shifted(item: Item, by: timedelta) -> Item:
-    """A component's own period, moved by the length of a hold."""
+def _appended(sub: Subscription, free: Subscription, facts: Facts, hold: Period) -> Subscription:
+    """What was left of the running period behind a hold: all that was to come in it comes later by its length."""
+    assert sub.period_end is not None
+    end = sub.period_end + (hold.end - hold.start)
+    moved = evolve(
+        free,
+        anchor=end,
+        billing_day=None,
+        period_end=end,
+        arrears_from=hold.end,
+        changed_at=_later(sub.changed_at, hold),
+        free_until=_later(sub.free_until, hold),
+        items=tuple(going_on(_shifted(item, hold), facts.prices[item.price_id].bill, hold.end) for item in free.items),
+    )
+    return planned(with_expiry(with_span(moved, price_span(sub)), facts.schedule(moved), end))
+
+
+def _shifted(item: Item, hold: Period) -> Item:
+    """A component's own period, moved by the length of a hold, and from when on it is there as it is."""
+    by, added_at = hold.end - hold.start, _later(item.added_at, hold)
+    assert added_at is not None
+    item = evolve(item, added_at=added_at, changed_at=_later(item.changed_at, hold))
     if item.period_start is None or item.period_end is None:
         return item
     return evolve(item, period_start=item.period_start + by, period_end=item.period_end + by)
+
+
+def _later(instant: datetime | None, hold: Period) -> datetime | None:
+    """An instant that was to come when a hold began is as far ahead when it ends."""
+    if instant is None or instant <= hold.start:
+        return instant
+    return instant + (hold.end - hold.start)
 
 
 def _rest_of_period(

@@ -4,7 +4,7 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from billcore.domain.money import round_ratio
 from billcore.domain.periods import Duration, Period, Schedule, is_whole_interval, length, span_of, split
@@ -97,9 +97,9 @@ class BilledLine:
     """What a line really billed, and what of that was given back already.
 
     `amount`, `discount` and `tax` are minor units as billed, `tax_included` the part of the tax inside an inclusive
-    price; `coverage` is what the line was billed for,
-    before any credit ended it early; `ended_at` is where one did. `credited_*` counts everything given back,
-    `share_*` the part of it that was given back by share; both have the sign of what was billed.
+    price; `coverage` is what the line was billed for, before any credit ended it early; `ended_at` is where one did,
+    or where a hold parted it. `credited_*` counts everything given back, `share_*` the part of it that was given back
+    by share; both have the sign of what was billed.
     """
 
     amount: int
@@ -116,6 +116,20 @@ class BilledLine:
     credited_included: int = 0
     share_included: int = 0
     ended_at: datetime | None = None
+
+    def after(self, credit: "LineCredit") -> "BilledLine":
+        """The line when a credit by share has given back of it too."""
+        return evolve(
+            self,
+            credited_amount=self.credited_amount - credit.amount,
+            credited_discount=self.credited_discount - credit.discount,
+            credited_tax=self.credited_tax - credit.tax,
+            credited_included=self.credited_included - credit.tax_included,
+            share_amount=self.share_amount - credit.amount,
+            share_discount=self.share_discount - credit.discount,
+            share_tax=self.share_tax - credit.tax,
+            share_included=self.share_included - credit.tax_included,
+        )
 
 
 @frozen

@@ -8,6 +8,7 @@ from attrs import frozen
 from billcore.domain.draft import DraftLine
 from billcore.domain.event import StateChange
 from billcore.domain.invoice import Purpose, Renewal
+from billcore.domain.periods import Period
 from billcore.domain.states import Event, move
 from billcore.domain.subscription import Subscription, next_action
 from billcore.domain.values import NewId, evolve
@@ -20,6 +21,7 @@ class Step:
     `usage` are the item ids whose unbilled events up to `usage_until` belong to these lines; `collects` False means
     that their invoice waits (unpaid subscriptions). `cut` is the row of the running period where a change ended it
     early or began it anew; with `refunds` what is given back goes to the payments that had paid.
+    What was paid beyond the beginning of the hold `held` goes on at its end.
     `short` is what happens instead where credit does not cover the document and nobody can be charged: a prepaid
     customer, or at the end of a trial one without a payment method.
     """
@@ -36,6 +38,7 @@ class Step:
     cut: Renewal | None = None
     refunds: bool = False
     short: "Step | None" = None
+    held: Period | None = None
 
 
 def purpose_of(steps: Sequence[Step]) -> Purpose:

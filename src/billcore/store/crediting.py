@@ -16,9 +16,9 @@ _NOTE = BY_CLASS[CreditNote]
 _PAYMENT = BY_CLASS[Payment]
 
 
-def coverage_of(tx: Transaction, line_ids: Iterable[str]) -> list[Coverage]:
-    """The active coverage of lines."""
-    rows = tx.rows(f"{_COVERAGE.select} WHERE line_id IN ?? AND status = 'active' ORDER BY id", [list(line_ids)])
+def coverage_of(tx: Transaction, line_ids: Iterable[str], status: str = "active") -> list[Coverage]:
+    """The active coverage of lines, or what became void with them."""
+    rows = tx.rows(f"{_COVERAGE.select} WHERE line_id IN ?? AND status = ? ORDER BY id", [list(line_ids), status])
     return [_COVERAGE.load(row) for row in rows]
 
 

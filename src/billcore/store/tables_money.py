@@ -123,6 +123,7 @@ coverage = Table(
     string("status", nullable=False),
     Column("layer", Integer, nullable=False),
     Column("billed_until", Instant),
+    Column("billed_from", Instant),
     CheckConstraint('"end" > start', name="billcore_coverage_length"),
     partial_index("billcore_coverage_once", "item_id", "layer", "start", where="status = 'active'", unique=True),
     partial_index("billcore_coverage_ended", "item_id", where="status <> 'active'"),

@@ -136,9 +136,10 @@ def _share(line: Line, billed: Line, basis: Basis) -> tuple[Portion, list[Step]]
     if "zone" not in basis or None in (line.start, billed.start, billed.end):
         return stored, []
     assert line.start is not None and billed.start is not None and billed.end is not None
-    # A moved billing date moved the end of what was billed (behaviour 7.2).
+    # A moved billing date moved the end of what was billed (behaviour 7.2), an extended hold all of it (5.2).
+    start = datetime.fromisoformat(basis["since"]) if "since" in basis else billed.start
     end = datetime.fromisoformat(basis["until"]) if "until" in basis else billed.end
-    measured = measure(Period(min(line.start, end), end), Period(billed.start, end), basis)
+    measured = measure(Period(min(line.start, end), end), Period(start, end), basis)
     unit = UNITS[basis["basis"]]
     steps = [Step(f"not used from {line.start:%Y-%m-%dT%H:%M:%S}Z on: {measured} {unit}")]
     if (measured.numerator, measured.denominator) != (stored.numerator, stored.denominator):

@@ -25,9 +25,11 @@ MANY = 10
 """More holds than this in one period are not combined: any shift up to their sum is taken."""
 
 _BEYOND = """
-    SELECT c.line_id, c.start, c."end", c.item_id, l.start, l."end", l.item_id
+    SELECT c.line_id, c.start, c."end", c.item_id, coalesce(c.billed_from, l.start),
+        coalesce(c.billed_until, l."end"), l.item_id
     FROM billcore_coverage c JOIN billcore_lines l ON l.id = c.line_id
-    WHERE l.start IS NULL OR c.start < l.start OR c."end" > coalesce(c.billed_until, l."end") OR c.item_id <> l.item_id
+    WHERE l.start IS NULL OR c.start < coalesce(c.billed_from, l.start)
+        OR c."end" > coalesce(c.billed_until, l."end") OR c.item_id <> l.item_id
 """
 _UNCOVERED = """
     SELECT l.id FROM billcore_lines l
@@ -160,7 +162,7 @@ def _in_periods(agreement: Agreement, part: Part, rows: list[Covered], bill: str
     spans = [(row.start, row.end) for row in rows]
     exact = set(spans)
     stated = [*agreement.off, *agreement.ended.get(part.id, ())]
-    for period in _until_the_next(agreement.periods):
+    for period in _until_the_next(agreement):
         if period.free or (period.sequence == 1 and period.invoice_id is None):
             # Free by agreement, or billed by the system that the subscription was taken over from.
             stated.append((period.start, period.end))
@@ -176,10 +178,17 @@ def _in_periods(agreement: Agreement, part: Part, rows: list[Covered], bill: str
             yield from left
 
 
-def _until_the_next(periods: list[Billed]) -> Iterator[Billed]:
-    """Each billed period, up to where one begins within it: that one bills on, after a hold, and may be cut short."""
-    for period, after in zip_longest(periods, periods[1:]):
-        yield evolve(period, end=after.start) if after and period.start < after.start < period.end else period
+def _until_the_next(agreement: Agreement) -> Iterator[Billed]:
+    """Each billed period, up to where one begins within it: that one bills on, after a hold, and may be cut short.
+
+    One whose end holds have moved lasts up to the next, or as long as it runs.
+    """
+    running = agreement.period_end if agreement.state in BILLING else None
+    for period, after in zip_longest(agreement.periods, agreement.periods[1:]):
+        end = after.start if after else running
+        within = after is not None and period.start < after.start < period.end
+        moved = end is not None and _shifted(agreement, period.start, period.end, end)
+        yield evolve(period, end=end) if within or moved else period
 
 
 def _between(agreement: Agreement, part: Part, rows: list[Covered], bill: str) -> Iterator[Span]:

@@ -88,7 +88,10 @@ class Pricing:
         if exact == 0 or sub.anchor is None or every is None:
             return 0
         settings = self._scope.settings
-        span = span_of(whole, schedule_of(sub, every, zone, settings))
+        schedule = schedule_of(sub, every, zone, settings)
+        span = span_of(whole, schedule)
+        if piece.start >= span.end:  # A hold or a moved date has made the period longer.
+            span = span_of(piece, schedule)
         inside = _cut(piece, span.start, span.end)
         return prorate_charge(exact, portion(inside, span, settings.proration_basis, zone, every))
 

@@ -340,7 +340,7 @@ def _lines() -> None:
         *required(Instant(), "start", "end"),
         *required(PlainText(), "line_id", "status"),
         *required(sa.Integer(), "layer"),
-        *optional(Instant(), "billed_until"),
+        *optional(Instant(), "billed_until", "billed_from"),
         sa.CheckConstraint('"end" > start', name="billcore_coverage_length"),
         reference("coverage", "line_id", "lines"),
     )
