@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from attrs import evolve
 
 from billcore.commands.scope import Scope
-from billcore.domain.bill import cover, tax_facts
+from billcore.domain.bill import tax_facts
+from billcore.domain.coverage import cover
 from billcore.domain.credit import Allocation
 from billcore.domain.draft import TAX_KEYS, DraftLine, draft
 from billcore.domain.instants import instant_text

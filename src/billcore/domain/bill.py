@@ -7,12 +7,13 @@ from attrs import frozen
 
 from billcore.domain import ledger
 from billcore.domain.compact import compact
+from billcore.domain.coverage import cover
 from billcore.domain.credit import Allocation, Credit, Drawing, draw, usable
 from billcore.domain.customer import Customer
 from billcore.domain.discount import AppliedCoupon
 from billcore.domain.draft import DraftLine, draft
 from billcore.domain.event import Event, StateChange
-from billcore.domain.invoice import Coverage, CreditNote, CreditTo, Invoice, Line
+from billcore.domain.invoice import CreditNote, CreditTo, Invoice, Line
 from billcore.domain.money import share
 from billcore.domain.periods import local_date
 from billcore.domain.step import Step, purpose_of
@@ -356,14 +357,6 @@ def _revenue(invoice: Invoice) -> list[tuple[str, str, int]]:
         (ledger.RECEIVABLE, ledger.REVENUE, invoice.total - invoice.tax),
         (ledger.RECEIVABLE, ledger.TAX_PAYABLE, invoice.tax),
     ]
-
-
-def cover(line: Line, writes: Writes, new_id: NewId) -> None:
-    """Write down the time that a line bills; one that waited for its document has its coverage already."""
-    timed = line.kind in ("product", "component") and line.start != line.end
-    if line.waited or not timed or line.item_id is None or line.start is None or line.end is None:
-        return
-    writes.add(Coverage(new_id("cov"), line.customer_id, line.item_id, line.start, line.end, line.id, layer=line.layer))
 
 
 def _note(

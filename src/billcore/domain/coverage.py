@@ -1,10 +1,11 @@
-"""Coverage as holds part it: what was left of paid time goes on behind them (behaviour 3.6, 5.2)."""
+"""Coverage of billed time, and as holds part it: what was left of it goes on behind them (behaviour 3.6, 5.2)."""
 
 from collections.abc import Iterable
 
 from billcore.domain.invoice import Coverage, Line
 from billcore.domain.periods import Period
 from billcore.domain.values import NewId, evolve
+from billcore.domain.writes import Writes
 
 
 def billed_time(row: Coverage, line: Line) -> Period:
@@ -37,3 +38,11 @@ def part_at(row: Coverage, line: Line, hold: Period, new_id: NewId) -> tuple[Cov
     if row.start >= hold.start:
         return None, behind
     return evolve(row, end=hold.start), evolve(behind, id=new_id("cov"))
+
+
+def cover(line: Line, writes: Writes, new_id: NewId) -> None:
+    """Write down the time that a line bills; one that waited for its document has its coverage already."""
+    timed = line.kind in ("product", "component") and line.start != line.end
+    if line.waited or not timed or line.item_id is None or line.start is None or line.end is None:
+        return
+    writes.add(Coverage(new_id("cov"), line.customer_id, line.item_id, line.start, line.end, line.id, layer=line.layer))

@@ -70,17 +70,7 @@ def begin(
     What is sold once with the signup is not charged when it begins `again`. The term that its price sets counts from
     `since`, where it is not counted yet; without it the term is what it was.
     """
-    every = facts.price.every
-    assert every is not None
-    billing_day = sub.billing_day if every.months else None
-    if anchored is None:
-        schedule = schedule_from_start(
-            at, every, facts.zone, billing_day, facts.settings.billing_time, facts.settings.period_policy
-        )
-        whole = Period(at, schedule.first_end(at))
-    else:
-        schedule = anchored
-        whole = Period(at, schedule.boundary_after(at))
+    schedule, whole = _first_period(sub, facts, at, anchored)
     sub = evolve(
         sub,
         state="active",
@@ -103,6 +93,17 @@ def begin(
             and (line := item_line(sub, item, facts, None, None)) is not None
         ]
     return planned(sub), lines, renewal_of(sub, period, at, new_id)
+
+
+def _first_period(sub: Subscription, facts: Facts, at: datetime, anchored: Schedule | None) -> tuple[Schedule, Period]:
+    """The boundaries from `at` on, and the period that begins there."""
+    if anchored is not None:
+        return anchored, Period(at, anchored.boundary_after(at))
+    every, settings = facts.price.every, facts.settings
+    assert every is not None
+    billing_day = sub.billing_day if every.months else None
+    schedule = schedule_from_start(at, every, facts.zone, billing_day, settings.billing_time, settings.period_policy)
+    return schedule, Period(at, schedule.first_end(at))
 
 
 def renew(
