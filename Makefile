@@ -48,7 +48,7 @@ lint: $(VENV)/.test-ready
 	$(BIN)/ruff format --check .
 
 types: $(VENV)/.test-ready
-	$(PY) -m mypy --strict -n $(JOBS) $(SOURCES)
+	$(PY) -m mypy --strict $(SOURCES)
 
 floors: $(VENV)/.test-ready
 	$(BIN)/lint-imports --no-logo

@@ -24,8 +24,11 @@ FIRST = (
 MANY, ONE_OF = 8, 4
 """From so many cases on a test runs with one of so many on PostgreSQL, but for those of the store."""
 
-COMMANDS, ONE_OF_COMMANDS = "tests/commands/", 4
+PARTS = {"tests/commands/": 4, "tests/engine/": 2}
 """Of the tests of one file there one of so many runs on PostgreSQL."""
+
+MEETING = ("at_once", "crash", "leases", "storm", "webhook_orders", "workers")
+"""Files whose tests are about what meets in the database: all of them run."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -69,12 +72,19 @@ def _left_out(items: list[pytest.Item]) -> list[pytest.Item]:
     for item in items:
         test, _, case = item.nodeid.partition("[")
         if case.startswith("postgresql") and not test.startswith("tests/store/"):
-            cases[test.partition("::")[0] if test.startswith(COMMANDS) else test].append(item)
+            cases[test.partition("::")[0] if _part(test) else test].append(item)
     left_out = []
     for place, found in cases.items():
-        one_of = ONE_OF_COMMANDS if place.startswith(COMMANDS) else ONE_OF if len(found) >= MANY else 1
+        one_of = _part(place) or (ONE_OF if len(found) >= MANY else 1)
         left_out += set(found).difference(share(found, one_of))
     return left_out
+
+
+def _part(test: str) -> int:
+    """Of how many tests of its file one runs on PostgreSQL; 0 where it is not counted by the file."""
+    if test.partition("::")[0].removesuffix(".py").endswith(MEETING):
+        return 0
+    return next((one_of for place, one_of in PARTS.items() if test.startswith(place)), 0)
 
 
 @pytest.fixture(scope="session")

@@ -92,7 +92,8 @@ class Later:
 class Story:
     """One subscription: what it has by now, its grids by their first instant, and its stretches by part.
 
-    `later` tells what it will have by then, from its instant on or from the next renewal (None).
+    `later` tells what it will have by then, from its instant on or from the next renewal (None). `same_since` then its
+    product has had the interval that it has.
     """
 
     has: dict[str, Rate]
@@ -102,6 +103,7 @@ class Story:
     period_start: datetime = field(init=False)
     period_end: datetime = field(init=False)
     since: datetime = field(init=False)
+    same_since: datetime = field(init=False)
     cancel_at: datetime | None = None
     resume_at: datetime | None = None
     later: "Later | None" = None
@@ -109,7 +111,7 @@ class Story:
     stretches: dict[str, list[Stretch]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.since = self.at
+        self.since = self.same_since = self.at
         self.begin(self.at)
 
     def begin(self, at: datetime) -> None:
@@ -144,7 +146,10 @@ class Story:
     def change(self, has: dict[str, Rate], at: datetime, *, reset: bool) -> None:
         """It has something else as of an instant, now or before; a new period begins where the interval differs."""
         before, self.has = self.has, has
-        if reset or before[PRODUCT].every != has[PRODUCT].every:
+        if before[PRODUCT].every != has[PRODUCT].every:
+            self.same_since = at
+            reset = True
+        if reset:
             self.begin(at)
             return
         for part in {*before, *has}:
@@ -230,6 +235,15 @@ class Story:
         elif ahead.since > end:
             # The day that was to hold from a later end holds from this one.
             self.grids = [*begun, replace(ahead, since=end)]
+
+    def has_run(self, part: str, since: datetime) -> bool:
+        """Whether a part has run from an instant until now, at whatever rates."""
+        begun = self.at
+        for one in reversed(self.stretches.get(part, [])):
+            if one.end is not None and one.end < begun:
+                break
+            begun = one.start
+        return begun <= since
 
     def pieces(self, part: str) -> list[tuple[datetime, datetime, Fraction]]:
         """What each piece of time that a part ran should have cost, exactly, by what one full price covers there."""

@@ -1,10 +1,12 @@
 """Charges, coupons and balances of running subscriptions, by hand (behaviour 8.1, 8.7)."""
 
+import json
+
 import pytest
 from hypothesis import strategies as st
 
 from billcore.domain.money import format_minor
-from tests.builders import anew, books, day, dump, for_all, refusal
+from tests.builders import CATALOG, anew, books, day, dump, for_all, refusal
 from tests.engine.test_at_once import at_once
 
 REASON = {"reason": "agreed by phone"}
@@ -165,6 +167,30 @@ def test_a_coupon_is_checked_as_at_signup(held, coupon, code) -> None:
     before = dump(billing)
     assert refusal(billing.subscriptions.apply_coupon, "s1", coupon).code == code
     assert dump(billing) == before
+
+
+@pytest.mark.parametrize("named", ["pro", "pro-m", "calls", "calls-p"])
+def test_a_coupon_may_be_for_what_the_product_offers_and_is_not_attached_yet(named) -> None:
+    made = json.loads(json.dumps(CATALOG))
+    made["coupons"].append({"code": "FOR", "percent_off": "50", "duration": "forever", "applies_to": [named]})
+    billing = books(catalog=made)
+    billing.subscriptions.create("s1", "acme", "pro-m")
+    assert billing.subscriptions.apply_coupon("s1", "FOR").coupons[0].coupon.code == "FOR"
+    billing.usage.record("s1", "calls", "10")
+    billing.run(day("02-01"))
+    its = {line.kind: line.discount > 0 for line in billing.invoices.list()[-1].lines}
+    assert its == {"product": named.startswith("pro"), "usage": named.startswith("calls")}
+
+
+def test_a_coupon_for_a_component_that_the_product_does_not_offer_is_refused() -> None:
+    made = json.loads(json.dumps(CATALOG))
+    made["coupons"].append({"code": "FOR", "percent_off": "50", "applies_to": ["calls"]})
+    billing = books(catalog=made)
+    refused = refusal(billing.subscriptions.create, "s1", "acme", "solo-m", coupons=["FOR"])
+    assert (refused.code, refused.remedy) == (
+        "coupon_not_applicable",
+        "Subscription s1 has solo, solo-m; nothing it applies to can be added.",
+    )
 
 
 def test_what_is_not_held_cannot_be_removed() -> None:
@@ -371,3 +397,45 @@ def test_what_has_documents_is_archived_and_they_stay() -> None:
     assert [one.reference for one in billing.subscriptions.list(archived=True)] == ["s1"]
     assert billing.subscriptions.get("s1").state == "canceled"
     assert [one.total for one in billing.invoices.list()] == [3570]
+
+
+# -- custom amounts ------------------------------------------------------------------------------------------
+
+
+def introduced(**changed):
+    made = json.loads(json.dumps(CATALOG))
+    phases = [{"for": "1 month", "amounts": {"USD": "10.00", "EUR": "9.00"}}]
+    amounts = {"USD": "30.00", "EUR": "28.00"}
+    made["products"][0]["prices"].append(
+        {"code": "intro", "amounts": amounts, "every": "1 month", "phases": phases, **changed}
+    )
+    return books(catalog=made)
+
+
+def totals(billing):
+    return [one.total for one in billing.invoices.list()]
+
+
+def test_a_custom_amount_follows_the_phases_of_the_price() -> None:
+    billing = introduced()
+    billing.subscriptions.create("s1", "acme", "intro", custom={"amount": "20.00"})
+    billing.run(day("02-01"))
+    assert totals(billing) == [1000, 2000]
+    assert all(billing.explain(one.id).agrees for one in billing.invoices.list())
+
+
+def test_a_custom_amount_for_a_running_subscription_does_not_begin_the_phases_anew() -> None:
+    billing = introduced()
+    billing.subscriptions.create("s1", "acme", "intro")
+    billing.run(day("03-10"))
+    billing.subscriptions.change("s1", custom={"amount": "20.00"}, proration="none")
+    billing.run(day("04-01"))
+    assert totals(billing) == [1000, 3000, 3000, 2000]
+
+
+def test_a_custom_amount_given_in_a_trial_follows_the_phases_still_to_come() -> None:
+    billing = introduced(trial="14 days")
+    billing.subscriptions.create("s1", "acme", "intro")
+    billing.subscriptions.change("s1", custom={"amount": "20.00"})
+    billing.run(day("02-15"))
+    assert totals(billing) == [1000, 2000]

@@ -198,8 +198,11 @@ class FairShare(RuleBasedStateMachine):
         at = {"back": self.now - by, "ahead": self.now + by}.get(how, self.now)
         if how in ("back", "ahead"):
             given["effective_at"] = at
-        if at < max(grid.since for grid in story.grids if grid.since <= self.now):
-            return  # What one price covered of the time before is another matter.
+        if at < story.same_since:
+            return  # What a price covers of periods of another interval is another matter.
+        anew = at < max(grid.since for grid in story.grids if grid.since <= self.now)
+        if anew and not all(story.has_run(part, at) for part in OWN & set(asked[2])):
+            return  # Nothing was billed then that says what a price of an interval of its own covered.
         if OWN & set(asked[2]) and story.grids[-1].since > self.now:
             return  # A component on dates of its own begins with the billing day agreed for later.
         if how == "renewal" and self.has[name][0] == "basic-w" and OWN & {*self.has[name][2], *asked[2]}:

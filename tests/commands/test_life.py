@@ -1,8 +1,10 @@
 """activate, cancel, uncancel, hold, resume, retry: by the rows of behaviour 5.2."""
 
+import json
+
 import pytest
 
-from tests.builders import attempts, books, day, documents, dump, refusal
+from tests.builders import CATALOG, attempts, books, day, documents, dump, refusal
 
 
 def signed_up(price="pro-m", until=None, *, method="approve", settings=None, catalog=None, **given):
@@ -650,3 +652,103 @@ def test_the_story_says_what_each_change_made_of_what() -> None:
         "change came into effect: price pro-m → pro-y, seats 2 → 5",
         "change planned for the renewal: price pro-m, because too dear",
     ]
+
+
+# -- periods that cost nothing ---------------------------------------------------------------------------------
+
+
+def sure(billing):
+    assert billing.verify().ok, billing.verify()
+    for one in (*billing.invoices.list(), *billing.invoices.credit_notes()):
+        assert billing.explain(one.id).agrees
+
+
+@pytest.mark.parametrize("proration", ["prorated", "none"])
+@pytest.mark.parametrize("zero", [True, False])
+def test_a_period_that_costs_nothing_has_an_invoice_where_the_setting_says_so(zero, proration) -> None:
+    billing = books(issue_zero_invoices=zero)
+    billing.subscriptions.create("s1", "acme", "free")
+    billing.run(day("02-10"))
+    found = [
+        (one.number, one.status, one.total, [line.amount for line in one.lines]) for one in billing.invoices.list()
+    ]
+    assert found == ([(1, "paid", 0, [0]), (2, "paid", 0, [0])] if zero else [])
+    assert billing.payments.list() == []
+    sure(billing)
+    billing.subscriptions.change("s1", price="pro-m", proration=proration)
+    billing.run(day("03-10"))
+    billing.subscriptions.change("s1", price="free")
+    billing.run(day("04-10"))
+    billing.subscriptions.hold("s1", unused="credit")
+    billing.run(day("05-10"))
+    billing.subscriptions.resume("s1")
+    billing.subscriptions.cancel("s1", credit="unused")
+    sure(billing)
+    billing.subscriptions.reactivate("s1", period="keep")
+    billing.run(day("08-10"))
+    sure(billing)
+
+
+def test_a_line_of_nothing_is_written_only_where_there_is_no_other() -> None:
+    billing = books(issue_zero_invoices=True)
+    billing.subscriptions.create("s1", "acme", "free", components={"seats": "1"})
+    billing.subscriptions.create("s2", "acme", "free")
+    billing.run(day("02-01"))
+    assert [[line.amount for line in one.lines] for one in billing.invoices.list()] == [[500], [0], [500]]
+    sure(billing)
+
+
+def test_a_free_period_in_arrears_has_its_invoice_at_its_end() -> None:
+    catalog = json.loads(json.dumps(CATALOG))
+    catalog["products"][0]["prices"].append({"code": "late", "amount": "0.00", "every": "1 month", "bill": "arrears"})
+    billing = books(catalog=catalog, issue_zero_invoices=True)
+    billing.subscriptions.create("s1", "acme", "late")
+    billing.run(day("02-01"))
+    billing.subscriptions.cancel("s1")
+    assert [(one.issued_at, one.total) for one in billing.invoices.list()] == [(day("02-01"), 0)]
+    sure(billing)
+
+
+def test_a_line_of_nothing_has_nothing_to_give_back() -> None:
+    billing = books(issue_zero_invoices=True)
+    billing.subscriptions.create("s1", "acme", "free")
+    (line,) = billing.invoices.get("1").lines
+    for how in ({"amount": "1.00"}, {"lines": [{"line": line.id}]}, {}):
+        refusal(billing.invoices.credit, "1", **how)
+    assert refusal(billing.invoices.void, "1").code == "transition_not_allowed"
+    sure(billing)
+
+
+# -- terms that follow -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("follows", "ends"), [(True, ("04-11", "04-11")), (False, ("04-01", "04-01"))])
+def test_terms_follow_a_moved_billing_date_where_the_setting_says_so(follows, ends) -> None:
+    billing = signed_up("pro-term", "01-10", settings={"expiry_follows": follows}, ends_at=day("04-01"))
+    sub = billing.subscriptions.change_billing_date("s1", next_billing_at=day("02-11"))
+    assert (sub.ends_at, sub.expires_at) == tuple(day(end) for end in ends)
+    billing.run(day("04-30"))
+    assert state(billing) == "expired"
+    sure(billing)
+
+
+def test_a_term_follows_the_end_of_a_trial_too() -> None:
+    billing = signed_up("try", "01-10", settings={"expiry_follows": True}, ends_at=day("04-01"))
+    assert billing.subscriptions.change_billing_date("s1", next_billing_at=day("01-25")).ends_at == day("04-11")
+
+
+def test_a_term_follows_by_the_wall_clock() -> None:
+    settings = {"expiry_follows": True, "timezone": "America/New_York"}
+    billing = signed_up(settings=settings, ends_at="2026-07-01")
+    moved = billing.subscriptions.change_billing_date("s1", next_billing_at="2026-03-31T19:00")
+    assert f"{moved.ends_at:%m-%d %H:%M}" == "08-29 04:00"
+
+
+def test_a_date_behind_the_end_is_refused_where_the_term_does_not_follow() -> None:
+    for follows in (True, False):
+        billing = signed_up(settings={"expiry_follows": follows}, ends_at=day("03-01"))
+        if follows:
+            assert billing.subscriptions.change_billing_date("s1", next_billing_at=day("03-10")).ends_at == day("04-07")
+            billing.subscriptions.cancel("s1", when=day("03-20"))
+        refused = refusal(billing.subscriptions.change_billing_date, "s1", next_billing_at=day("04-01"))
+        assert refused.code == "invalid_value"

@@ -329,6 +329,21 @@ def test_a_minimum_of_the_product_counts_what_was_invoiced_before() -> None:
     proven(billing)
 
 
+def test_a_minimum_counts_usage_on_its_own_interval_and_a_forecast_of_it_too() -> None:
+    price = {"code": "use-p", "scheme": "per_unit", "unit_amount": "1.00", "every": "1 month"}
+    billing = metered(price=price, product={"every": "3 months", "minimum": "50.00"}, until="01-10")
+    record(billing, ("20", "01-09"))
+    ahead = [one.invoice.total for one in billing.subscriptions.forecast("s1", months=3) if one.invoice]
+    assert ahead == [2000, 3000]
+    billing.run(day("03-10"))
+    record(billing, ("10", "03-09"))
+    assert [one.invoice.total for one in billing.subscriptions.forecast("s1", months=1) if one.invoice] == [3000]
+    billing.run(day("04-01"))
+    assert [one[2] for one in documents(billing)] == [2000, 3000]
+    assert [row[1::2] for row in lines(billing, None)] == [("usage", 2000), ("minimum", 2000), ("usage", 1000)]
+    proven(billing)
+
+
 def test_a_declined_interim_invoice_is_owed_like_any_other() -> None:
     billing = metered(product={"thresholds": ["20.00"]}, until="01-10", method="decline_soft")
     record(billing, ("25", "01-09"))

@@ -4,6 +4,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -127,6 +128,19 @@ def test_percentages_are_bounded_event_by_event():
     assert charge_for(price, "USD", D(1101), events=events) == 25 + 160 + 300
 
 
+def test_an_event_of_no_value_costs_its_fixed_part():
+    price = component("percentage", rate=D(10), fixed_per_event=D(1), minimum_per_event=D("1.50"))
+    assert charge_for(price, "USD", D(100), events=[D(0), D(100)]) == 150 + 1100
+    assert charge_for(price, "USD", D(0), events=[D(0)]) == 150
+    assert charge_for(price, "USD", D(0), events=[]) == 0
+    assert charge_for(evolve(price, included_events=1), "USD", D(100), events=[D(0), D(100)]) == 1100
+
+
+def test_an_event_whose_value_is_included_costs_nothing():
+    price = component("percentage", rate=D(10), fixed_per_event=D(1), included=D(100))
+    assert charge_for(price, "USD", D(200), events=[D(100), D(0), D(100)]) == 100 + 1100
+
+
 def test_the_first_events_may_be_included():
     price = component("percentage", rate=D(1), fixed_per_event=D("0.10"), included_events=2)
     assert charge_for(price, "USD", D(300), events=[D(100), D(100), D(100)]) == 110
@@ -150,6 +164,26 @@ def test_percentages_may_come_in_tiers():
     assert charge_for(price, "USD", D(100)) == 200
     assert charge_for(price, "USD", D(150)) == 300
     assert charge_for(price, "USD", D(150), events=[D(60), D(60), D(30)]) == 300
+
+
+FLATS = (Tier(D(100), rate=D(10), flat_amount=D(1)), Tier(None, rate=D(5), flat_amount=D(2)))
+
+
+@pytest.mark.parametrize(
+    ("events", "minor"),
+    [(None, 0), ([], 0), ([0], 0), ([50], 600), ([0, 50], 600), ([150], 1550), ([60, 90], 1550), ([50, -50], 0)],
+)
+def test_the_flat_of_the_first_tier_of_percentages_is_due_with_the_first_value(events, minor):
+    """Only graduated and volume owe it for nothing."""
+    price = component("graduated_percentage", tiers=FLATS)
+    assert charge_for(price, "USD", sum(events or [])) == minor
+    assert charge_for(price, "USD", sum(events or []), events=events and [D(value) for value in events]) == minor
+
+
+def test_where_all_events_are_included_no_flat_is_due():
+    price = component("graduated_percentage", tiers=FLATS, included_events=1)
+    assert charge_for(price, "USD", D(5), events=[D(5)]) == 0
+    assert charge_for(price, "USD", D(55), events=[D(5), D(50)]) == 600
 
 
 quantities = st.decimals(0, 10**6, places=3)

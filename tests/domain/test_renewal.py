@@ -111,6 +111,35 @@ def test_the_minimum_is_topped_up_and_counts_what_was_billed() -> None:
     assert [row[0::2] for row in lines(step)] == [("minimum", 7000), ("product", 3000)]
 
 
+def on_own_intervals(bill="arrears"):
+    """A quarter with a minimum of 100.00 that ends, monthly hosting whose period ends with it, and their facts."""
+    quarterly = price("30.00", every="3 months", minimum=Decimal("100.00"))
+    hosting = (
+        component("hosting"),
+        component_price("2.00", "hosting-m", "hosting", every=Duration(1, "month"), bill=bill),
+    )
+    own = item("hosting", "10", period_start=day("01-01"), period_end=day("02-01"))
+    begun = day("2025-11-01")
+    sub = subscription(items=(own,), period_start=begun, anchor=begun, arrears_from=begun)
+    return sub, facts(quarterly, hosting, billed_in_period=7000)
+
+
+def test_the_minimum_counts_what_an_own_interval_owes_of_the_period_that_ends() -> None:
+    made = [row[0::2] for row in lines(renewed(*on_own_intervals()))]
+    assert made == [("minimum", 1000), ("product", 3000), ("component", 2000)]
+
+
+def test_the_minimum_does_not_count_what_an_own_interval_bills_ahead() -> None:
+    made = [row[0::2] for row in lines(renewed(*on_own_intervals("advance")))]
+    assert made == [("minimum", 3000), ("product", 3000), ("component", 2000)]
+
+
+def test_the_minimum_of_an_end_counts_own_intervals_too() -> None:
+    sub, its = on_own_intervals()
+    made, _ = closing_lines(sub, its, day("02-01"))
+    assert [(line.kind, line.amount) for line in made] == [("component", 2000), ("minimum", 1000)]
+
+
 def test_closing_bills_the_used_part_of_arrears() -> None:
     made, _ = closing_lines(subscription(), facts(price(bill="arrears")), day("01-16"))
     assert [(line.period.end, line.amount) for line in made] == [(day("01-16"), 1452)]

@@ -1,7 +1,7 @@
 """A host that is told by webhook what happened at its gateway, and ends hard at a chosen point of hearing it.
 
-`python -m tests.engine.hearing FILE sqlite|postgresql` forks a process for every point at which the undisturbed one
-commits or asks the gateway, as tests.engine.dying does for charges.
+`python -m tests.engine.hearing FILE sqlite|postgresql [EVERY]` forks a process for every point, or one of EVERY, at
+which the undisturbed one commits or asks the gateway, as tests.engine.dying does for charges.
 """
 
 import gc
@@ -16,7 +16,7 @@ from billcore.clock import SimulatedClock
 from billcore.plugins.gateway import Page
 from billcore_gateway_test.gateway import ScriptedGateway
 from tests import builders, databases
-from tests.engine.dying import Fault, in_child, points, say, saying
+from tests.engine.dying import Fault, in_child, points, say, saying, told_to
 
 BOOK = ".test-gateway.jsonl"
 SETTINGS = {
@@ -165,7 +165,7 @@ def after_death(file: Path, point: tuple[str, int, str]) -> dict[str, object]:
     return {"point": point, "died": died, "stands": saying(copy, come_back)}
 
 
-def main(file: Path, kind: databases.Kind) -> None:
+def main(file: Path, kind: databases.Kind, every: int) -> None:
     gc.freeze()
     with databases.stores(kind) as stores:
         stores.at(file)
@@ -175,8 +175,7 @@ def main(file: Path, kind: databases.Kind) -> None:
         counted = saying(whole, lambda: counting(whole))
         say({"whole": saying(whole, lambda: stands(whole)), "counted": counted})
         say({"untold": saying(untold, lambda: _without_webhooks(untold))})
-        # Every event takes the same few steps: each of them is met at some event.
-        for point in list(points(counted))[:: 11 if kind == "postgresql" else 3]:
+        for point in list(points(counted))[every // 2 :: every]:
             say(after_death(file, point))
     databases.close()
 
@@ -189,4 +188,4 @@ def _without_webhooks(file: Path) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), "postgresql" if sys.argv[2:] == ["postgresql"] else "sqlite")
+    main(*told_to(sys.argv[1:]))

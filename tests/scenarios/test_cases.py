@@ -17,7 +17,7 @@ HERE = pytest.mark.skipif(not CASES, reason="the cases are not beside this check
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
 def test_no_story_of_another_system_fails(path, database_kind):
     """What this version cannot do yet is said to be unsupported; all others come out."""
-    stories = share(Reader().read(path), 1 if database_kind == "sqlite" else 4)
+    stories = share(Reader().read(path), 1 if database_kind == "sqlite" else 8)
     verdicts = [check_story(story, databases.next_story()) for story in stories]
     wrong = [(one.title, one.error, one.failures) for one in verdicts if not one.ok and not one.unsupported]
     assert wrong == []

@@ -161,7 +161,7 @@ def everything():
             1000, 100, 90, 0, '{"unit": "4"}',
         ),
         Coverage("cov_1", c, "itm_1", NOW, LATER, "lin_1"),
-        Renewal("ren_1", c, s, 1, NOW, LATER, NOW, i),
+        Renewal("ren_1", c, s, 1, NOW, LATER, NOW, "pri_1", i),
         Payment("pay_1", c, i, 1, "inv_1:1", "signup", 990, "USD", "test", "pm_1", "{}", "pending", NOW),
         Refund("ref_1", c, "pay_1", 1, "pay_1:r1", "refund", "method", 100, "USD", "test", "{}", "pending", NOW),
         Credit("crd_1", c, "credits", "USD", 100, 40, NOW),
@@ -272,7 +272,7 @@ def test_a_record_that_is_not_there_cannot_be_updated(database):
 @pytest.mark.parametrize(
     ("again", "rule"),
     [
-        (Renewal("ren_2", "cus_1", "sub_1", 1, NOW, LATER, NOW, None), "one renewal per sequence"),
+        (Renewal("ren_2", "cus_1", "sub_1", 1, NOW, LATER, NOW, "pri_1", None), "one renewal per sequence"),
         (Coverage("cov_2", "cus_1", "itm_1", NOW, LATER, "lin_1"), "no time billed twice"),
         (evolve(the(Payment), id="pay_2", idempotency_key="other"), "one payment per attempt"),
         (evolve(the(Payment), id="pay_2", attempt=2), "one charge per key"),

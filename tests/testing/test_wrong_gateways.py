@@ -14,6 +14,7 @@ from billcore.testing.asking import asked
 from billcore.testing.building import Building
 from billcore_gateway_test import ScriptedGateway
 from tests.project import ROOT
+from tests.share import share
 from tests.testing import wrong
 
 pytest_plugins = "pytester"
@@ -240,7 +241,9 @@ def failures(pytester, *mistakes):
     return said
 
 
-@pytest.mark.parametrize("mistakes", TOGETHER, ids=lambda mistakes: "+".join(one.__name__ for one in mistakes))
+@pytest.mark.parametrize(
+    "mistakes", share(TOGETHER, 2), ids=lambda mistakes: "+".join(one.__name__ for one in mistakes)
+)
 def test_a_wrong_gateway_fails_the_checks_of_its_rules_and_learns_why(pytester, mistakes):
     said = failures(pytester, *mistakes)
     expected = {check: rule for mistake in mistakes for check, rule in EXPECTED[mistake].items()}

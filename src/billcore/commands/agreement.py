@@ -174,14 +174,14 @@ def new_subscription(
     )
 
 
-def first_step(scope: Scope, sub: Subscription, payer: Customer, terms: Terms, base: Subscription | None) -> Step:
+def first_step(scope: Scope, sub: Subscription, payer: Customer, terms: Terms) -> Step:
     """What becomes of a new subscription at once: taken over, waiting for its start, or begun."""
     facts = facts_for(scope, sub, payer, scope.now)
     if terms.next_billing_at is not None:
         return Step(take_over(sub, facts, terms, scope), sub, "signup")
     if terms.starts_at is not None and terms.starts_at > scope.now:
         return Step(planned(evolve(sub, state="awaiting_signup")), sub, "signup")
-    return enter(sub, facts, scope.now, scope.new_id, "signup", base)
+    return enter(sub, facts, scope.now, scope.new_id, "signup")
 
 
 def base_of(scope: Scope, ref: str | None, buyer: Customer) -> Subscription | None:

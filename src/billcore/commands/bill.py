@@ -7,7 +7,7 @@ from datetime import datetime
 from billcore.commands.facts import zones_of
 from billcore.commands.receivables import apply_to_open
 from billcore.commands.referrals import thank_referrers
-from billcore.commands.returning import give_back
+from billcore.commands.returning import give_back, write_down
 from billcore.commands.scope import Scope
 from billcore.commands.unused import settle_usage
 from billcore.domain.bill import (
@@ -199,12 +199,12 @@ def _issue(
     scope: Scope, site: Site, bill: Bill, first: Step, customer: Customer, credits: Credits, at: datetime
 ) -> Invoice | None:
     if bill.note is not None:
-        restored = give_back(scope, bill.returned, bill.note.id, bill.note.total, bill.of_notes)
+        restored = give_back(scope, bill.returned, bill.note)
         issue_note(bill.note, at, scope.writes, scope.new_id, restored)
         return None
     if bill.invoice is None:
         return None
-    give_back(scope, bill.returned, bill.invoice.id, 0)
+    write_down(scope, bill.returned, bill.invoice.id)
     issued = issue(
         bill.invoice,
         credits.get(customer.id, ()),

@@ -14,7 +14,7 @@ from billcore.domain.customer import Customer
 from billcore.domain.draft import DraftLine
 from billcore.domain.facts import Facts
 from billcore.domain.lifecycle import close, end_after_hold, ran_out, resume
-from billcore.domain.states import check
+from billcore.domain.states import BILLING, Event, State, check
 from billcore.domain.step import Step
 from billcore.domain.subscription import Subscription
 from billcore.domain.values import evolve
@@ -49,11 +49,12 @@ def credits_for(scope: Scope, sub: Subscription, facts: Facts, at: datetime, wha
     return (give_back_period if what == "refund_all" else give_back)(scope, sub, facts, at)
 
 
-def rest_on_hold(scope: Scope, sub: Subscription, facts: Facts, at: datetime) -> tuple[DraftLine, ...]:
-    """Credit lines for paid time that a hold was to append, where the subscription ends at `at` with the hold."""
-    if sub.unused != "extend" or sub.held_at is None or not ran_out(sub, at):
-        return ()
-    return give_back(scope, sub, facts, sub.held_at)
+def end_on_hold(scope: Scope, sub: Subscription, facts: Facts, at: datetime, event: Event) -> Step:
+    """The end of a subscription with its hold; paid time that was to be appended comes back as credit."""
+    appended = sub.unused == "extend" and sub.held_at is not None
+    rest = give_back(scope, sub, facts, sub.held_at) if appended and sub.held_at is not None else ()
+    step = end_after_hold(sub, facts, at, scope.new_id, event)
+    return evolve(step, lines=(*step.lines, *rest))
 
 
 def resumed(scope: Scope, sub: Subscription, payer: Customer, *, keep: bool, over: bool) -> Step:
@@ -61,10 +62,8 @@ def resumed(scope: Scope, sub: Subscription, payer: Customer, *, keep: bool, ove
     if not over and not ran_out(sub, scope.now):
         return resume(sub, facts_for(scope, sub, payer, scope.now), scope.now, keep, scope.new_id)
     until = scope.now + NOW_INCLUDED
-    facts = facts_for(scope, sub, payer, until)
-    rest = rest_on_hold(scope, sub, facts, scope.now)
-    step = end_after_hold(sub, facts, scope.now, scope.new_id, "resume")
-    return evolve(step, lines=(*step.lines, *rest), usage_until=until)
+    step = end_on_hold(scope, sub, facts_for(scope, sub, payer, until), scope.now, "resume")
+    return evolve(step, usage_until=until)
 
 
 def cancel_now(
@@ -100,6 +99,23 @@ def _ended(
     asked = evolve(sub, cancel_requested_at=scope.now, cancel_reason=reason)
     step = close(asked, "canceled", "cancel", ended_at, scope.now, facts, scope.new_id, credits)
     return evolve(step, before=sub, usage_until=until)
+
+
+def end_with_base(scope: Scope, addon: Subscription, facts: Facts, at: datetime) -> Step:
+    """The end of an add-on when its base has ended, or ends: it gives back what its base does (behaviour 6.6)."""
+    base = facts.base
+    assert base is not None and base.access_until is not None
+    expires = base.state == "expired" if base.ended_at is not None else base.cancel_at != base.access_until
+    # A term ends exactly where it says: what was billed beyond it is given back (behaviour 5.2).
+    what = "credit_unused" if expires else gives(base.cancel_credit or "none", base.cancel_refund or "none")
+    credits = credits_for(scope, addon, facts, base.access_until, what)
+    if what != "refund_all":
+        facts = less_given_back(scope, addon, facts, credits)
+    expires = expires and addon.state in BILLING
+    event: Event = "end_reached" if expires else "cancel_date_reached"
+    target: State = "expired" if expires else "canceled"
+    step = close(addon, target, event, base.access_until, at, facts, scope.new_id, credits)
+    return evolve(step, refunds=what.startswith("refund"))
 
 
 def end_unpaid(

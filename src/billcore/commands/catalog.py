@@ -15,8 +15,8 @@ from billcore.commands.verb import Noun, verb
 from billcore.domain.catalog import Catalog, Price
 from billcore.domain.catalog_reader import read_catalog
 from billcore.domain.catalog_writer import Entry, definition, export_catalog
-from billcore.domain.money import decimal_text, exponent, format_minor, round_exact
-from billcore.domain.periods import Period
+from billcore.domain.money import decimal_text, exponent, format_minor, minor_units, round_exact
+from billcore.domain.periods import Duration, Period, months_between
 from billcore.domain.pricing import charge_for
 from billcore.domain.proration import WHOLE, Portion, portion
 from billcore.errors import FileInvalid, InvalidValue
@@ -99,7 +99,8 @@ class CatalogNoun(Noun):
         """What a price computes for a full period with included units, minimum and maximum (behaviour 4).
 
         For percentage prices `quantity` is the value and `events` may list single ones. `since` and `until` with
-        the full `period` make it prorated (behaviour 3).
+        the full `period` make it prorated (behaviour 3), also where a component has the interval of its product. A
+        product's `minimum` counts as if nothing else were billed in the period.
         """
         chosen = scope.catalog.catalog.price(price)
         unit = currency or (
@@ -108,6 +109,9 @@ class CatalogNoun(Noun):
         assert isinstance(quantity, Decimal)
         single = [Decimal(event) for event in events] if events is not None else None
         exact = Fraction(charge_for(chosen, unit, quantity, events=single))
+        if chosen.product is not None and chosen.minimum is not None:
+            # A period with nothing beside it comes to that much (behaviour 4.2).
+            exact = max(exact, Fraction(minor_units(chosen.minimum, unit)))
         part = WHOLE
         if period is not None:
             part = _portion(scope, chosen, since, until, period)
@@ -147,16 +151,20 @@ def _portion(scope: Scope, price: Price, since: object, until: object, period: S
     bounds = [at for at in (start, end, first, last) if isinstance(at, datetime)]
     if len(bounds) != 4 or not start <= first <= last <= end:  # type: ignore[operator]
         raise InvalidValue("since and until must lie inside the period.", remedy="Check the dates.")
-    every = price.every
-    if every is None:
-        raise InvalidValue(f"Price {price.code} has no interval.", remedy="Leave the period out.")
-    return portion(
-        Period(bounds[2], bounds[3]),
-        Period(bounds[0], bounds[1]),
-        scope.settings.proration_basis,
-        scope.settings.timezone,
-        every,
-    )
+    if price.once:
+        raise InvalidValue(f"Price {price.code} is charged once, for no period.", remedy="Leave the period out.")
+    zone, span = scope.settings.timezone, Period(bounds[0], bounds[1])
+    every = price.every or _interval_of(span, zone)
+    return portion(Period(bounds[2], bounds[3]), span, scope.settings.proration_basis, zone, every)
+
+
+def _interval_of(span: Period, zone: str) -> Duration:
+    """What a component's price without an interval stands for: its product's, which the period is one of.
+
+    It decides how `fixed_30` counts: whole months by thirty days, other periods by real ones.
+    """
+    months = months_between(span, zone)
+    return Duration(months, "month") if months else Duration(1, "day")
 
 
 def _entries(catalog: Catalog) -> list[tuple[str, Entry, str | None]]:

@@ -5,19 +5,21 @@ from datetime import datetime
 
 from attrs import evolve
 
-from billcore.commands.cancellation import NOW_INCLUDED, Gives, credits_for, gives, rest_on_hold
-from billcore.commands.facts import facts_for, may_try_again
+from billcore.commands.cancellation import NOW_INCLUDED, Gives, credits_for, end_on_hold, end_with_base, gives
+from billcore.commands.facts import may_try_again
 from billcore.commands.receivables import held_credits
 from billcore.commands.scope import Scope
+from billcore.commands.spans import with_spans
 from billcore.commands.target import Asked, before_of, target_of
 from billcore.commands.unused import give_back_of, less_given_back
 from billcore.commands.waiting import keep_waiting
+from billcore.domain.addons import base_is_over
 from billcore.domain.bill import make_bill, missing, record
 from billcore.domain.change import Change, ChangeStatus, GiveBack, Target, Wish
 from billcore.domain.changing import decide_change, switched
 from billcore.domain.draft import DraftLine
-from billcore.domain.facts import Facts, schedule_of
-from billcore.domain.lifecycle import act, close
+from billcore.domain.facts import Facts
+from billcore.domain.lifecycle import act, ran_out
 from billcore.domain.prepaid import suspend
 from billcore.domain.renewal import renew
 from billcore.domain.states import Event
@@ -25,7 +27,6 @@ from billcore.domain.step import Step, planned
 from billcore.domain.subscription import Item, Subscription
 from billcore.store import change as changes
 from billcore.store import invoice as invoices
-from billcore.store import subscription as subscriptions
 
 
 def change_step(
@@ -35,10 +36,13 @@ def change_step(
 
     One that `pays_first` leaves what waits for the renewal where it is: it is nothing that its payment decides on.
     """
+    if wish.replaces:
+        sub = drop_change(scope, sub)
     if pays_first:
         facts, target = evolve(facts, waiting=()), evolve(target, facts=evolve(target.facts, waiting=()))
     if wish.include_trial and not may_try_again(scope, sub):
         wish = evolve(wish, include_trial=False)
+    facts, target = with_spans(scope, sub, facts, target, wish)
     running = changes.running(scope.tx, sub.customer_id, sub.id, sub.sequence)
     decision = decide_change(sub, facts, target, wish, running, scope.now, scope.new_id)
     collects = sub.state != "unpaid"
@@ -63,22 +67,6 @@ def ask_again(scope: Scope, sub: Subscription, facts: Facts, change: Change) -> 
     scope.writes.put(evolve(change, before=before_of(sub)))
     step = change_step(scope, sub, facts, target, asked.wish(scope.now, facts, target), pays_first=True)
     return evolve(step, usage_until=scope.now + NOW_INCLUDED if step.usage else None)
-
-
-def addon_steps(scope: Scope, base: Step, at: datetime) -> list[Step]:
-    """Add-ons of a base that began a new period take its dates: theirs ends and begins with it (behaviour 6.6)."""
-    made = []
-    sub = base.subscription
-    for addon in subscriptions.addons(scope.tx, [sub.id], scope.catalog.coupons):
-        if addon.ended_at is not None or addon.anchor is None or sub.anchor is None:
-            continue
-        customer = scope.customer(addon.customer_id)
-        facts = facts_for(scope, addon, customer, at)
-        assert facts.price.every is not None
-        anchored = schedule_of(sub, facts.price.every, facts.zone, facts.settings)
-        wish = Wish(at, "prorated", "reset", billing_day=sub.billing_day or 0, anchored=anchored)
-        made.append(change_step(scope, addon, facts, Target(facts, addon.quantity), wish))
-    return made
 
 
 def note_change(scope: Scope, sub: Subscription, asked: Asked, at: datetime) -> None:
@@ -123,24 +111,20 @@ def drop_change(scope: Scope, sub: Subscription, status: ChangeStatus = "dropped
 def act_at(scope: Scope, sub: Subscription, facts: Facts, at: datetime) -> Step:
     """What the next action of `sub` makes of it at `at`: with a change that waited, and what it gives back."""
     assert sub.next_action is not None
+    over, due = base_is_over(sub, facts), sub.next_action_at or at
+    if sub.next_action == "resume" and (over or ran_out(sub, due)):
+        return end_on_hold(scope, sub, facts, due, "resume_date_reached")
+    if over:
+        return end_with_base(scope, sub, facts, at)
     if sub.next_action == "change":
         return _planned_change(scope, sub, facts)
-    if sub.next_action == "trial_end" and sub.base_id is not None:
-        base = subscriptions.by_ids(scope.tx, [sub.base_id], scope.catalog.coupons)[sub.base_id]
-        if base.ended_at is not None:  # Its trial was not taken up (behaviour 6.6).
-            return close(sub, "canceled", "cancel_date_reached", base.ended_at, at, facts, scope.new_id)
-    if sub.change_id is not None and sub.change_at is None and sub.next_action in ("renew", "trial_end"):
-        due = sub.next_action_at or at
-        if sub.period_end is None or sub.period_end <= due:
-            if sub.collection == "prepaid" and _is_short(scope, sub, facts, due, at):
-                event: Event = "trial_ran_out" if sub.state == "trialing" else "renewal_due"
-                return suspend(sub, event, at, facts.actor, scope.new_id)
-            return _change_with_renewal(scope, sub, facts, due, at)
+    waits = sub.change_id is not None and sub.change_at is None and sub.next_action in ("renew", "trial_end")
+    if waits and (sub.period_end is None or sub.period_end <= due):
+        if sub.collection == "prepaid" and _is_short(scope, sub, facts, due, at):
+            event: Event = "trial_ran_out" if sub.state == "trialing" else "renewal_due"
+            return suspend(sub, event, at, facts.actor, scope.new_id)
+        return _change_with_renewal(scope, sub, facts, due, at)
     what: Gives = "none"
-    if sub.next_action == "resume":
-        rest = rest_on_hold(scope, sub, facts, sub.next_action_at or at)
-        step = act(sub, "resume", facts, at, scope.new_id)
-        return evolve(step, lines=(*step.lines, *rest)) if rest else step
     if sub.next_action == "cancel":
         what = gives(sub.cancel_credit or "none", sub.cancel_refund or "none")
     elif sub.next_action == "expire" and sub.ends_at == sub.next_action_at:

@@ -76,17 +76,21 @@ def redeem_coupons(
     return tuple(held)
 
 
-def custom_price(scope: Scope, base: Price, custom: Mapping[str, str]) -> Price:
+def custom_price(scope: Scope, base: Price, custom: Mapping[str, str], *, begun: bool = False) -> Price:
     """A price for one subscription: `base` with the fields that `custom` gives (behaviour 4.1, 6.5).
 
+    A custom amount is what follows the phases; of those that have `begun` it takes the place, as they would begin anew.
     Equal custom prices of one base are one row. Raises catalog_invalid for values a catalog would refuse.
     """
+    if "amount" in custom:  # It is in the one currency of the price, and so are the phases before it.
+        left = () if begun else base.phases
+        one = [evolve(phase, amounts={base.currency: phase.amounts[base.currency]}) for phase in left]
+        base = evolve(base, phases=tuple(one))
     table = {**definition(base), **custom}
     if "amount" in custom:
         table.pop("amounts", None)
         table.pop("scheme", None)
         table.pop("tiers", None)
-        table.pop("phases", None)
     table.pop("custom_of", None)
     wanted = from_definition("price", table, product=base.product, id="")
     written = stored_catalog.definition_text(wanted)
@@ -109,15 +113,23 @@ def custom_price(scope: Scope, base: Price, custom: Mapping[str, str]) -> Price:
 
 
 def require_applicable(scope: Scope, sub: Subscription, coupon: Coupon) -> None:
-    """A restricted coupon needs something on the subscription that it applies to; raises coupon_not_applicable."""
+    """A restricted coupon needs something it applies to that the subscription has, or may come to have (8.1).
+
+    That is its product, its price, and the components that the product offers: usage attaches one by itself, later.
+    Raises coupon_not_applicable.
+    """
     if coupon.applies_to is None:
         return
+    catalog = scope.catalog.catalog
     prices = scope.prices([sub.price_id, *(item.price_id for item in sub.items if item.ended_at is None)])
-    codes = {code for price in prices.values() for code in (price.code, price.product, price.component)}
-    if not codes & set(coupon.applies_to):
+    codes = {code for price in prices.values() for code in (price.code, price.product, price.component) if code}
+    offered = catalog.product_of(prices[sub.price_id]).components
+    later = set(catalog.components if offered is None else offered)
+    later |= {price.code for price in catalog.prices.values() if price.component in later}
+    if not (codes | later) & set(coupon.applies_to):
         raise Refused(
             "coupon_not_applicable",
             f"Coupon {coupon.code} applies to {', '.join(coupon.applies_to)} only.",
-            remedy=f"Subscription {sub.reference} has {', '.join(sorted(code for code in codes if code))}.",
+            remedy=f"Subscription {sub.reference} has {', '.join(sorted(codes))}; nothing it applies to can be added.",
             coupon=coupon.code,
         )

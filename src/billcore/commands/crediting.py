@@ -97,7 +97,7 @@ def _note(scope: Scope, billed: Billed, piece: Piece, reason: str | None) -> tup
     lines = [_line(scope, line, parts, left, piece) for line, parts, left in piece.parts]
     note = note_for(lines, billed.invoice, piece.to, reason, scope.now, scope.new_id)
     returns = returns_of(scope, billed.invoice, piece.taken)
-    restored = give_back(scope, returns, note.id, note.total)
+    restored = give_back(scope, returns, note)
     issue_note(note, scope.now, scope.writes, scope.new_id, restored)
     return note, restored
 

@@ -34,6 +34,7 @@ def load_facts(
     had_trials = _had_trials(scope, subs)
     waiting = waiting_lines(scope, [sub.id for sub in subs])
     zones = zones_of(scope, subs, known)
+    bases = _bases(scope, subs)
     found = {}
     for sub in subs:
         customer = known[sub.customer_id]
@@ -52,8 +53,21 @@ def load_facts(
             billed.get(sub.id, 0),
             tuple(waiting.get(sub.id, ())),
             scope.actor,
+            base=bases[sub.base_id] if sub.base_id is not None else None,
         )
     return found
+
+
+def _bases(scope: Scope, subs: Sequence[Subscription]) -> dict[str, Subscription]:
+    """What the add-ons among these belong to, by id; mostly it is due together with them."""
+    wanted = {sub.base_id for sub in subs if sub.base_id is not None}
+    if not wanted:
+        return {}
+    found = {sub.id: sub for sub in subs if sub.id in wanted}
+    made = {id_: one for id_ in wanted if isinstance(one := scope.writes.get(Subscription, id_), Subscription)}
+    missing = wanted - found.keys() - made.keys()
+    stored = subscriptions.by_ids(scope.tx, missing, scope.catalog.coupons) if missing else {}
+    return found | stored | made
 
 
 def _had_trials(scope: Scope, subs: Sequence[Subscription]) -> set[str]:

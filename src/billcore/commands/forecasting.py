@@ -10,9 +10,10 @@ from billcore.commands.changing import act_at
 from billcore.commands.facts import facts_for
 from billcore.commands.scope import Scope
 from billcore.commands.unused import settle_usage
+from billcore.domain.addons import base_is_over
 from billcore.domain.bill import Bill, make_bill, missing, use_coupons
+from billcore.domain.charges import counts_since
 from billcore.domain.credit import Credit, draw, usable
-from billcore.domain.draft import DraftLine
 from billcore.domain.invoice import CreditNote, Invoice
 from billcore.domain.subscription import Action, Subscription
 from billcore.store import payment as payments
@@ -72,29 +73,36 @@ def _ahead(
     """
     customer = scope.customer(sub.customer_id)
     aside = scope.aside()
-    first, billed = True, 0
+    extra = 0
+    waited, used = False, set[str]()
     for _ in range(MOST):
         at, action = sub.next_action_at, sub.next_action
         if at is None or action is None or at > until:
             return
         aside.now = max(at, scope.now)
         facts = facts_for(aside, sub, customer, at)
-        if not first:  # What was recorded and what waits is billed by the first one.
-            facts = evolve(facts, usage={}, waiting=(), billed_in_period=billed)
+        # What was recorded and what waits is billed once.
+        facts = evolve(
+            facts,
+            usage={item: total for item, total in facts.usage.items() if item not in used},
+            waiting=() if waited else facts.waiting,
+            billed_in_period=facts.billed_in_period + extra,
+        )
         step = settle_usage(aside, act_at(aside, sub, facts, aside.now), aside.now)
         bill = make_bill([step], customer, scope.site, aside.now, scope.new_id)
         if step.short is not None and missing(bill, held, scope.settings, aside.now):
             step = step.short
             bill = make_bill([step], customer, scope.site, aside.now, scope.new_id)
-        first = first and sub.period_end is not None and at < sub.period_end
-        sub = use_coupons(step, bill.used).subscription
-        billed = sum(line.amount for line in step.lines if _is_of(line, sub))
+        waited = waited or any(line in step.lines for line in facts.waiting)
+        used |= set(step.usage)
+        if base_is_over(sub, facts):
+            action = "expire" if step.subscription.state == "expired" else "cancel"
+        # A component on its own interval bills within the period, which counts what was billed of it before.
+        before, sub = sub, use_coupons(step, bill.used).subscription
+        extra = extra if sub.period_start == before.period_start else 0
+        if sub.period_start is not None:
+            extra += sum(line.amount for line in step.lines if counts_since(line, sub.period_start))
         yield action, aside.now, sub, bill
-
-
-def _is_of(line: DraftLine, sub: Subscription) -> bool:
-    """Whether a line is one of the running period (behaviour 4.2)."""
-    return line.period is not None and sub.period_start is not None and line.period.start >= sub.period_start
 
 
 def _drawn(scope: Scope, bill: Bill, credits: list[Credit], at: datetime) -> tuple[int, list[Credit]]:

@@ -5,15 +5,17 @@ from datetime import datetime, timedelta
 
 from attrs import evolve
 
+from billcore.commands.addons import addon_steps
 from billcore.commands.bill import mark_usage
 from billcore.commands.cancellation import NOW_INCLUDED
-from billcore.commands.changing import addon_steps, ask_again
+from billcore.commands.changing import ask_again
 from billcore.commands.facts import facts_for
 from billcore.commands.reactivating import return_again
-from billcore.commands.returning import give_back
+from billcore.commands.returning import write_down
 from billcore.commands.scope import Scope
 from billcore.commands.signup import bill_all_now, pay_draft, to_pay_now
 from billcore.commands.unused import settle_usage
+from billcore.domain.addons import begins_anew
 from billcore.domain.bill import make_bill, record, use_coupons
 from billcore.domain.change import Change, ChangeKind
 from billcore.domain.customer import Customer
@@ -134,7 +136,7 @@ def _as_of_then(
                     scope.writes, scope.new_id, change.customer_id, at, "subscription.changed", change.subscription_id
                 )
         mark_usage(scope, step, invoice.lines)
-        give_back(scope, [one for line in step.lines for one in line.returned], invoice.id, 0)
+        write_down(scope, [one for line in step.lines for one in line.returned], invoice.id)
         return use_coupons(step, bill.used)
 
     return begin
@@ -145,7 +147,7 @@ def follow_base(scope: Scope, step: Step, asked_at: datetime) -> None:
 
     They are billed now, as of when the change was asked for.
     """
-    if not _begins_anew(step):
+    if not begins_anew(step):
         return
     at, scope.now = scope.now, asked_at
     more = addon_steps(scope, step, asked_at)
@@ -163,14 +165,9 @@ def refuse_change(scope: Scope, invoice: Invoice) -> None:
 def _look(aside: Scope, make: Make, at: datetime) -> Step:
     """What `make` decides, in a unit of work that nobody keeps; raises what it raises, for the add-ons that follow."""
     step = settle_usage(aside, make(aside), at)
-    if _begins_anew(step):
+    if begins_anew(step):
         addon_steps(aside, step, at)
     return step
-
-
-def _begins_anew(step: Step) -> bool:
-    """Whether it is a change that begins a new period."""
-    return step.purpose == "change" and (step.renewal is not None or step.cut is not None)
 
 
 def _billed(invoice: Invoice) -> list[tuple[object, ...]]:

@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from billcore.commands.addons import addon_steps
 from billcore.commands.attempts import attempt, usable_method
 from billcore.commands.cancellation import NOW_INCLUDED
 from billcore.commands.changing import act_at
 from billcore.commands.facts import facts_for, load_facts
 from billcore.commands.receivables import held_credits
 from billcore.commands.scope import Scope
-from billcore.commands.signup import bill_now
+from billcore.commands.signup import bill_all_now, bill_now
+from billcore.domain.addons import base_is_over, begins_anew
 from billcore.domain.bill import make_bill, missing, put_subscription, record, record_change
 from billcore.domain.charges import ONE
 from billcore.domain.compact import compact
@@ -63,6 +65,8 @@ def _wake(scope: Scope, subscription_id: str) -> None:
             return
         customer = scope.customer(sub.customer_id)
         facts = facts_for(scope, sub, customer, sub.next_action_at)
+        if base_is_over(sub, facts):
+            return
         step = act_at(scope, sub, facts, scope.now)
         if step.subscription.state == "suspended":  # With the change that waited for it, it is not covered.
             if before.state != "suspended":
@@ -76,6 +80,8 @@ def _wake(scope: Scope, subscription_id: str) -> None:
                 scope.flush()
             return
         bill_now(scope, _woken(scope, before, step) if before.state == "suspended" else step, customer)
+        if begins_anew(step):
+            bill_all_now(scope, addon_steps(scope, step, sub.next_action_at))
 
 
 def _woken(scope: Scope, before: Subscription, step: Step) -> Step:

@@ -9,7 +9,7 @@ from billcore.commands.bill import number_notes, write_step
 from billcore.commands.crediting import ToRefund
 from billcore.commands.receivables import apply_to_open
 from billcore.commands.refunding import Wish, refund_owed
-from billcore.commands.returning import give_back, kept_of
+from billcore.commands.returning import give_back, kept_of, of_notes, write_down
 from billcore.commands.scope import Scope
 from billcore.commands.signup import bill_all_now
 from billcore.commands.unused import split_credits
@@ -36,21 +36,20 @@ def bill_refunding(scope: Scope, steps: Sequence[Step], customer: Customer) -> N
     paid = [one for one in bill.returned if one.account == "payments"]
     others = [one for one in bill.returned if one.account != "payments"]
     # Charges take what is no money of the customer's first (behaviour 3.5).
-    charged = bill.given - bill.note.total
-    kept = max(0, bill.given - sum(one.returned for one in paid) - charged)
+    kept = max(0, bill.note.total - sum(one.returned for one in paid))
     refunded = bill.note.total - kept
     lines = [line for step in steps for line in step.lines]
     first, second = _parted(lines, kept)
-    credited, taken = _shares(scope, others, bill.of_notes, kept) if refunded else (bill.returned, [])
+    by_credit = of_notes(bill.note, bill.returned)
+    credited, taken = _shares(scope, others, by_credit, kept) if refunded else (bill.returned, [])
     notes = []
     if refunded:
         notes.append(_note(scope, steps, customer, at, first, "refund"))
-        give_back(scope, [*paid, *taken], notes[0].id, 0)
+        write_down(scope, [*paid, *taken], notes[0].id)
         issue_note(notes[0], at, scope.writes, scope.new_id)
     if kept:
         note = _note(scope, steps, customer, at, second if refunded else lines, "credit")
-        restored = give_back(scope, credited, note.id, kept, bill.of_notes)
-        issue_note(note, at, scope.writes, scope.new_id, restored)
+        issue_note(note, at, scope.writes, scope.new_id, give_back(scope, credited, note))
         notes.append(note)
     for step in steps:
         write_step(scope, use_coupons(step, bill.used), None, evolve(bill, note=notes[0]))
@@ -88,10 +87,10 @@ def _note(
 
 
 def _shares(
-    scope: Scope, others: Sequence[Allocation], of_notes: int, kept: int
+    scope: Scope, others: Sequence[Allocation], by_credit: int, kept: int
 ) -> tuple[list[Allocation], list[Allocation]]:
     """What was no payment, as far as it goes back to credit, and what charges take; each part has its own record."""
-    credited, taken = kept_of(others, of_notes, kept)
+    credited, taken = kept_of(others, by_credit, kept)
     ids = {one.id for one, _ in credited}
     return [evolve(one, returned=part) for one, part in credited], [
         evolve(one, id=scope.new_id("all"), document_id=None, returned=part)

@@ -8,7 +8,7 @@ from billcore.commands.receivables import written
 from billcore.commands.scope import Scope
 from billcore.domain.credit import GIVE_BACK, Allocation, Credit, Drawing
 from billcore.domain.crediting import Billed, Source, left_of, sources_of
-from billcore.domain.invoice import Invoice, Line
+from billcore.domain.invoice import CreditNote, Invoice, Line
 from billcore.store import crediting
 from billcore.store import invoice as invoices
 
@@ -60,30 +60,30 @@ def returns_of(scope: Scope, invoice: Invoice, taken: Sequence[Source]) -> list[
     ]
 
 
-def give_back(
-    scope: Scope, returns: Sequence[Allocation], document_id: str, most: int, of_notes: int = 0
-) -> list[Drawing]:
-    """Write down what a document gives back, and put it back as `put_back` does."""
+def write_down(scope: Scope, returns: Sequence[Allocation], document_id: str) -> None:
+    """Write down what a document gives back."""
     for one in returns:
         named = evolve(one, document_id=document_id)
         if one.document_id is None:
             scope.writes.add(named)
         else:  # It was taken when its line was made, which has waited for this document.
             scope.writes.put(named)
-    return put_back(scope, returns, most, of_notes)
 
 
-def put_back(scope: Scope, returns: Sequence[Allocation], most: int, of_notes: int = 0) -> list[Drawing]:
-    """The credits that are put back, as they are then: `most` of it in all.
+def give_back(scope: Scope, returns: Sequence[Allocation], note: CreditNote) -> list[Drawing]:
+    """Write down what a credit note gives back, and put it back as `put_back` does."""
+    write_down(scope, returns, note.id)
+    return put_back(scope, returns, note)
 
-    `of_notes` is what the document gives back of charges on credit notes, which their own credit lines had paid.
-    """
+
+def put_back(scope: Scope, returns: Sequence[Allocation], note: CreditNote) -> list[Drawing]:
+    """The credits that a credit note puts back, as they are then; what else it comes to is a new credit."""
     if not returns:  # Nearly every document of a run: no query for each.
         return []
     ids = [one.source_id for one in returns if one.account != "payments" and one.source_id]
     stored = _credits(scope, ids)
     restored = []
-    for one, part in kept_of(returns, of_notes, most)[0]:
+    for one, part in kept_of(returns, of_notes(note, returns), note.total)[0]:
         credit = stored.get(one.source_id or "") if one.account != "payments" else None
         if credit is not None:
             stored[credit.id] = evolve(credit, remaining=credit.remaining + part)
@@ -91,15 +91,25 @@ def put_back(scope: Scope, returns: Sequence[Allocation], most: int, of_notes: i
     return restored
 
 
+def of_notes(note: CreditNote, returns: Sequence[Allocation]) -> int:
+    """What a note's credit lines give back of charges on credit notes: those had been paid by credit.
+
+    A line that takes back one beside it, which had waited, gives nothing back.
+    """
+    beside = {line.id for line in note.lines}
+    given = -sum(line.total for line in note.lines if (line.credits_line_id or line.id) not in beside)
+    return given - sum(one.returned for one in returns)
+
+
 def kept_of(
-    returns: Sequence[Allocation], of_notes: int, most: int
+    returns: Sequence[Allocation], credited: int, most: int
 ) -> tuple[list[tuple[Allocation, int]], list[tuple[Allocation, int]]]:
-    """What stays given back of `returns`, `most` with `of_notes` in all, and what the document's charges take of it.
+    """What stays given back of `returns`, `most` with `credited` in all, and what the document's charges take of it.
 
     They take from the end: what is no money of the customer's first, payments last (behaviour 3.5).
     """
     kept, taken = [], []
-    waiting = of_notes
+    waiting = credited
     for one in sorted(returns, key=lambda one: GIVE_BACK.index(one.account)):
         if one.account == "service_credits":
             most, waiting = most - min(most, waiting), 0

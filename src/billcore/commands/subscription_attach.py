@@ -1,23 +1,26 @@
 """One call that gives a customer a product: new, more, less, or beside what he has (behaviour 6.4)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, Unpack
 
 from attrs import frozen
 
 from billcore.commands import vault
 from billcore.commands.attempts import usable_method
+from billcore.commands.changing import drop_change
 from billcore.commands.components import custom_price
 from billcore.commands.desk import Desk
 from billcore.commands.groups import buyer_and_payer
 from billcore.commands.parameters import Code, Codes, Custom, CustomerRef, Options, Reference, Text
 from billcore.commands.scope import Scope
-from billcore.commands.subscription_changes import Changes
+from billcore.commands.subscription_changes import Changes, carry_out
 from billcore.commands.subscription_extras import give_coupon
+from billcore.commands.target import Asked, require_sold
 from billcore.commands.verb import BoundVerb, Definition, verb
 from billcore.domain.attaching import is_downgrade
 from billcore.domain.catalog import Price
 from billcore.domain.customer import Customer
+from billcore.domain.lifecycle import uncancel
 from billcore.domain.states import BILLING
 from billcore.domain.subscription import Subscription
 from billcore.errors import Refused
@@ -33,10 +36,11 @@ RUNNING = (*sorted(BILLING), "trialing")
 class Attached:
     """What came of it: a new subscription, an upgrade now, a downgrade at the renewal, or a page to pay on first.
 
-    `checkout` is the page of the gateway where the customer enters a payment method; nothing is subscribed to by then.
+    `kept` is what he has already, of which a planned change or end was dropped. `checkout` is the page of the gateway
+    where the customer enters a payment method; nothing is subscribed to by then.
     """
 
-    action: Literal["new", "upgrade", "downgrade", "checkout"]
+    action: Literal["new", "upgrade", "downgrade", "kept", "checkout"]
     subscription: Subscription | None = None
     checkout: str | None = None
 
@@ -81,39 +85,49 @@ class Attaching(Changes):
         chosen = scope.catalog.catalog.price(price)
         product = scope.catalog.catalog.product_of(chosen)
         current = None if product.kind == "addon" else _current(scope, owner, product.family)
-        given: dict[str, object] = {"price": price}
-        if custom:
-            given["custom"] = custom
         if current is None:
-            given |= {"reference": reference, "customer": owner.id, "coupons": coupons}
-            return self._paid_or_checkout(scope, "new", self._verb("create"), given)
+            given: dict[str, object] = {
+                "reference": reference,
+                "customer": owner.id,
+                "price": price,
+                "coupons": coupons,
+            }
+            given |= {"custom": custom} if custom else {}
+            bound: BoundVerb[..., Subscription] = self.create  # type: ignore[attr-defined]  # the noun's other half
+            return _paid_or_checkout(scope, "new", lambda asking: bound.within(asking, given))
         wanted = custom_price(scope, chosen, custom) if custom else chosen
-        given["subscription"] = current.id
+        require_sold(wanted, current)
         for coupon in coupons or ():
             current = give_coupon(scope, current, coupon, wanted.id)
+        if wanted.id == current.price_id and (current.change_id is not None or current.cancel_at is not None):
+            return Attached("kept", _kept(scope, current))
+        asked = Asked(wanted.id if wanted.id != current.price_id else None, replaces=True)
         if _lowers(scope, current, wanted):
-            return Attached("downgrade", self._verb("change").within(scope, {**given, "when": "renewal"}))
-        return self._paid_or_checkout(scope, "upgrade", self._verb("change"), given)
+            return Attached("downgrade", carry_out(scope, current, asked, "renewal", named=price))
+        sub = current
+        return _paid_or_checkout(scope, "upgrade", lambda asking: carry_out(asking, sub, asked, "now", named=price))
 
-    def _verb(self, name: str) -> "BoundVerb[..., Subscription]":
-        bound: BoundVerb[..., Subscription] = getattr(self, name)
-        return bound
 
-    def _paid_or_checkout(
-        self,
-        scope: Scope,
-        action: Literal["new", "upgrade"],
-        bound: "BoundVerb[..., Subscription]",
-        given: Mapping[str, object],
-    ) -> Attached:
-        if isinstance(scope.answer, Page):
-            try:
-                bound.within(scope.aside(), given)
-            except Refused as refused:
-                if refused.code != "payment_declined":
-                    raise
-                return Attached("checkout", checkout=scope.answer.url)
-        return Attached(action, bound.within(scope, given))
+def _paid_or_checkout(
+    scope: Scope, action: Literal["new", "upgrade"], make: Callable[[Scope], Subscription]
+) -> Attached:
+    if isinstance(scope.answer, Page):
+        try:
+            make(scope.aside())
+        except Refused as refused:
+            if refused.code != "payment_declined":
+                raise
+            return Attached("checkout", checkout=scope.answer.url)
+    return Attached(action, make(scope))
+
+
+def _kept(scope: Scope, sub: Subscription) -> Subscription:
+    """What the customer has and is given again: it stays, whatever was planned."""
+    after = drop_change(scope, sub)
+    if after.cancel_at is not None:
+        after = uncancel(after)
+    scope.writes.put(after)
+    return after
 
 
 def _method(scope: Scope, owner: Customer) -> object:

@@ -6,8 +6,9 @@ from typing import Literal, Unpack
 
 from attrs import evolve
 
+from billcore.commands.addons import addon_steps
 from billcore.commands.cancellation import NOW_INCLUDED
-from billcore.commands.changing import addon_steps, change_step, drop_change, note_change, plan_change
+from billcore.commands.changing import change_step, drop_change, note_change, plan_change
 from billcore.commands.components import custom_price
 from billcore.commands.facts import facts_for
 from billcore.commands.parameters import (
@@ -30,7 +31,7 @@ from billcore.commands.signup import bill_all_now
 from billcore.commands.target import Asked, require_sold, target_of
 from billcore.commands.verb import Noun, verb
 from billcore.domain.bill import record
-from billcore.domain.change import InvoiceAt, PeriodMode, Target
+from billcore.domain.change import InvoiceAt, PeriodMode, Target, Wish
 from billcore.domain.facts import Facts
 from billcore.domain.states import check
 from billcore.domain.step import Step
@@ -78,7 +79,7 @@ class Changes(Noun):
         check(sub.state, "change", sub.reference)
         chosen = scope.catalog.catalog.price(price) if price is not None else scope.prices([sub.price_id])[sub.price_id]
         if custom:
-            chosen = custom_price(scope, chosen, custom)
+            chosen = custom_price(scope, chosen, custom, begun=price is None and sub.priced_from is not None)
         require_sold(chosen, sub)
         asked = Asked(
             chosen.id if chosen.id != sub.price_id else None,
@@ -92,7 +93,7 @@ class Changes(Noun):
             include_trial=include_trial,
             reason=reason,
         )
-        return _carry_out(scope, sub, asked, when, as_instant(effective_at), named=price)
+        return carry_out(scope, sub, asked, when, as_instant(effective_at), named=price)
 
     @verb()
     def cancel_change(self, scope: Scope, subscription: SubscriptionRef, **options: Unpack[Options]) -> Subscription:
@@ -141,13 +142,14 @@ class Changes(Noun):
             downgrade=downgrade,
             invoice_at=invoice_at,
         )
-        return _carry_out(scope, sub, asked, "now", as_instant(effective_at), named=None)
+        return carry_out(scope, sub, asked, "now", as_instant(effective_at), named=None)
 
 
-def _carry_out(
-    scope: Scope, sub: Subscription, asked: Asked, when: str, effective_at: datetime | None, *, named: str | None
+def carry_out(
+    scope: Scope, sub: Subscription, asked: Asked, when: str, effective_at: datetime | None = None, *, named: str | None
 ) -> Subscription:
-    """Check a change as a whole, then make it now or keep it for later."""
+    """Check a change as a whole, then make it now or keep it for later. Raises as `change`, whose price is `named`."""
+    check(sub.state, "change", sub.reference)
     customer = scope.customer(sub.customer_id)
     later = when == "renewal" or (effective_at is not None and effective_at > scope.now)
     at = effective_at or scope.now
@@ -158,6 +160,8 @@ def _carry_out(
     if later:
         return plan_change(scope, sub, asked, None if when == "renewal" else at)
     wish = asked.wish(at, facts, target)
+    if _waits_for_its_interval(sub, facts, target, wish):
+        return plan_change(scope, sub, evolve(asked, proration=None, period=None), None)
     if effective_at is not None:
         _require_reachable(scope, sub, at, new_period=wish.period == "reset")
     if scope.settings.change_decline == "refuse" and effective_at is None:
@@ -174,6 +178,12 @@ def _carry_out(
         steps += addon_steps(scope, step, at)
     bill_all_now(scope, steps)
     return step.subscription
+
+
+def _waits_for_its_interval(sub: Subscription, facts: Facts, target: Target, wish: Wish) -> bool:
+    """Whether a price of another interval is to leave the running period as it is: it begins where that ends."""
+    other = target.facts.price.every != facts.price.every and sub.anchor is not None and sub.state != "trialing"
+    return other and wish.period == "keep" and wish.proration == "none"
 
 
 def _require_something(sub: Subscription, asked: Asked, target: Target, named: str | None) -> None:
@@ -205,18 +215,19 @@ def _require_sense(
                 parameter=given[0] if given else "effective_at",
             )
         return
-    other_interval = target.facts.price.every != facts.price.every
-    if wish.period == "keep" and other_interval and sub.anchor is not None and sub.state != "trialing":
-        raise InvalidValue(
-            f"Price {target.facts.price.code} is billed every {target.facts.price.every}: the dates cannot stay.",
-            remedy="Use period = reset, or when = renewal.",
-            parameter="period",
-        )
     if wish.proration == "full" and wish.period == "keep":
         raise Refused(
             "full_needs_reset",
             "A full charge inside a running period would bill its time twice.",
             remedy="Use period = reset, or proration = prorated.",
+        )
+    other_interval = target.facts.price.every != facts.price.every
+    prorated = wish.proration != "none"  # Otherwise the new interval begins where the running period ends.
+    if wish.period == "keep" and other_interval and prorated and sub.anchor is not None and sub.state != "trialing":
+        raise InvalidValue(
+            f"Price {target.facts.price.code} is billed every {target.facts.price.every}: the dates cannot stay.",
+            remedy="Use period = reset, or when = renewal.",
+            parameter="period",
         )
     if wish.proration == "none" and wish.period == "reset" and not asked.reason:
         raise InvalidValue("A new period without a charge needs a reason.", remedy="Give reason.", parameter="reason")

@@ -44,8 +44,9 @@ class Dates(Noun):
         """Let the running period end at `next_billing_at`, or move the billing day for good; add-ons go along.
 
         Nothing is charged or given back, unless `proration = "prorated"`: then the extension is billed, the cut given
-        back. Without `billing_day` the next period is short again. In a trial it moves the trial's end (behaviour
-        7.2). Raises transition_not_allowed, invalid_value, payment_in_doubt.
+        back. Without `billing_day` the next period is short again. In a trial it moves the trial's end. Terms go along
+        where the setting `expiry_follows` says so (behaviour 7.2). Raises transition_not_allowed, invalid_value,
+        payment_in_doubt.
         """
         sub = scope.subscription(subscription)
         check(sub.state, "change_billing_date", sub.reference)
@@ -126,8 +127,10 @@ def _require_date(scope: Scope, sub: Subscription, price: Price, next_at: dateti
             remedy="Choose a date to come.",
             parameter="next_billing_at",
         )
-    ends = [end for end in (sub.ends_at, sub.cancel_at, sub.expires_at) if end is not None]
-    if ends and next_at > min(ends) and not scope.settings.expiry_follows:
+    # Terms that follow are never behind; a cancellation stays where it was planned.
+    terms = () if scope.settings.expiry_follows else (sub.ends_at, sub.expires_at)
+    ends = [end for end in (*terms, sub.cancel_at) if end is not None]
+    if ends and next_at > min(ends):
         raise InvalidValue(
             f"Subscription {sub.reference} ends before that, at {min(ends):%Y-%m-%d %H:%M} UTC.",
             remedy="Choose an earlier date, or let it end later (subscriptions.set_term).",

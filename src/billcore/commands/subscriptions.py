@@ -122,7 +122,7 @@ class Subscriptions(Life, Attaching, Dates, Outlook, Prepaying, Extras, Records)
             sub, coupons=redeem_coupons(scope, sub, coupons_of(scope, sub, coupons or ()), scope.zone(buyer), scope.now)
         )
         sub = with_top_up(sub, top_up_below, top_up_amount)
-        made = sign_up(scope, first_step(scope, sub, payer, terms, based), payer)
+        made = sign_up(scope, first_step(scope, sub, payer, terms), payer)
         if made.top_up_below is not None:
             scope.flush()
             top_up_where_low(scope, payer.id, made.currency)

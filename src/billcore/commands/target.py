@@ -25,7 +25,8 @@ class Asked:
     """What a change asks for, as it is stored while it waits: ids and texts. None leaves a thing as it is.
 
     `components` are quantities by code, `component_prices` price codes by component. `item_ids` are those that
-    components which are added have on a draft that waits for its payment, by code.
+    components which are added have on a draft that waits for its payment, by code. What waits for the renewal or for an
+    instant stays, unless this one `replaces` it.
     """
 
     price_id: str | None = None
@@ -41,6 +42,7 @@ class Asked:
     include_trial: bool = False
     reason: str | None = None
     item_ids: Mapping[str, str] = field(factory=dict)
+    replaces: bool = False
 
     def drafted(self, target: Target) -> "Asked":
         """The same with what the lines of a draft name: asked for again, it has to come to the same items."""
@@ -69,6 +71,7 @@ class Asked:
             self.invoice_at,
             self.billing_day,
             self.include_trial,
+            replaces=self.replaces,
         )
 
 

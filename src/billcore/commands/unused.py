@@ -202,8 +202,7 @@ def _to_who_paid(scope: Scope, sub: Subscription, credits: Mapping[str, Sequence
             note = make_bill([Step(his, his, "final", tuple(lines))], payer, scope.site, at, scope.new_id).note
             assert note is not None, "credit lines alone make a note"
             returns = [one for line in lines for one in line.returned]
-            of_notes = note.total - sum(one.returned for one in returns)
-            issue_note(note, at, scope.writes, scope.new_id, put_down(scope, returns, note.id, note.total, of_notes))
+            issue_note(note, at, scope.writes, scope.new_id, put_down(scope, returns, note))
             apply_to_open(scope, customer_id, note.currency)
 
 
@@ -214,21 +213,27 @@ def _credit(
     price = facts.prices.get(line.price_id or "", facts.price)
     every = price.every or facts.price.every
     assert every is not None
-    shared = [credit for credit in earlier if "share" in json.loads(credit.basis)]
+    bases = [json.loads(credit.basis) for credit in earlier]
+    shared = [credit for credit, basis in zip(earlier, bases, strict=True) if "share" in basis]
+    # Units that were taken away with their whole price are no part of what is shared over the time.
+    removed = [credit for credit, basis in zip(earlier, bases, strict=True) if "removed" in basis]
+    left = left_of(line, removed)
+    credited = left_of(line, removed) - left_of(line, earlier)
+    by_share = left_of(line, ()) - left_of(line, shared)
     billed = BilledLine(
-        line.amount,
-        line.discount,
-        line.tax,
+        left.amount,
+        left.discount,
+        left.tax,
         Period(line.start, row.billed_until or line.end),
-        -sum(credit.amount for credit in earlier),
-        -sum(credit.discount for credit in earlier),
-        -sum(credit.tax for credit in earlier),
-        -sum(credit.amount for credit in shared),
-        -sum(credit.discount for credit in shared),
-        -sum(credit.tax for credit in shared),
-        line.tax_included,
-        -sum(credit.tax_included for credit in earlier),
-        -sum(credit.tax_included for credit in shared),
+        credited.amount,
+        credited.discount,
+        credited.tax,
+        by_share.amount,
+        by_share.discount,
+        by_share.tax,
+        left.tax_included,
+        credited.tax_included,
+        by_share.tax_included,
         row.end,
     )
     if how.how == "part":

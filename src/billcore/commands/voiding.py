@@ -181,8 +181,7 @@ def _keep_credit_lines(scope: Scope, void: Invoice) -> None:
     )
     returns = crediting.returned_for(scope.tx, [void.customer_id], [void.id])
     scope.writes.put(*[evolve(one, document_id=note.id) for one in returns])
-    of_notes = note.total - sum(one.returned for one in returns)
-    issue_note(note, scope.now, scope.writes, scope.new_id, put_back(scope, returns, note.total, of_notes))
+    issue_note(note, scope.now, scope.writes, scope.new_id, put_back(scope, returns, note))
     number_notes(scope)
 
 

@@ -46,22 +46,6 @@ class Bill:
     used: frozenset[str] = frozenset()
     returned: tuple[Allocation, ...] = ()
 
-    @property
-    def given(self) -> int:
-        """What the note's credit lines give back of other documents; a line that takes a waiting one back gives none.
-
-        It is more than `returned` where they give back of charges on credit notes: those had been paid by credit.
-        """
-        if self.note is None:
-            return 0
-        beside = {line.id for line in self.note.lines}
-        return -sum(line.total for line in self.note.lines if (line.credits_line_id or line.id) not in beside)
-
-    @property
-    def of_notes(self) -> int:
-        """What of that was charged on credit notes."""
-        return self.given - sum(one.returned for one in self.returned)
-
 
 NOTHING = Bill(None, None)
 
@@ -72,6 +56,8 @@ def make_bill(steps: Sequence[Step], customer: Customer, site: Site, at: datetim
     Without lines there is none; one that comes to nothing is made only where a line has an amount (behaviour 8.5).
     """
     lines = [_of(step, line) for step in steps for line in step.lines]
+    # One of nothing is written where there is no other: the document of a period that costs nothing.
+    lines = [line for line in lines if line.amount or line.credit is not None] or lines
     if not lines:
         return NOTHING
     sub = steps[0].subscription

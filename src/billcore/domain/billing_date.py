@@ -1,7 +1,7 @@
 """Moving billing dates and terms: what a moved date makes of the running period (behaviour 7.2, 7.4)."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from attrs import field, frozen
 
@@ -10,9 +10,10 @@ from billcore.domain.charges import advance_items, item_line, product_line
 from billcore.domain.draft import DraftLine
 from billcore.domain.expiry import with_expiry
 from billcore.domain.facts import Facts
+from billcore.domain.instants import to_local, to_utc
 from billcore.domain.invoice import Renewal
 from billcore.domain.periods import Period, schedule_from_start
-from billcore.domain.span import at_boundaries, price_span, with_span
+from billcore.domain.span import at_boundaries, ended, price_span, with_span
 from billcore.domain.step import Step, planned
 from billcore.domain.subscription import Subscription
 from billcore.domain.values import evolve
@@ -46,22 +47,23 @@ def move_billing_date(
     """
     if sub.anchor is None or sub.state == "trialing":
         until = next_at or sub.trial_until
-        after = _followed(sub, facts, next_at)
-        after = evolve(after, trial_until=until, period_end=until, billing_day=day or sub.billing_day)
+        after = evolve(sub, trial_until=until, period_end=until, billing_day=day or sub.billing_day)
+        after = _with_terms(after, facts, sub.trial_until, until)
         return Moved(Step(planned(after), sub, "change"))
     assert sub.period_start is not None and sub.period_end is not None
     span, end = price_span(sub), next_at or sub.period_end
-    after = evolve(_followed(sub, facts, next_at), period_end=end)
+    after = evolve(sub, period_end=end)
     if day is not None:
         after = _with_day(after, facts, end, day)
-    after = with_expiry(after, facts.schedule(after), end)
+    after = with_expiry(_with_terms(after, facts, sub.period_end, end), facts.schedule(after), end)
     if next_at is None:
         return Moved(Step(planned(with_span(after, span)), sub, "change"))
-    cut = evolve(running, period_end=end) if running is not None else None
     if not prorated:
-        after = with_span(after, Period(sub.period_start, end))
-        return Moved(Step(planned(after), sub, "change", cut=cut), covered_until=end)
+        span = Period(sub.period_start, end)
     after = with_span(after, span)
+    cut = ended(running, end, span) if running is not None else None
+    if not prorated:
+        return Moved(Step(planned(after), sub, "change", cut=cut), covered_until=end)
     lines = _extension(sub, after, facts, Period(sub.period_end, end)) if end > sub.period_end else []
     step = Step(planned(after), sub, "change", tuple(lines), cut=cut)
     parts = (sub.id, *(item.id for item in sub.items if item.period_end is None))
@@ -76,12 +78,16 @@ def _with_day(sub: Subscription, facts: Facts, start: datetime, day: int) -> Sub
     return evolve(sub, billing_day=day, anchor=schedule.anchor)
 
 
-def _followed(sub: Subscription, facts: Facts, next_at: datetime | None) -> Subscription:
-    """The subscription with the term that its price sets moved along, where the setting says so."""
-    if next_at is None or sub.lasts_until is None or sub.period_end is None or not facts.settings.expiry_follows:
+def _with_terms(sub: Subscription, facts: Facts, before: datetime | None, now: datetime | None) -> Subscription:
+    """The subscription with its ends moved along with a date, where the setting says so: the price's and its own."""
+    if before is None or now is None or not facts.settings.expiry_follows:
         return sub
-    by: timedelta = next_at - sub.period_end
-    return evolve(sub, lasts_until=sub.lasts_until + by)
+    by = to_local(now, facts.zone) - to_local(before, facts.zone)  # By the wall clock, as all dates go (2.2).
+
+    def moved(end: datetime | None) -> datetime | None:
+        return to_utc(to_local(end, facts.zone) + by) if end is not None else None
+
+    return evolve(sub, lasts_until=moved(sub.lasts_until), ends_at=moved(sub.ends_at))
 
 
 def _extension(sub: Subscription, after: Subscription, facts: Facts, longer: Period) -> list[DraftLine]:

@@ -77,7 +77,7 @@ class Wish:
 
     `proration` None means prorated for the product, and for components what their prices say for the direction.
     `upgrade` and `downgrade` are those of the call; `billing_day` 0 takes the day away, None leaves it. A new period
-    has the boundaries of `anchored` where they are given: those of an add-on's base.
+    has the boundaries of `anchored` where they are given: those of an add-on's base. It `replaces` what waits.
     """
 
     at: datetime
@@ -89,6 +89,7 @@ class Wish:
     billing_day: int | None = None
     include_trial: bool = False
     anchored: Schedule | None = None
+    replaces: bool = False
 
 
 @frozen

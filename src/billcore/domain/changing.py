@@ -11,7 +11,7 @@ from billcore.domain.invoice import Renewal
 from billcore.domain.own_interval import afresh
 from billcore.domain.periods import Period
 from billcore.domain.renewal import begin, begin_trial, closing_lines, trial_end
-from billcore.domain.span import billed_from, price_span, time_left
+from billcore.domain.span import begun_anew, billed_from, ended, price_span, time_left
 from billcore.domain.step import Step, changed, planned
 from billcore.domain.subscription import Subscription
 from billcore.domain.values import NewId, evolve
@@ -129,7 +129,8 @@ def _into_trial(sub: Subscription, fresh: Subscription, target: Target, wish: Wi
     """The new price's trial begins; the row of the period that ran ends there."""
     trial = evolve(fresh, anchor=None, priced_from=None, span_start=None, span_end=None)
     after, lines = begin_trial(trial, target.facts, wish.at, fee=False, counts=trial.price_id != sub.price_id)
-    cut = evolve(running, period_end=wish.at) if running is not None and wish.at > running.period_start else None
+    begun = running is not None and wish.at > running.period_start
+    cut = ended(running, wish.at, price_span(sub)) if running is not None and begun else None
     return Step(planned(after), sub, "change", tuple(lines), cut=cut)
 
 
@@ -152,6 +153,5 @@ def _into_period(
     if running is None:
         return Step(after, sub, "change", tuple(lines), renewal)
     if again:
-        cut = evolve(running, period_start=renewal.period_start, period_end=renewal.period_end, free=renewal.free)
-        return Step(after, sub, "change", tuple(lines), cut=cut)
-    return Step(after, sub, "change", tuple(lines), renewal, cut=evolve(running, period_end=wish.at))
+        return Step(after, sub, "change", tuple(lines), cut=begun_anew(running, renewal))
+    return Step(after, sub, "change", tuple(lines), renewal, cut=ended(running, wish.at, price_span(sub)))

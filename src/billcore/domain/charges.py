@@ -36,15 +36,18 @@ def price_in_force(price: Price, sub: Subscription, at: datetime, zone: str) -> 
     return price.amounts
 
 
-def product_line(sub: Subscription, facts: Facts, period: Period, span: Period) -> DraftLine | None:
-    """The product for `period`, prorated by `span`; None when it costs nothing."""
+def product_line(
+    sub: Subscription, facts: Facts, period: Period, span: Period, *, zero: bool = False
+) -> DraftLine | None:
+    """The product for `period`, prorated by `span`; None when it costs nothing, unless a line of `zero` is wanted."""
     price = facts.price
     assert price.every is not None
     part = portion(period, span, facts.settings.proration_basis, facts.zone, price.every)
-    amounts = price_in_force(price, sub, period.start, facts.zone)
+    # A phase that ends inside the period does not divide it.
+    amounts = price_in_force(price, sub, span.start, facts.zone)
     exact = charge_for(price, sub.currency, sub.quantity, amounts=amounts)
     amount = prorate_charge(exact, part)
-    if amount == 0:
+    if amount == 0 and not zero:
         return None
     return DraftLine(
         sub.id,
@@ -113,6 +116,16 @@ def fee_line(
         return []
     amount = round_exact(minor_units(major, sub.currency))
     return [_extra_line(sub, facts, kind, amount, period, {"fee": kind})]
+
+
+def counts_since(line: DraftLine, start: datetime) -> bool:
+    """Whether a line is one of the period that began at `start`, for its minimum (behaviour 4.2).
+
+    Usage counts in the period in which it is billed, which its own interval may begin before.
+    """
+    if line.period is None:
+        return False
+    return line.period.end > start if line.kind == "usage" else line.period.start >= start
 
 
 def minimum_line(sub: Subscription, facts: Facts, billed: int, part: Portion, period: Period) -> list[DraftLine]:

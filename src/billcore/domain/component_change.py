@@ -12,10 +12,10 @@ from billcore.domain.change import GiveBack, ItemChange, Target, Wish
 from billcore.domain.charges import item_line, price_in_force
 from billcore.domain.draft import DraftLine
 from billcore.domain.facts import Facts, own_interval
-from billcore.domain.periods import Duration, Period, span_of, split
+from billcore.domain.periods import Duration, Period, span_of
 from billcore.domain.pricing import charge_for
 from billcore.domain.proration import Portion, prorate_charge
-from billcore.domain.span import billed_from, price_span, time_left
+from billcore.domain.span import as_billed, billed_from, price_span, time_left
 from billcore.domain.subscription import Item, Subscription
 from billcore.domain.values import evolve
 from billcore.settings import ChangeMode
@@ -52,9 +52,9 @@ class ChangeBill:
 
 def rises(sub: Subscription, facts: Facts, target: Target, at: datetime) -> bool:
     """Whether a change costs more a day, netted over its price and all its components; the same counts as more."""
-    before = _product_cost(sub, facts, sub.quantity, at)
-    after = _product_cost(evolve(sub, priced_from=at), target.facts, target.quantity, at)
-    net = after - before
+    other = target.facts.price.id != facts.price.id
+    after = evolve(sub, priced_from=at) if other else sub
+    net = _product_cost(after, target.facts, target.quantity) - _product_cost(sub, facts, sub.quantity)
     for change in target.items:
         net += _item_cost(change.after, change.units_after, sub, target.facts)
         if change.before is not None:
@@ -62,8 +62,8 @@ def rises(sub: Subscription, facts: Facts, target: Target, at: datetime) -> bool
     return net >= 0
 
 
-def _product_cost(sub: Subscription, facts: Facts, quantity: Decimal, at: datetime) -> Fraction:
-    amounts = price_in_force(facts.price, sub, at, facts.zone)
+def _product_cost(sub: Subscription, facts: Facts, quantity: Decimal) -> Fraction:
+    amounts = price_in_force(facts.price, sub, price_span(sub).start, facts.zone)
     assert facts.price.every is not None
     return Fraction(charge_for(facts.price, sub.currency, quantity, amounts=amounts)) / _days(facts.price.every)
 
@@ -130,11 +130,10 @@ class ComponentChanges:
 
     def _in_advance(self, change: ItemChange, mode: ChangeMode, bill: ChangeBill, *, waits: bool) -> Item:
         paid, wanted = _paid_units(change), change.units_after
-        # The whole call chose the mode; whether this one becomes more or less is its own affair.
-        more = wanted >= change.units_before
-        same_price = change.before is not None and change.before.price_id == change.after.price_id
-        settled = same_price and (wanted <= paid if more else wanted >= paid)
-        if mode == "none" or settled:
+        # The whole call chose the mode; whether this one costs more or less is its own affair.
+        now = self._cost(change.before, change.units_before)
+        more = self._cost(change.after, wanted) >= now
+        if mode == "none" or self._settled(change, paid, more=more):
             return self._stays_paid(change, paid)
         # Units that were given up without money back are not given back later either.
         given_up = Decimal(0) if more else max(paid - change.units_before, Decimal(0))
@@ -150,6 +149,22 @@ class ComponentChanges:
             if change.after.ended_at is None or units:
                 bill.charge(self._rest(item, units), waits=waits)
         return item
+
+    def _cost(self, item: Item | None, units: Decimal) -> Fraction:
+        """What so many units of a component cost for a whole interval, in minor units; nothing where there is none."""
+        if item is None or not units:
+            return Fraction(0)
+        return Fraction(charge_for(self.target.facts.prices[item.price_id], self.sub.currency, units))
+
+    def _settled(self, change: ItemChange, paid: Decimal, *, more: bool) -> bool:
+        """Whether what is paid already, and not there any more, pays for what is asked for; or nothing changes."""
+        before = change.before
+        if before is None or before.price_id != change.after.price_id:
+            return False
+        if paid == change.units_before:
+            return change.units_after == paid
+        wanted, held = self._cost(change.after, change.units_after), self._cost(before, paid)
+        return wanted <= held if more else wanted >= held
 
     def _stays_paid(self, change: ItemChange, paid: Decimal) -> Item:
         """Nothing is billed now: what is paid stays so, and the rest costs from the next period on."""
@@ -176,7 +191,9 @@ class ComponentChanges:
             return
         if change.before is not None:
             above = {"above": str(paid), "above_price": old.id}
-            line = evolve(line, amount=amount, quantity=item.quantity - paid, basis={**line.basis, **above}, layer=1)
+            # Fewer units may cost more, at another price or in another tier.
+            units = item.quantity - paid if item.quantity > paid else item.quantity
+            line = evolve(line, amount=amount, quantity=units, basis={**line.basis, **above}, layer=1)
         bill.charge([line], waits=waits)
 
     def _removed_part(
@@ -252,9 +269,7 @@ class ComponentChanges:
             return time_left(self.sub, self.target.facts, self.wish.at)
         period, schedule = self._period_of(item), self.target.facts.item_schedule(self.after, item)
         begun = billed_from(self.wish.at, self.sub.free_until)
-        if begun >= period.end:
-            return []
-        return [(piece, span_of(piece, schedule)) for piece in split(Period(begun, period.end), schedule)]
+        return as_billed(begun, period.end, self.facts.spanned.get(item.id, ()), schedule)
 
 
 def _paid_units(change: ItemChange) -> Decimal:

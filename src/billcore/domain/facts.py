@@ -8,10 +8,19 @@ from attrs import field, frozen
 
 from billcore.domain.catalog import Component, Price, Product
 from billcore.domain.draft import DraftLine
-from billcore.domain.periods import Duration, PeriodPolicy, Schedule
+from billcore.domain.periods import Duration, Period, PeriodPolicy, Schedule
 from billcore.domain.subscription import Item, Subscription
 from billcore.domain.usage import UsageTotal
 from billcore.settings import Settings
+
+
+@frozen
+class Spanned:
+    """A stretch of time that was billed, with the span that one full price covered then; `free`, it costs nothing."""
+
+    period: Period
+    span: Period
+    free: bool = False
 
 
 @frozen
@@ -21,6 +30,9 @@ class Facts:
     `billed_in_period` is what the current period's lines add up to so far (minor units, before discount and tax);
     it is loaded only where the price has a minimum. `waiting` are lines of earlier commands that the next document of
     the subscription bills. Without `trial_allowed` the customer had his trial already (setting trial_once).
+    `spanned` is time that was billed, in its order, by the id of the item (the product's is the subscription's): that
+    which a change reaches back into, where it was billed at the interval that there is now. `base` is what an add-on
+    ends with (behaviour 6.6), as it is by then.
     """
 
     settings: Settings
@@ -35,6 +47,8 @@ class Facts:
     billed_in_period: int = 0
     waiting: tuple[DraftLine, ...] = ()
     actor: str = "engine"
+    spanned: Mapping[str, tuple[Spanned, ...]] = field(factory=dict)
+    base: Subscription | None = None
 
     def schedule(self, sub: Subscription) -> Schedule:
         """The boundaries of the subscription's product price."""

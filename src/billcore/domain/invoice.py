@@ -202,7 +202,8 @@ class Coverage:
 class Renewal:
     """One billing of a subscription: exactly one per sequence, whatever happens (behaviour 8.4).
 
-    A `free` one bills nothing for its time, by agreement.
+    A `free` one bills nothing for its time, by agreement. What one full price covered, at the interval of `price_id`,
+    is the period as it was billed, or the span where that is another (behaviour 3.2).
     """
 
     id: str
@@ -212,5 +213,8 @@ class Renewal:
     period_start: datetime
     period_end: datetime
     billed_at: datetime
+    price_id: str
     invoice_id: str | None
     free: bool = False
+    span_start: datetime | None = None
+    span_end: datetime | None = None

@@ -8,7 +8,7 @@ from billcore.domain.expiry import term_start, with_expiry
 from billcore.domain.facts import Facts, schedule_of
 from billcore.domain.invoice import Purpose, Renewal
 from billcore.domain.own_interval import cut_short
-from billcore.domain.periods import Period, span_of
+from billcore.domain.periods import Period, Schedule, span_of
 from billcore.domain.prepaid import or_suspended
 from billcore.domain.renewal import (
     begin,
@@ -28,28 +28,19 @@ from billcore.domain.values import NewId, evolve
 from billcore.errors import Refused
 
 
-def enter(
-    sub: Subscription,
-    facts: Facts,
-    at: datetime,
-    new_id: NewId,
-    purpose: Purpose,
-    base: Subscription | None = None,
-) -> Step:
+def enter(sub: Subscription, facts: Facts, at: datetime, new_id: NewId, purpose: Purpose) -> Step:
     """The first step of a subscription: into its trial, or into its first paid period (signup and start date)."""
     # A date says it all: a new subscription's trial_until is the one that was asked for.
     until = sub.trial_until or trial_end(facts, at)
-    if base is not None and base.state == "trialing":
-        until = base.trial_until
+    base = facts.base
+    if base is not None:
+        sub = evolve(sub, billing_day=base.billing_day)
+        if base.state == "trialing":
+            until = base.trial_until
     if until is not None and until > at and (facts.trial_allowed or base is not None or until == sub.trial_until):
         after, lines = begin_trial(evolve(sub, trial_until=until), facts, at)
         return Step(planned(after), sub, purpose, tuple(lines))
-    anchored = None
-    if base is not None and base.anchor is not None:
-        assert facts.price.every is not None
-        anchored = schedule_of(base, facts.price.every, facts.zone, facts.settings)
-        sub = evolve(sub, billing_day=base.billing_day)
-    since = term_start(sub, facts, at)
+    anchored, since = _dates_of_base(facts), term_start(sub, facts, at)
     after, lines, renewal = begin(sub, facts, at, new_id, fee=True, anchored=anchored, since=since)
     return Step(after, sub, purpose, tuple(lines), renewal)
 
@@ -70,8 +61,11 @@ def trial_ran_out(sub: Subscription, facts: Facts, at: datetime, new_id: NewId) 
     if uncharged and facts.price.trial_end == "cancel":
         return _not_taken_up(sub, at, facts, new_id)
     fee = facts.price.setup_fee_at == "trial_end"
-    begun = sub.trial_until or at
-    after, lines, renewal = begin(sub, facts, begun, new_id, fee=fee, since=term_start(sub, facts, begun))
+    ended_at, base = sub.trial_until or at, facts.base
+    # A base that begins at the same instant has found its dates from there, as the add-on does.
+    runs = base is not None and base.period_start is not None and base.period_start < ended_at
+    anchored, since = _dates_of_base(facts) if runs else None, term_start(sub, facts, ended_at)
+    after, lines, renewal = begin(sub, facts, ended_at, new_id, fee=fee, anchored=anchored, since=since)
     lines += facts.waiting
     if sub.state != "trialing":  # Something of the trial is unpaid: the period begins all the same.
         after = planned(evolve(after, state=sub.state))
@@ -274,6 +268,14 @@ def end_after_hold(sub: Subscription, facts: Facts, at: datetime, new_id: NewId,
     return evolve(ended, before=sub, lines=(*lines, *facts.waiting), changes=changes, usage=usage, usage_until=at)
 
 
+def _dates_of_base(facts: Facts) -> Schedule | None:
+    """The boundaries of an add-on, counted from its base's anchor where that has begun to be billed (behaviour 6.6)."""
+    if facts.base is None or facts.base.anchor is None:
+        return None
+    assert facts.price.every is not None
+    return schedule_of(facts.base, facts.price.every, facts.zone, facts.settings)
+
+
 def _shifted(item: Item, by: timedelta) -> Item:
     """A component's own period, moved by the length of a hold."""
     if item.period_start is None or item.period_end is None:
@@ -287,11 +289,12 @@ def _rest_of_period(
     """The period that holds `at`, charged from `at` on: the running one, after its end the old anchor's."""
     assert sub.period_end is not None
     if at < sub.period_end:
-        rest, span = cut_short(sub, Period(at, sub.period_end)), price_span(sub)
+        rest, span = cut_short(sub, facts, Period(at, sub.period_end)), price_span(sub)
     else:
         schedule = facts.schedule(sub)
         end = schedule.boundary_after(at)
-        rest, span = cut_short(sub, Period(at, end)), span_of(Period(schedule.boundary_before(end), end), schedule)
+        rest = cut_short(sub, facts, Period(at, end))
+        span = span_of(Period(schedule.boundary_before(end), end), schedule)
     entered = evolve(sub, period_start=at, period_end=rest.end, sequence=sub.sequence + 1, arrears_from=at)
     entered = with_span(entered, span)
     lines: list[DraftLine | None] = []

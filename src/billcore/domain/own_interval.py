@@ -95,13 +95,14 @@ def own_line(sub: Subscription, item: Item, facts: Facts, period: Period) -> lis
 
 def own_period(sub: Subscription, item: Item, facts: Facts, start: datetime) -> Period:
     """The period of a component with its own interval, which a known end cuts short as it does the product's."""
-    return cut_short(sub, Period(start, facts.item_schedule(sub, item).boundary_after(start)))
+    return cut_short(sub, facts, Period(start, facts.item_schedule(sub, item).boundary_after(start)))
 
 
-def cut_short(sub: Subscription, whole: Period) -> Period:
-    """The part of a period before the subscription's end, where that is known already (behaviour 5.2)."""
+def cut_short(sub: Subscription, facts: Facts, whole: Period) -> Period:
+    """The part of a period before the end of the subscription or its base, where that is known (behaviour 5.2, 6.6)."""
     end = whole.end
-    for known in (sub.ends_at, sub.cancel_at):
+    of_base = facts.base.access_until if facts.base is not None else None
+    for known in (sub.ends_at, sub.cancel_at, of_base):
         if known is not None and whole.start < known < end:
             end = known
     return whole if end is whole.end else Period(whole.start, end)

@@ -257,6 +257,12 @@ def _thirty_days(day: date) -> int:
     return day.year * 360 + day.month * 30 + min(day.day, 30)
 
 
+def months_between(period: Period, zone: str) -> int | None:
+    """How many whole months a period is by its local dates; None where it is no whole number of them."""
+    months = month_index(to_local(period.end, zone)) - month_index(to_local(period.start, zone))
+    return months if months > 0 and is_whole_interval(period, zone, months) else None
+
+
 def is_whole_interval(period: Period, zone: str, months: int) -> bool:
     """Whether a period's local dates lie that many months apart, month ends clamped on either side."""
     start, end = to_local(period.start, zone), to_local(period.end, zone)

@@ -28,7 +28,7 @@ def charge_for(
     Included units are free first; a negative quantity costs nothing. `minimum` and `maximum` bound the line of
     a component; a product's `minimum` is a commitment over all lines of the period and becomes a line of its
     own, so it has no effect here (behaviour 4.2). `amounts` stands in for the price's own (a phase). `events` are
-    the single values of a percentage price; without them `quantity` counts as one event. Raises
+    the single values of a percentage price; without them a `quantity` above zero counts as one event. Raises
     `currency_mismatch` for a currency the price is not sold in.
     """
     units = max(_exact(quantity), 0)
@@ -77,7 +77,7 @@ def _amount(
         case "package":
             return _whole(_package(price, currency, units))
         case "percentage" | "graduated_percentage":
-            return _percentage(price, currency, [units] if values is None else values)
+            return _percentage(price, currency, ([units] if units else []) if values is None else values)
     raise InvalidValue(
         f"Price {price.code!r} has the unknown pricing scheme {price.scheme!r}.",
         remedy="Use per_unit, graduated, volume, stairstep, package, percentage or graduated_percentage.",
@@ -140,19 +140,23 @@ def _package(price: Price, currency: str, units: Exact) -> Exact:
 def _percentage(price: Price, currency: str, values: Sequence[Exact]) -> Exact:
     """The rate on each value plus the fixed amount, bounded per event; the first `included_events` are free.
 
-    Tiers fill up in the order of the events. A correction (a negative value) gives back its rate only.
+    Tiers fill up in the order of the events, and the first one is entered by the first value that is not free: no
+    value owes no flat amount. An event of nothing is an event; a correction (a negative value) is none and gives back
+    its rate only.
     """
     free = price.included_events
     seen: Exact = 0
-    total = _share_of_value(price, currency, 0)
+    total: Exact = 0
     for value in values:
-        if value > 0 and free:
+        if value >= 0 and free:
             free -= 1
             continue
         before = _share_of_value(price, currency, max(seen, 0))
         seen += value
         amount = _share_of_value(price, currency, max(seen, 0)) - before
-        total += _per_event(price, currency, amount) if value > 0 else amount
+        total += _per_event(price, currency, amount) if value >= 0 else amount
+    if seen > 0:
+        total += _share_of_value(price, currency, 0)
     return _whole(max(total, 0))
 
 
@@ -177,10 +181,11 @@ def _per_event(price: Price, currency: str, amount: Exact) -> Exact:
 
 
 def _after_included(values: Sequence[Exact], included: Exact) -> list[Exact]:
-    """What is left of each event when the first `included` units are free."""
+    """What is left of each event when the first `included` units are free; an event that is free whole is left out."""
     left: list[Exact] = []
     for value in values:
         free = min(max(value, 0), included)
         included -= free
-        left.append(value - free)
+        if not 0 < value == free:
+            left.append(value - free)
     return left

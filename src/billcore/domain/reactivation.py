@@ -10,7 +10,7 @@ from billcore.domain.facts import Facts
 from billcore.domain.invoice import Renewal
 from billcore.domain.periods import Period
 from billcore.domain.renewal import begin, begin_trial, closing_lines, trial_end, wake_items
-from billcore.domain.span import price_span
+from billcore.domain.span import begun_anew, ended, price_span
 from billcore.domain.states import check
 from billcore.domain.step import Step, changed, planned
 from billcore.domain.subscription import Item, Subscription
@@ -63,7 +63,7 @@ def reactivate(
     after, lines, renewal = begin(fresh, facts, at, new_id, fee=False, again=sub.sequence > 0, since=since)
     cut = _cut(sub, running, at)
     if again and running is not None:
-        cut = evolve(running, period_start=renewal.period_start, period_end=renewal.period_end, free=renewal.free)
+        cut = begun_anew(running, renewal)
     step = _step(sub, after, at, facts, new_id, [*owed, *lines], None if again else renewal, cut)
     return evolve(step, usage=usage, usage_until=at)
 
@@ -93,7 +93,7 @@ def _cut(sub: Subscription, running: Renewal | None, at: datetime) -> Renewal | 
     """The row of a period that still ran until now ends with it."""
     if running is None or sub.ended_at is not None or at <= running.period_start:
         return None
-    return evolve(running, period_end=min(at, running.period_end))
+    return ended(running, min(at, running.period_end), price_span(sub))
 
 
 def _revived(sub: Subscription, at: datetime, ends_at: datetime | None) -> Subscription:

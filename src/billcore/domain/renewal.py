@@ -1,11 +1,12 @@
 """Periods begin, renew and close: the decisions that make lines out of time (behaviour 5.2, 7)."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
 from billcore.domain.charges import (
     advance_items,
     arrears_items,
+    counts_since,
     fee_line,
     item_line,
     minimum_line,
@@ -119,21 +120,19 @@ def renew(
     """
     assert sub.period_end is not None and sub.period_start is not None
     lines: list[DraftLine] = []
+    ahead: list[DraftLine] = []
     usage: list[str] = []
-    after = sub
-    waiting = facts.waiting
+    after, ending = sub, facts
     if sub.period_end <= due:
         lines, usage = _arrears(sub, facts, sub.period_end, sub.period_end)
-        every = facts.price.every
         if change is not None:
-            after, changed_facts = change(sub)
-            after, last, of_last = close_own(sub, after, facts, changed_facts, due)
+            after, facts = change(sub)
+            after, last, of_last = close_own(sub, after, ending, facts, due)
             lines += last
             usage += of_last
-            facts = changed_facts
-        other = every != facts.price.every
+        other = ending.price.every != facts.price.every
         after, period = _next_period(after, facts, sub.period_end, again=not other)
-        lines += _advance(after, facts, period, first=other)
+        ahead = _advance(after, facts, period, first=other)
         if after.price_id != sub.price_id:
             after = with_term(after, facts, period.start, period)
             after = with_expiry(after, facts.schedule(after), period.end)
@@ -141,7 +140,9 @@ def renew(
         after = evolve(sub, sequence=sub.sequence + 1)
         period = Period(sub.period_start, sub.period_end)
     after, more, used = own_intervals(after, facts, due)
-    lines = [*waiting, *lines, *more]  # What has waited longest stands first.
+    if sub.period_end <= due:  # It counts what own intervals bill of the period that ends.
+        lines += _to_minimum(sub, ending, sub.period_end, sub.period_end, [*lines, *more])
+    lines = [*ending.waiting, *lines, *ahead, *more]  # What has waited longest stands first.
     after = planned(after)
     return Step(
         after,
@@ -166,9 +167,11 @@ def closing_lines(sub: Subscription, facts: Facts, at: datetime) -> tuple[list[D
     timed_until = min(until, sub.held_at) if sub.state == "on_hold" and sub.held_at is not None else until
     # An end in an earlier period leaves nothing of this one to bill.
     first = max(sub.period_start, sub.arrears_from or sub.period_start)
-    lines, usage = _arrears(sub, facts, max(until, first), max(timed_until, first))
+    until, timed_until = max(until, first), max(timed_until, first)
+    lines, usage = _arrears(sub, facts, until, timed_until)
     own, used = own_arrears(sub, facts, at)
-    return lines + own, (*usage, *used)
+    lines += own
+    return [*lines, *_to_minimum(sub, facts, max(at, until), timed_until, lines)], (*usage, *used)
 
 
 def wake_items(
@@ -230,7 +233,7 @@ def _next_period(sub: Subscription, facts: Facts, start: datetime, *, again: boo
 
 def enter_period(sub: Subscription, facts: Facts, whole: Period) -> tuple[Subscription, Period]:
     """Enter the period `whole`, which a known end cuts short; what one full price covers is kept with it."""
-    period = cut_short(sub, whole)
+    period = cut_short(sub, facts, whole)
     sub = evolve(
         sub, period_start=period.start, period_end=period.end, arrears_from=period.start, sequence=sub.sequence + 1
     )
@@ -253,7 +256,7 @@ def _advance(sub: Subscription, facts: Facts, period: Period, *, first: bool = F
     span = price_span(sub)
     lines = []
     if facts.price.bill == "advance":
-        lines.append(product_line(sub, facts, period, span))
+        lines.append(product_line(sub, facts, period, span, zero=facts.settings.issue_zero_invoices))
     lines += [item_line(sub, item, facts, period, span) for item in advance_items(sub, facts)]
     if first:
         for item in sub.items:
@@ -270,15 +273,16 @@ def _arrears(
     """Lines in arrears of the running period, usage up to `until` and time to `timed_until`, and the metered items."""
     assert sub.period_start is not None
     owing = list(arrears_items(sub, facts))
-    if not owing and facts.price.bill == "advance" and facts.price.minimum is None:
+    if not owing and facts.price.bill == "advance":
         return [], []
     start = max(sub.arrears_from or sub.period_start, sub.period_start)
-    span = price_span(sub)
     part = Period(start, until)
     lines: list[DraftLine | None] = []
     begun = billed_from(start, sub.free_until, sub.changed_at)
     if facts.price.bill == "arrears":
-        lines += [product_line(sub, facts, piece, span) for piece, span in pieces(sub, facts, begun, timed_until)]
+        zero = facts.settings.issue_zero_invoices
+        owed = pieces(sub, facts, begun, timed_until)
+        lines += [product_line(sub, facts, piece, span, zero=zero) for piece, span in owed]
     metered = []
     for item, _price, component in owing:
         begun = billed_from(start, sub.free_until, item.added_at, item.changed_at)
@@ -289,24 +293,46 @@ def _arrears(
             lines += [
                 item_line(sub, item, facts, piece, span) for piece, span in pieces(sub, facts, begun, timed_until)
             ]
-    made = [line for line in lines if line is not None]
-    start = billed_from(start, sub.free_until)
-    if facts.price.minimum is not None and start < timed_until:
-        part = Period(start, timed_until)
-        assert facts.price.every is not None
-        share = portion(part, span, facts.settings.proration_basis, facts.zone, facts.price.every)
-        # What is given back of earlier periods is not missing in this one.
-        billed = facts.billed_in_period + sum(
-            line.amount for line in made if line.credit is None or line.period is not None
-        )
-        billed += sum(
-            line.amount for line in facts.waiting if line.period is not None and line.period.start >= sub.period_start
-        )
-        made += minimum_line(sub, facts, billed, share, part)
-    return made, metered
+    return [line for line in lines if line is not None], metered
+
+
+def _to_minimum(
+    sub: Subscription, facts: Facts, ended: datetime, timed_until: datetime, made: Sequence[DraftLine]
+) -> list[DraftLine]:
+    """What is missing to the minimum of the period up to `timed_until`, which ends with these lines (behaviour 4.2).
+
+    Of them those count that bill time before `ended`: what own intervals bill ahead is of the next period.
+    """
+    assert sub.period_start is not None
+    start = billed_from(max(sub.arrears_from or sub.period_start, sub.period_start), sub.free_until)
+    if facts.price.minimum is None or start >= timed_until:
+        return []
+    part = Period(start, timed_until)
+    assert facts.price.every is not None
+    share = portion(part, price_span(sub), facts.settings.proration_basis, facts.zone, facts.price.every)
+    billed = facts.billed_in_period
+    for line in made:
+        if line.period is None:  # What is given back of earlier periods is not missing in this one.
+            billed += line.amount if line.credit is None else 0
+        elif line.period.end <= ended:
+            billed += line.amount
+    billed += sum(line.amount for line in facts.waiting if counts_since(line, sub.period_start))
+    return minimum_line(sub, facts, billed, share, part)
 
 
 def renewal_of(sub: Subscription, period: Period, at: datetime, new_id: NewId) -> Renewal:
     """The row of the billing that took a subscription into `period`; its invoice is named when it is written."""
-    free = is_free(sub)
-    return Renewal(new_id("ren"), sub.customer_id, sub.id, sub.sequence, period.start, period.end, at, None, free)
+    return Renewal(
+        new_id("ren"),
+        sub.customer_id,
+        sub.id,
+        sub.sequence,
+        period.start,
+        period.end,
+        at,
+        sub.price_id,
+        None,
+        is_free(sub),
+        sub.span_start,
+        sub.span_end,
+    )

@@ -1,6 +1,6 @@
 """Does what falls due for subscriptions: renewals, trial ends, starts, cancellations, expiry (behaviour 2.5, 5.2)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from billcore.commands.bill import bill_steps, grouped, number, number_notes
@@ -12,14 +12,15 @@ from billcore.commands.refund_billing import bill_refunding
 from billcore.commands.scope import Scope
 from billcore.commands.signup import start_or_wait
 from billcore.commands.unused import settle_usage
+from billcore.domain.addons import begins_anew, with_dates_of
 from billcore.domain.bill import record
 from billcore.domain.customer import Customer
+from billcore.domain.facts import Facts
 from billcore.domain.invoice import Invoice
-from billcore.domain.lifecycle import close
-from billcore.domain.states import BILLING, Event, State
 from billcore.domain.step import Step, planned
 from billcore.domain.subscription import ACTION_ORDER, Subscription
 from billcore.domain.values import evolve
+from billcore.engine.addons import with_addons
 from billcore.engine.agenda import Due
 from billcore.engine.claims import Worked, claim
 from billcore.engine.work import IN_DOUBT_AGAIN, Workplace
@@ -63,7 +64,7 @@ def _do(place: Workplace, scope: Scope, due: Sequence[Due]) -> Worked:
     fell_due = {sub.id: sub.next_action_at or moments[sub.id] for sub in subs}
     steps = _steps(scope, subs, fell_due, moments, customers)
     credits = payments.open_credits(scope.tx, customers)
-    steps += _with_their_bases(scope, steps, moments)
+    steps = with_addons(scope, steps, moments, customers)
     documents = bill_steps(scope, [pair for pair in steps if not pair[0].refunds], customers, credits, moments)
     documents.sort(key=lambda invoice: (invoice.issued_at or invoice.created_at, invoice.id))
     number(scope, documents)
@@ -101,57 +102,48 @@ def _steps(
     """What each subscription's action makes of it, with the instant it was due."""
     facts = load_facts(scope, subs, wanted, customers)
     steps: list[tuple[Step, datetime]] = []
-    undecided: set[str] = set()
-    over: set[str] = set()
+    decided: dict[str, Step] = {}
+    bases: set[str | None] = set()
     for sub in subs:
-        if sub.base_id in undecided:
-            continue  # Whether its base begins is known when that is billed: it has its turn afterwards.
-        if sub.base_id in over and sub.next_action not in ("cancel", "expire"):
-            continue  # It ends with its base at this instant, and begins nothing any more.
+        if _has_its_turn_afterwards(sub, decided.get(sub.base_id or ""), bases):
+            continue
         at = scope.now = moments[sub.id]
-        step = settle_usage(scope, act_at(scope, sub, facts[sub.id], at), at)
+        step = settle_usage(scope, _act(scope, sub, facts[sub.id], at, decided.get(sub.base_id or "")), at)
         if step.purpose == "start" and scope.settings.start_decline == "failed_to_create":
             waiting = start_or_wait(scope, step, customers[sub.customer_id])
             if waiting is None:
                 continue
             step = waiting
-        if step.short is not None and step.short.subscription.ended_at is not None:
-            undecided.add(sub.id)
-        if step.subscription.ended_at is not None:
-            over.add(sub.id)
+        decided[sub.id] = step
+        bases.add(sub.base_id)
         steps.append((step, wanted[sub.id]))
     return steps
 
 
-def _with_their_bases(
-    scope: Scope, steps: Sequence[tuple[Step, datetime]], moments: dict[str, datetime]
-) -> list[tuple[Step, datetime]]:
-    """Add-ons end with their base (behaviour 6.6), whatever their own next action would be."""
-    ended = {
-        step.subscription.id: (step, due)
-        for step, due in steps
-        if step.subscription.ended_at is not None and step.subscription.base_id is None
-    }
-    mine = {step.subscription.id for step, _ in steps}
-    addons = [
-        addon
-        for addon in subscriptions.addons(scope.tx, ended, scope.catalog.coupons)
-        if addon.ended_at is None and addon.id not in mine
-    ]
-    if not addons:
-        return []
-    owners = customers_of(scope, addons)
-    facts = load_facts(scope, addons, {addon.id: ended[addon.base_id or ""][1] for addon in addons}, owners)
-    more = []
-    for addon in addons:
-        base, due = ended[addon.base_id or ""]
-        expires = base.subscription.state == "expired" and addon.state in BILLING
-        event: Event = "end_reached" if expires else "cancel_date_reached"
-        target: State = "expired" if expires else "canceled"
-        moments[addon.id] = moments[base.subscription.id]
-        step = close(addon, target, event, due, moments[addon.id], facts[addon.id], scope.new_id)
-        more.append((step, due))
-    return more
+def _has_its_turn_afterwards(sub: Subscription, base: Step | None, bases: Collection[str | None]) -> bool:
+    """Whether the next round does it, when more is known or written: of `base` what was decided in this one.
+
+    `bases` are those whose add-ons have done something in it.
+    """
+    if base is None:
+        return sub.change_id is not None and sub.id in bases  # It may take them with it into a new period.
+    if base.short is not None and base.short.subscription.ended_at is not None:
+        return True  # Whether its base begins is known when that is billed.
+    return begins_anew(base) and not _renews(sub)  # It goes with its base first.
+
+
+def _renews(sub: Subscription) -> bool:
+    """Whether its own period ends, and not only that of a component."""
+    due = sub.next_action_at
+    return sub.next_action == "renew" and due is not None and sub.period_end is not None and sub.period_end <= due
+
+
+def _act(scope: Scope, sub: Subscription, facts: Facts, at: datetime, base: Step | None) -> Step:
+    """What its next action makes of a subscription: of an add-on with what was decided of its base just now."""
+    if base is None:
+        return act_at(scope, sub, facts, at)
+    taken = with_dates_of(base.subscription, sub) if begins_anew(base) else sub
+    return evolve(act_at(scope, taken, evolve(facts, base=base.subscription), at), before=sub)
 
 
 def _without_debts(

@@ -1,9 +1,11 @@
 """Stored changes of subscriptions, planned and done."""
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from billcore.domain.change import Change
 from billcore.domain.invoice import Renewal
+from billcore.domain.subscription import Subscription
 from billcore.store.database import Transaction
 from billcore.store.records import BY_CLASS
 
@@ -37,6 +39,16 @@ def running(tx: Transaction, customer_id: str, subscription_id: str, sequence: i
         [customer_id, subscription_id, sequence],
     )
     return _RENEWAL.load(row) if row else None
+
+
+def earlier(tx: Transaction, sub: Subscription, after: datetime) -> list[Renewal]:
+    """The rows of the billings before that, whose periods end after an instant, in their order."""
+    rows = tx.rows(
+        f"{_RENEWAL.select} WHERE customer_id = ? AND subscription_id = ? AND sequence < ? AND period_end > ? "
+        "ORDER BY sequence",
+        [sub.customer_id, sub.id, sub.sequence, after],
+    )
+    return [_RENEWAL.load(row) for row in rows]
 
 
 def returned_at(tx: Transaction, subscription_id: str) -> str | None:

@@ -259,21 +259,24 @@ def billed_since(tx: Transaction, periods: Mapping[tuple[str, str], datetime]) -
     """What each subscription's lines add up to since its period began (minor units, as priced), by subscription id.
 
     `periods` has that instant by customer id and subscription id. What credit notes gave back of unused time counts,
-    what was given back by hand (8.6) does not.
+    what was given back by hand (8.6) does not. Usage counts in the period in which it ends.
     """
     if not periods:
         return {}
     starts = {subscription_id: at for (_, subscription_id), at in periods.items()}
     found = dict.fromkeys(starts, 0)
-    wanted = [{customer_id for customer_id, _ in periods}, min(starts.values()), list(starts), min(starts.values())]
-    for subscription_id, start, amount in tx.rows(
-        "SELECT l.subscription_id, l.start, CAST(sum(l.amount) AS BIGINT) FROM billcore_invoices i "
-        "JOIN billcore_lines l ON l.invoice_id = i.id "
+    first = min(starts.values())
+    wanted = [{customer_id for customer_id, _ in periods}, first, list(starts), first]
+    for subscription_id, used, start, end, amount in tx.rows(
+        "SELECT l.subscription_id, l.kind = 'usage', l.start, l.\"end\", CAST(sum(l.amount) AS BIGINT) "
+        "FROM billcore_invoices i JOIN billcore_lines l ON l.invoice_id = i.id "
         "WHERE i.customer_id IN ?? AND i.issued_at >= ? AND i.status <> 'void' AND l.subscription_id IN ?? "
-        "AND l.start >= ? GROUP BY l.subscription_id, l.start",
-        wanted,
+        "AND (l.start >= ? OR l.kind = 'usage' AND l.\"end\" > ?) "
+        "GROUP BY l.subscription_id, l.kind = 'usage', l.start, l.\"end\"",
+        [*wanted, first],
     ):
-        if text_to_instant(start) >= starts[subscription_id]:
+        since = starts[subscription_id]
+        if text_to_instant(end) > since if used else text_to_instant(start) >= since:
             found[subscription_id] += amount
     for subscription_id, start, amount, basis in tx.rows(
         "SELECT l.subscription_id, l.start, l.amount, l.basis FROM billcore_credit_notes n "

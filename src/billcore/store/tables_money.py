@@ -139,8 +139,11 @@ renewals = Table(
     Column("period_start", Instant, nullable=False),
     Column("period_end", Instant, nullable=False),
     Column("billed_at", Instant, nullable=False),
+    string("price_id", nullable=False),
     key("invoice_id", "invoices", nullable=True),
     Column("free", Boolean, nullable=False),
+    Column("span_start", Instant),
+    Column("span_end", Instant),
     UniqueConstraint("customer_id", "subscription_id", "sequence", name="billcore_renewals_once"),
 )
 

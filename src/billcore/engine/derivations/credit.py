@@ -90,19 +90,23 @@ def _by_share(line: Line, basis: Basis, billed: Line, document: Document) -> tup
     before = [one for one, _ in credits if one not in together and one.id < line.id]
     # Cumulative: all credits by share that came before this time was given back.
     by_share = [one for one, own in credits if one in before and "share" in own]
-    steps.append(Step(f"{share} of it", exact_text(share.of(billed.amount), currency)))
+    removed = [one for one, own in credits if one in before and "removed" in own]
+    whole = {name: getattr(billed, name) + sum(getattr(one, name) for one in removed) for name in _FIELDS}
+    if removed:
+        steps.append(Step("without what was taken away of it", exact_text(whole["amount"], currency)))
+    steps.append(Step(f"{share} of it", exact_text(share.of(whole["amount"]), currency)))
     if by_share:
         given = sum(one.amount for one in by_share)
         steps.append(Step("less what was given back before", exact_text(given, currency)))
     values = [
         _capped(
-            share.of(getattr(billed, name)) + sum(getattr(one, name) for one in by_share),
+            share.of(whole[name]) + sum(getattr(one, name) for one in by_share),
             getattr(billed, name) + sum(getattr(one, name) for one in before),
             getattr(billed, name),
         )
         for name in _FIELDS
     ]
-    uncapped = share.of(billed.amount) + sum(one.amount for one in by_share)
+    uncapped = share.of(whole["amount"]) + sum(one.amount for one in by_share)
     if values[0] != uncapped:
         steps.append(Step("but no more than is left of it", exact_text(values[0], currency)))
     parts = Parts(*values) - _sum(together)
