@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -19,6 +20,7 @@ from billcore.commands.parameters import instant, name_of, named
 from billcore.commands.payment_methods import PaymentMethods
 from billcore.commands.payments import Payments
 from billcore.commands.prepayments import Prepayments
+from billcore.commands.reactivating import DebtsTried
 from billcore.commands.refunds import Refunds
 from billcore.commands.scope import Scope
 from billcore.commands.settings import SiteSettings
@@ -26,6 +28,7 @@ from billcore.commands.subscriptions import Subscriptions
 from billcore.commands.usage import Usage
 from billcore.commands.verb import Definition, Noun
 from billcore.commands.webhooks import Webhooks
+from billcore.domain.invoice import Invoice
 from billcore.domain.payment import Payment
 from billcore.domain.refund import Refund
 from billcore.domain.subscription import Subscription
@@ -212,7 +215,11 @@ class Billing:
         call = Call(definition, noun, bound, key, name_of("actor", options.get("actor")) or self.actor)
         if options.get("dry_run"):
             return self._dry_run(call)
-        return self._run_writing(self._asked(call) if definition.asks and not self._joined else call)
+        if definition.asks and not self._joined:
+            call = self._asked(call)
+        if definition.debts and not self._joined:
+            call = self._with_debts_tried(call)
+        return self._run_writing(call)
 
     def _asked(self, call: Call) -> Call:
         """The call with what its gateway answers; a key that is known already asks nobody again."""
@@ -224,8 +231,30 @@ class Billing:
         answer = call.noun.ask(call.definition, converted.arguments, Desk(self._reading, self.gateway))
         return evolve(call, answer=answer)
 
+    def _with_debts_tried(self, call: Call) -> Call:
+        """The call after what has to be paid before it begins was collected; the verb says what one left open means."""
+        tried: tuple[str, ...] = ()
+        while (debt := self.database.unit(partial(self._plan_debt, call=call, tried=tried))) is not None:
+            deliver_sends(self._workplace(), (), {debt.customer_id})
+            tried = (*tried, debt.id)
+        return evolve(call, answer=DebtsTried(tried)) if tried else call
+
+    def _plan_debt(self, tx: Transaction, call: Call, tried: tuple[str, ...]) -> Invoice | None:
+        scope = self._scope(tx, self.clock.now(), call.actor)
+        converted = call.converted(scope)
+        if remembered_result(scope, converted) is not None:
+            return None
+        debt = call.noun.next_debt(converted.arguments, scope, tried)
+        tx.save(scope.writes)
+        return debt
+
     def _run_writing(self, call: Call) -> Any:
-        first = self.database.unit(lambda tx: self._first_phase(tx, call))
+        try:
+            first = self.database.unit(lambda tx: self._first_phase(tx, call))
+        except Refused as refused:
+            if isinstance(call.answer, DebtsTried) and refused.code == "payment_declined":
+                self.database.unit(partial(self._remember_decline, call=call, declined=refused))
+            raise
         if first.settled:
             return first.result
         deliver_sends(self._workplace(), first.sends, first.collects)
@@ -255,6 +284,10 @@ class Billing:
             return FirstPhase(call, result)
         call.remember(scope, result, [payment.id for payment in sends])
         return FirstPhase(call, result, sends, collects)
+
+    def _remember_decline(self, tx: Transaction, call: Call, declined: Refused) -> None:
+        scope = self._scope(tx, self.clock.now(), call.actor)
+        call.converted(scope).remember_refusal(scope, declined)
 
     def _last_phase(self, tx: Transaction, first: FirstPhase) -> Any:
         """The result after its attempts, or the decline: it is kept for replays before it is raised (behaviour 15)."""

@@ -124,13 +124,13 @@ def test_a_payment_has_the_date_on_which_it_came() -> None:
 # -- who has paid is active again -----------------------------------------------------------------------------------
 
 
-def test_remittance_is_active_again_when_everything_is_paid() -> None:
-    """Overdue means past due, without dunning (9.8)."""
+def test_remittance_is_active_again_when_everything_of_it_is_paid() -> None:
+    """Overdue means past due, without dunning (9.8); what another subscription owes is none of its business (5.2)."""
     billing = owing(2, net_terms={"remittance": 7})
     billing.run(day("01-20"))
     assert [billing.subscriptions.get(name).state for name in ("s1", "s2")] == ["past_due", "past_due"]
     billing.invoices.record_payment("acme/1")
-    assert billing.subscriptions.get("s1").state == "past_due"
+    assert [billing.subscriptions.get(name).state for name in ("s1", "s2")] == ["active", "past_due"]
     billing.payments.record("acme", "30.00")
     assert [billing.subscriptions.get(name).state for name in ("s1", "s2")] == ["active", "active"]
 

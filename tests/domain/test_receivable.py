@@ -97,17 +97,30 @@ def test_remittance_is_past_due_without_a_case() -> None:
 
 def test_when_nothing_is_overdue_any_more_all_is_well() -> None:
     affair = receivable(
-        invoice(overdue=True), sub("past_due"), sub("unpaid", id="sub_2"), case=case(), overdue={"inv_1"}
+        invoice(overdue=True),
+        sub("past_due"),
+        sub("unpaid", id="sub_2"),
+        case=case(),
+        overdue={"inv_1": frozenset({"sub_1"})},
     )
     affair.paid_up()
     assert [affair._subscriptions[one].state for one in ("sub_1", "sub_2")] == ["active", "active"]
     assert (affair.case.status, affair.case.closed_by, affair.case.next_step_at) == ("closed", "paid", None)
 
 
-def test_while_another_invoice_is_overdue_nothing_changes() -> None:
-    affair = receivable(None, sub("past_due"), case=case(), overdue={"inv_1", "inv_2"})
+def test_while_another_invoice_of_it_is_overdue_nothing_changes() -> None:
+    on = frozenset({"sub_1"})
+    affair = receivable(None, sub("past_due"), case=case(), overdue={"inv_1": on, "inv_2": on})
     affair.paid_up()
     assert (states(affair), affair.case.status, bool(affair.writes)) == (["past_due"], "open", False)
+
+
+def test_what_another_subscription_owes_keeps_none_past_due_and_the_case_open() -> None:
+    of_two = {"inv_1": frozenset({"sub_1"}), "inv_2": frozenset({"sub_2"})}
+    affair = receivable(None, sub("past_due"), sub("past_due", id="sub_2"), case=case(), overdue=of_two)
+    affair.paid_up()
+    assert [affair._subscriptions[one].state for one in ("sub_1", "sub_2")] == ["active", "past_due"]
+    assert affair.case.status == "open"
 
 
 @pytest.mark.parametrize("before", ["active", "trialing"])

@@ -59,8 +59,8 @@ ROWS = [
     ("cancel_date_reached", NOT_ENDED, ("canceled",)),
     # hold and resume
     ("hold", ("trialing", "active"), ("on_hold",)),
-    ("resume", ("on_hold",), ("active", "trialing")),
-    ("resume_date_reached", ("on_hold",), ("active", "trialing", "suspended")),
+    ("resume", ("on_hold",), ("active", "trialing", "past_due")),
+    ("resume_date_reached", ("on_hold",), ("active", "trialing", "suspended", "past_due")),
     # prepaid balance
     ("balance_short", ("active",), ("suspended",)),
     ("balance_topped_up", ("suspended",), ("active", "trialing")),

@@ -190,19 +190,47 @@ def test_a_declined_retry_of_an_unpaid_subscription_begins_no_new_dunning() -> N
 def test_a_new_method_pays_what_an_unpaid_subscription_owes() -> None:
     billing = failing(until="02-10", settings={"dunning": {"retry_after": ["1 day"], "final": "unpaid"}})
     billing.gateway("test").script([], default=None)
-    method = billing.payment_methods.add("acme", "approve")
-    billing.payment_methods.set_default("acme", method.id)
+    billing.payment_methods.add("acme", "approve")
     assert state(billing) == "active"
+
+
+@pytest.mark.parametrize("declined", [HARD, NO])
+def test_a_method_that_is_added_while_something_is_overdue_is_tried_at_once_and_stays_the_default(declined) -> None:
+    billing = failing(default=declined, until="02-01T12:00")
+    assert tries(billing) == ["01-01", "02-01"]
+    billing.gateway("test").script([], default=None)
+    billing.payment_methods.add("acme", "approve", reference="new")
+    assert (state(billing), tries(billing)) == ("active", ["01-01", "02-01", "02-01"])
+    assert billing.payments.list()[-1].payment_method_id == billing.customers.get("acme").default_method_id
+    billing.run(day("03-01"))
+    assert billing.payments.list()[-1].payment_method_id == billing.payment_methods.list("acme")[-1].id
 
 
 def test_a_hard_decline_waits_for_another_method() -> None:
     billing = failing(default=HARD, until="02-05")
     assert tries(billing) == ["01-01", "02-01"]
     billing.gateway("test").script([], default=None)
-    method = billing.payment_methods.add("acme", "approve")
-    assert state(billing) == "past_due"
-    billing.payment_methods.set_default("acme", method.id)
+    billing.payment_methods.add("acme", "approve")
     assert (state(billing), tries(billing)) == ("active", ["01-01", "02-01", "02-05"])
+
+
+def test_a_method_that_is_added_while_an_attempt_on_what_is_overdue_is_open_is_for_the_retries() -> None:
+    billing = failing(NO, "pending", default="approve", until="02-02")
+    billing.payment_methods.add("acme", "approve", reference="new")
+    assert tries(billing) == ["01-01", "02-01", "02-02"]
+    billing.gateway("test").settle(billing.payments.list()[-1].id, NO)
+    billing.run(day("02-04"))
+    assert (state(billing), tries(billing)) == ("active", ["01-01", "02-01", "02-02", "02-04"])
+    assert billing.payments.list()[-1].payment_method_id == billing.payment_methods.list("acme")[-1].id
+
+
+def test_a_method_that_is_added_while_nothing_is_overdue_is_not_the_default() -> None:
+    billing = failing("approve", default="approve", until="02-05")
+    billing.payment_methods.add("acme", "approve")
+    assert (len(tries(billing)), billing.customers.get("acme").default_method_id) == (
+        2,
+        billing.payment_methods.list("acme")[0].id,
+    )
 
 
 def test_a_hard_decline_still_comes_to_its_final_action() -> None:
@@ -216,8 +244,7 @@ def test_a_hard_decline_still_comes_to_its_final_action() -> None:
 def test_a_new_method_is_tried_at_once_and_the_schedule_stays() -> None:
     billing = failing(until="02-01T12:00")
     billing.gateway("test").script([], default=None)
-    method = billing.payment_methods.add("acme", NO)
-    billing.payment_methods.set_default("acme", method.id)
+    billing.payment_methods.add("acme", NO)
     billing.run(day("02-02"))
     assert tries(billing) == ["01-01", "02-01", "02-01", "02-02"]
 
@@ -287,6 +314,141 @@ def test_the_final_action_takes_every_subscription_on_the_open_invoices() -> Non
     billing.gateway("test").script([], default=NO)
     billing.run(day("02-02"))
     assert [state(billing, f"s{n}") for n in (1, 2, 3)] == ["canceled", "canceled", "active"]
+
+
+@pytest.mark.parametrize("final", ["cancel", "unpaid", "leave"])
+def test_who_has_paid_his_own_is_active_at_once_and_left_out_of_the_final_action(final) -> None:
+    """What failed made only the subscriptions on it past due, so what others owe keeps none of them so (5.2)."""
+    billing = books(dunning={"retry_after": ["2 days", "5 days"], "final": final}, consolidate=False)
+    for reference in ("s1", "s2"):
+        billing.subscriptions.create(reference, "acme", "pro-m")
+    billing.gateway("test").script([], default=NO)
+    billing.run(day("02-04"))
+    billing.invoices.record_payment("acme/3")
+    assert [state(billing, f"s{n}") for n in (1, 2)] == ["active", "past_due"]
+    billing.run(day("02-20"))
+    after = {"cancel": "canceled", "leave": "past_due"}.get(final, final)
+    assert [state(billing, f"s{n}") for n in (1, 2)] == ["active", after]
+
+
+def held(*outcomes, settings=None, **given):
+    """s1 with ten days to pay is on hold from January 5 on; its invoice is due on the 11th."""
+    billing = books(**(settings or {"dunning": {"retry_after": ["5 days", "8 days"], "final": "cancel"}}))
+    billing.subscriptions.create("s1", "acme", "pro-m", **({"net_terms": 10} | given))
+    billing.gateway("test").script(list(outcomes), default="approve")
+    billing.run(day("01-05"))
+    billing.subscriptions.hold("s1")
+    return billing
+
+
+def test_what_fell_due_in_a_hold_is_tried_once_and_not_retried_before_its_end() -> None:
+    billing = held(NO)
+    billing.run(day("02-20"))
+    assert (state(billing), tries(billing)) == ("on_hold", ["01-11"])
+    assert billing.invoices.get("acme/1").overdue
+
+
+def test_who_comes_back_while_the_case_is_open_is_past_due_and_its_schedule_goes_on() -> None:
+    billing = held(NO)
+    billing.run(day("01-12"))
+    assert billing.subscriptions.resume("s1").state == "past_due"
+    billing.run(day("01-16"))
+    assert (state(billing), tries(billing)) == ("active", ["01-11", "01-16"])
+    assert [row[0] for row in cases(billing)] == ["closed"]
+
+
+@pytest.mark.parametrize("by", ["hand", "date"])
+def test_what_was_not_retried_in_the_hold_falls_due_again_with_its_end(by) -> None:
+    billing = held(NO, NO)
+    if by == "date":
+        billing.subscriptions.resume("s1")
+        billing.subscriptions.hold("s1", resume_at="2026-01-20")
+    billing.run(day("01-20"))
+    if by == "hand":
+        billing.subscriptions.resume("s1")
+    assert (state(billing), tries(billing)) == ("past_due", ["01-11", "01-20"])
+    billing.run(day("01-25"))
+    assert (state(billing), tries(billing)) == ("active", ["01-11", "01-20", "01-25"])
+
+
+def test_without_retries_a_debt_of_the_hold_is_tried_at_its_end_before_the_final_action() -> None:
+    billing = held(NO, settings={"dunning": {"retry_after": [], "final": "cancel"}})
+    billing.run(day("01-20"))
+    assert (state(billing), billing.subscriptions.resume("s1").state) == ("on_hold", "active")
+
+
+def test_without_dunning_a_renewal_declined_in_a_hold_is_tried_again_at_its_end() -> None:
+    billing = books(dunning="none")
+    billing.subscriptions.create("s1", "acme", "pro-m", net_terms=10)
+    billing.run(day("02-05"))
+    billing.subscriptions.hold("s1")
+    billing.gateway("test").script([NO], default="approve")
+    billing.run(day("02-20"))
+    assert (state(billing), tries(billing)) == ("on_hold", ["01-11", "02-11"])
+    billing.subscriptions.resume("s1")
+    assert (state(billing), tries(billing)) == ("active", ["01-11", "02-11", "02-20"])
+
+
+def test_remittance_that_fell_due_in_a_hold_is_past_due_with_its_end() -> None:
+    billing = held(collection="remittance")
+    billing.run(day("01-12"))
+    assert (state(billing), billing.subscriptions.resume("s1").state) == ("on_hold", "past_due")
+    assert cases(billing) == []
+    billing.invoices.record_payment("acme/1")
+    assert state(billing) == "active"
+
+
+def test_another_ones_dunning_leaves_a_debt_on_hold_alone() -> None:
+    billing = held(NO, NO, NO, NO)
+    billing.subscriptions.create("s2", "acme", "pro-m", net_terms=8)
+    billing.run(day("01-24"))
+    # The first decline is that of January 11; the case and its final action are about s2 alone.
+    assert [state(billing, f"s{n}") for n in (1, 2)] == ["on_hold", "canceled"]
+    assert [one.overdue for one in billing.invoices.list()] == [True, False]
+    assert [row[0] for row in cases(billing)] == ["closed"]
+    assert billing.subscriptions.resume("s1").state == "active"
+    assert [one.status for one in billing.invoices.list()] == ["paid", "open"]
+
+
+def test_what_an_unpaid_one_owes_is_not_charged_with_another_ones_retry_nor_keeps_its_case_open() -> None:
+    billing = failing(
+        NO, NO, default="approve", until="02-10", settings={"dunning": {"retry_after": ["1 day"], "final": "unpaid"}}
+    )
+    billing.subscriptions.create("s2", "acme", "pro-m")
+    billing.gateway("test").script([NO], default="approve")
+    billing.run(day("03-12"))
+    assert [state(billing, f"s{n}") for n in (1, 2)] == ["unpaid", "active"]
+    assert tries(billing) == ["01-01", "02-01", "02-02", "02-10", "03-10", "03-11"]
+    assert [row[0] for row in cases(billing)] == ["closed", "closed"]
+    assert billing.subscriptions.retry("s1").state == "active"
+
+
+@pytest.mark.parametrize("days", [0, 10])
+def test_an_unpaid_one_that_expires_is_billed_its_arrears_and_nothing_is_charged(days) -> None:
+    billing = books(dunning={"retry_after": ["2 days"], "final": "unpaid"})
+    billing.subscriptions.create("s1", "acme", "pro-late", custom={"expires_after": "2 months"}, net_terms=days)
+    billing.gateway("test").script([NO, NO], default="approve")
+    billing.run(day("04-01"))
+    assert (state(billing), len(tries(billing))) == ("expired", 2)
+    assert [(one.status, one.overdue, one.collect_at) for one in billing.invoices.list()] == [("open", False, None)] * 2
+    billing.payment_methods.add("acme", "approve")
+    assert len(tries(billing)) == 2
+
+
+def test_remittance_is_no_part_of_the_dunning_of_others() -> None:
+    billing = failing(NO, NO, default="approve", settings={"dunning": {"retry_after": ["20 days"], "final": "cancel"}})
+    billing.subscriptions.create("s2", "acme", "pro-m", collection="remittance", net_terms=5)
+    billing.run(day("02-25"))
+    assert [state(billing, f"s{n}") for n in (1, 2)] == ["canceled", "past_due"]
+    assert billing.invoices.get("acme/3").overdue
+
+
+def test_a_debt_without_a_subscription_keeps_none_past_due() -> None:
+    billing = failing(until="02-01T12:00")
+    billing.invoices.create("acme", [{"description": "Setup", "amount": "5.00"}])
+    assert billing.invoices.get("acme/3").overdue
+    billing.invoices.record_payment("acme/2")
+    assert (state(billing), [row[0] for row in cases(billing)]) == ("active", ["open"])
 
 
 def test_a_consolidated_invoice_makes_all_its_subscriptions_past_due_and_active_again() -> None:
@@ -448,6 +610,19 @@ def test_a_refused_method_of_a_subscription_is_not_tried_again() -> None:
     billing.gateway("test").script([HARD], default="approve")
     billing.run(day("02-20"))
     assert (state(billing), tries(billing)) == ("past_due", ["01-01", "02-01"])
+
+
+def test_what_a_subscription_with_a_method_of_its_own_owes_waits_for_another_one_of_its_own() -> None:
+    """Whoever fixed a method on it did not mean the customer's."""
+    billing = books()
+    billing.payment_methods.add("acme", "approve", reference="own")
+    billing.subscriptions.create("s1", "acme", "pro-m", payment_method="own")
+    billing.gateway("test").script([HARD], default="approve")
+    billing.run(day("02-10"))
+    billing.payment_methods.add("acme", "approve", reference="other")
+    assert (state(billing), tries(billing)) == ("past_due", ["01-01", "02-01"])
+    assert billing.subscriptions.update("s1", payment_method="other").state == "active"
+    assert (state(billing), tries(billing)) == ("active", ["01-01", "02-01", "02-10"])
 
 
 def test_unpaid_with_terms_is_owed_from_its_due_date_and_not_charged() -> None:

@@ -217,8 +217,8 @@ def _issue(
     )
     if not first.collects and issued.due > 0:
         # Dunning is over: the invoice is owed like the others, but nothing is charged for it (behaviour 5).
-        now = issued.due_at == at
-        issued = evolve(issued, overdue=now, collect_at=None if now else issued.due_at)
+        now, ends = issued.due_at == at, issued.purpose == "final"
+        issued = evolve(issued, overdue=now and not ends, collect_at=None if now or ends else issued.due_at)
     if issued.credited and customer.id in credits:
         drawn = {credit.id: credit for credit in scope.writes.changed(Credit) if isinstance(credit, Credit)}
         credits[customer.id] = [drawn.get(credit.id, credit) for credit in credits[customer.id]]

@@ -1,5 +1,6 @@
 """The operator's stop: what falls due waits, for one subscription or a customer, and goes on in order (5.2)."""
 
+from billcore.commands.overdue import overdue_of
 from billcore.commands.scope import Scope
 from billcore.domain.bill import record_change
 from billcore.domain.customer import Customer
@@ -8,7 +9,6 @@ from billcore.domain.pausing import pause, unpause
 from billcore.domain.states import LIVE, PROBLEM
 from billcore.domain.subscription import Subscription
 from billcore.errors import Refused
-from billcore.store import invoice as invoices
 from billcore.store import subscription as subscriptions
 
 STOPPABLE = tuple(sorted((LIVE | PROBLEM) - {"paused"}))
@@ -22,12 +22,8 @@ def pause_one(scope: Scope, sub: Subscription) -> Subscription:
 
 def unpause_one(scope: Scope, sub: Subscription) -> Subscription:
     """Let a subscription go on in its state before, as its invoices stand by now."""
-    overdue = [row for row in invoices.overdue(scope.tx, [sub.customer_id]) if row[1] == sub.currency]
-    owing = invoices.by_ids(scope.tx, [row[2] for row in overdue]).values()
-    owes = any(
-        sub.id in (invoice.subscription_id, *(line.subscription_id for line in invoice.lines)) for invoice in owing
-    )
-    return _put(scope, sub, unpause(sub, owes=owes, owing=bool(overdue)), "unpause")
+    owes = any(sub.id in one.states for one in overdue_of(scope, [sub.customer_id]))
+    return _put(scope, sub, unpause(sub, owes=owes), "unpause")
 
 
 def of_customer(scope: Scope, customer_id: str, states: tuple[str, ...]) -> list[Subscription]:

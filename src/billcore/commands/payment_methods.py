@@ -7,7 +7,6 @@ from attrs import evolve
 
 from billcore.commands import vault
 from billcore.commands.desk import Desk
-from billcore.commands.methods import next_method
 from billcore.commands.parameters import (
     CustomerRef,
     Decimals,
@@ -18,18 +17,16 @@ from billcore.commands.parameters import (
     Reference,
     Text,
 )
+from billcore.commands.retries import is_overdue, retry_with
 from billcore.commands.scope import Scope
 from billcore.commands.vault import HostedLink
 from billcore.commands.verb import Definition, Noun, verb
 from billcore.domain.bill import record
 from billcore.domain.customer import Customer, PaymentMethod
-from billcore.domain.invoice import Invoice
 from billcore.errors import InvalidValue, Refused
 from billcore.plugins.gateway import Capability, MethodNotFound, Page, Vaulted
 from billcore.store import customer as store
-from billcore.store import invoice as invoices
 from billcore.store import payment as payments
-from billcore.store import subscription as subscriptions
 
 _ASKED: Mapping[str, Callable[[Desk, Mapping[str, Any]], object]] = {
     "add": vault.keep,
@@ -67,11 +64,11 @@ class PaymentMethods(Noun):
     ) -> PaymentMethod:
         """Add a payment method by the token its gateway gave; a customer's first one becomes the default.
 
-        Without a `gateway` it is for the one that is configured, for the test gateway where none is. One with a vault
-        keeps it first, for the customer it has there (`gateway_customer`, else the one of his other methods, else a
-        new one), and tells brand, last digits and expiry itself. A new default is tried at once on what is overdue
-        (behaviour 9.5). Raises payment_method_refused, and invalid_value for anything that looks like a card number
-        (promise P10).
+        So does one that is added while something is overdue, and it is tried at once on that (behaviour 9.5). Without
+        a `gateway` it is for the one that is configured, for the test gateway where none is. One with a vault keeps it
+        first, for the customer it has there (`gateway_customer`, else the one of his other methods, else a new one),
+        and tells brand, last digits and expiry itself. Raises payment_method_refused, and invalid_value for anything
+        that looks like a card number (promise P10).
         """
         named = vault.meant(scope, gateway)
         given = {
@@ -290,11 +287,14 @@ def _new(scope: Scope, owner: Customer, method: PaymentMethod) -> PaymentMethod:
 
 
 def _offer_as_default(scope: Scope, owner: Customer, method: PaymentMethod) -> None:
-    """A customer whose default cannot be charged has none: the new method takes its place."""
+    """A customer whose default cannot be charged has none: the new method takes its place.
+
+    So it does while something is overdue: what is charged until now has failed, and the new one is tried at once.
+    """
     charged = {one.id for one in _methods(scope, owner) if one.status == "active"} - {method.id}
     if owner.default_method_id == method.id:
-        _try_again(scope, owner)
-    elif owner.default_method_id not in charged:
+        _try_again(scope, owner, method)
+    elif owner.default_method_id not in charged or is_overdue(scope, owner.id):
         _make_default(scope, owner, method)
 
 
@@ -323,48 +323,12 @@ def _make_default(scope: Scope, owner: Customer, method: PaymentMethod) -> None:
     if owner.default_method_id == method.id:
         return
     scope.writes.put(evolve(owner, default_method_id=method.id))
-    _try_again(scope, owner)
+    _try_again(scope, owner, method)
 
 
-def _try_again(scope: Scope, owner: Customer) -> None:
+def _try_again(scope: Scope, owner: Customer, method: PaymentMethod) -> None:
     """Another method, or the same with news of it, is tried at once on what is overdue (behaviour 9.5)."""
-    cases = payments.open_cases(scope.tx, [owner.id])
-    for case in cases.values():
-        scope.writes.put(evolve(case, refused_method_id=None))
-    retry_overdue(scope, owner.id, "new_method")
-
-
-def retry_overdue(
-    scope: Scope,
-    customer_id: str,
-    cause: Literal["retry", "new_method", "dunning"],
-    currency: str | None = None,
-    usable: Callable[[PaymentMethod], bool] | None = None,
-) -> int:
-    """Plan an attempt now for every overdue invoice that no attempt is open on; returns how many there are.
-
-    So too for one whose attempt did not reach the gateway. In one `currency` only where it is given; with
-    `usable` only those that have a method for which it holds.
-    """
-    overdue = invoices.overdue(scope.tx, [customer_id])
-    wanted = [(its_currency, invoice_id) for _, its_currency, invoice_id, reserved_by in overdue if reserved_by is None]
-    if cause != "dunning":
-        wanted += invoices.not_sent(scope.tx, customer_id)
-    ids = [invoice_id for its_currency, invoice_id in wanted if currency in (None, its_currency)]
-    found = [one for one in invoices.by_ids(scope.tx, ids, lines=False).values() if one.collection == "automatic"]
-    if usable is not None:
-        found = [one for one in found if _has_usable(scope, one, usable)]
-    for invoice in found:
-        scope.writes.put(evolve(invoice, collect_at=scope.now, collect_for=cause))
-    if found:
-        scope.collects.add(customer_id)
-    return len(found)
-
-
-def _has_usable(scope: Scope, invoice: Invoice, usable: Callable[[PaymentMethod], bool]) -> bool:
-    own = subscriptions.own_methods(scope.tx, [invoice.subscription_id or ""])
-    methods = store.methods(scope.tx, [invoice.customer_id]).get(invoice.customer_id, [])
-    due = evolve(invoice, collect_for="dunning")
-    owner = scope.customer(invoice.customer_id)
-    method = next_method(scope, due, owner, methods, own.get(invoice.subscription_id or ""))
-    return method is not None and usable(method)
+    for case in payments.open_cases(scope.tx, [owner.id]).values():
+        if case.refused_method_id == method.id:  # There is news of it, so its retries go on too.
+            scope.writes.put(evolve(case, refused_method_id=None))
+    retry_with(scope, owner.id, method)

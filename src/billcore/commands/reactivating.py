@@ -1,13 +1,14 @@
 """Returns of subscriptions that have ended or run unpaid: what they bill, and what becomes of their debt (5.2)."""
 
 import json
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from attrs import evolve, frozen
 
 from billcore.commands.changing import drop_change
 from billcore.commands.facts import may_try_again
-from billcore.commands.receivables import written
+from billcore.commands.receivables import require_no_doubt, written
 from billcore.commands.scope import Scope
 from billcore.commands.unused import give_back_of
 from billcore.commands.voiding import write_off
@@ -15,12 +16,16 @@ from billcore.domain.change import Change, GiveBack
 from billcore.domain.compact import compact
 from billcore.domain.facts import Facts
 from billcore.domain.instants import instant_text
+from billcore.domain.invoice import Invoice
+from billcore.domain.payment import Payment
 from billcore.domain.reactivation import reactivate
 from billcore.domain.step import Step
 from billcore.domain.subscription import Subscription
+from billcore.errors import Refused
 from billcore.store import change as changes
 from billcore.store import crediting
 from billcore.store import invoice as invoices
+from billcore.store import payment as payments
 from billcore.store.types import text_to_instant
 
 
@@ -88,12 +93,58 @@ def return_again(scope: Scope, sub: Subscription, facts: Facts, change: Change) 
     return step
 
 
+@frozen
+class DebtsTried:
+    """The ids of invoices that were collected before a return, as `scope.answer`."""
+
+    invoices: tuple[str, ...]
+
+
+def next_debt(scope: Scope, sub: Subscription, tried: Collection[str]) -> Invoice | None:
+    """The oldest open invoice that a return has to have paid first, planned to be collected now.
+
+    None when there is none (left), and when one of those `tried` (ids) is open still: the first decline is the last.
+    """
+    if any(one.due for one in invoices.by_ids(scope.tx, tried, lines=False).values()):
+        return None
+    for invoice in _debts(scope, sub):
+        if invoice.collection == "automatic":
+            planned = evolve(invoice, collect_at=scope.now, collect_for="retry")
+            scope.writes.put(planned)
+            return planned
+    return None
+
+
+def require_debts_paid(scope: Scope, sub: Subscription, tried: DebtsTried) -> None:
+    """Refuse a return whose debts were tried and not paid: payment_in_doubt, or payment_declined."""
+    for invoice in invoices.by_ids(scope.tx, tried.invoices, lines=False).values():
+        if invoice.due:
+            require_no_doubt(scope, invoice)
+            raise _not_paid(sub, invoice, payments.of_invoice(scope.tx, invoice.id))
+
+
+def _not_paid(sub: Subscription, invoice: Invoice, attempts: Sequence[Payment]) -> Refused:
+    last = attempts[-1] if attempts else None
+    why = (last.decline_code or last.message or "not sent") if last is not None else "no payment method"
+    return Refused(
+        "payment_declined",
+        f"Invoice {invoice.number_text or invoice.id}, which subscription {sub.reference} owes, was not paid: {why}.",
+        remedy="Try another payment method, or bring it back with balance=forgive.",
+        invoice=invoice.id,
+        subscription=sub.reference,
+        payment=last.id if last is not None else None,
+    )
+
+
+def _debts(scope: Scope, sub: Subscription) -> list[Invoice]:
+    """The open invoices on which a subscription stands and that are due something, oldest first."""
+    found = [written(scope, one) for one in crediting.still_due(scope.tx, sub.customer_id, sub.currency)]
+    return [one for one in found if one.due and any(line.subscription_id == sub.id for line in one.lines)]
+
+
 def settle_debt(scope: Scope, sub: Subscription, how: Return) -> None:
     """Open invoices of the subscription are collected now, oldest first, or forgiven: written off."""
-    for stored in crediting.still_due(scope.tx, sub.customer_id, sub.currency):
-        invoice = written(scope, stored)
-        if invoice.due == 0 or all(line.subscription_id != sub.id for line in invoice.lines):
-            continue
+    for invoice in _debts(scope, sub):
         if how.forgive:
             write_off(scope, invoice, "forgiven when the subscription came back")
         elif invoice.collection == "automatic":

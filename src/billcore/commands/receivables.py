@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import TypeVar
 
+from billcore.commands.overdue import overdue_of
 from billcore.commands.scope import Scope
 from billcore.domain.bill import apply_credits
 from billcore.domain.credit import Credit, usable
@@ -118,11 +119,12 @@ def receivables(
     the payment of a draft brings about what its command asked for (`commands.phases`).
     """
     ids = {invoice.customer_id for invoice, _ in wanted}
-    overdue: dict[tuple[str, str], set[str]] = {}
-    for customer_id, currency, invoice_id, _ in invoices.overdue(scope.tx, ids):
-        mine = scope.writes.get(Invoice, invoice_id)
-        if not isinstance(mine, Invoice) or mine.overdue:
-            overdue.setdefault((customer_id, currency), set()).add(invoice_id)
+    overdue: dict[tuple[str, str], dict[str, frozenset[str]]] = {}
+    resting = set()
+    for one in overdue_of(scope, ids):
+        overdue.setdefault((one.customer_id, one.currency), {})[one.id] = frozenset(one.states)
+        if one.rests:
+            resting.add(one.id)
     cases = {key: written(scope, case) for key, case in payments.open_cases(scope.tx, ids).items()}
     subs = _concerned(scope, wanted, ids, quiet)
     drafts = [invoice.customer_id for invoice, _ in wanted if invoice.status == "draft"]
@@ -138,7 +140,8 @@ def receivables(
                 if sub.currency == invoice.currency and sub.id not in but
             ),
             cases.get(key),
-            frozenset(overdue.get(key, ())),
+            overdue.get(key, {}),
+            frozenset(resting),
             tuple(credits.get(invoice.customer_id, ())),
             activation=_activation(scope, invoice, subs, begins),
         )

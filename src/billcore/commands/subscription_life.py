@@ -1,8 +1,9 @@
 """What happens to a subscription on its way: activate, cancel, hold, resume, retry (behaviour 5.2)."""
 
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from functools import partial
-from typing import Literal, Unpack
+from typing import Any, Literal, Unpack
 
 from attrs import evolve
 
@@ -18,17 +19,28 @@ from billcore.commands.parameters import (
     When,
     as_instant,
 )
-from billcore.commands.payment_methods import retry_overdue
 from billcore.commands.phases import pay_first, require_none_waits
-from billcore.commands.reactivating import Return, return_step, settle_debt
+from billcore.commands.reactivating import (
+    DebtsTried,
+    Return,
+    next_debt,
+    require_debts_paid,
+    return_step,
+    settle_debt,
+)
+from billcore.commands.resuming import with_debts
+from billcore.commands.retries import retry_overdue
 from billcore.commands.scope import Scope
 from billcore.commands.signup import bill_all_now, bill_now, pay_draft, require_covered, to_pay_now
 from billcore.commands.unused import Returned, give_back_all, less_given_back
 from billcore.commands.verb import Noun, verb
 from billcore.commands.waiting import keep_waiting
 from billcore.domain.bill import make_bill, record
+from billcore.domain.customer import Customer
+from billcore.domain.invoice import Invoice
 from billcore.domain.lifecycle import activate, hold, ran_out, schedule_cancel, uncancel
 from billcore.domain.states import END, check
+from billcore.domain.step import Step
 from billcore.domain.subscription import Subscription, Unused
 from billcore.errors import InvalidValue, Refused
 from billcore.store import subscription as store
@@ -155,7 +167,8 @@ class Life(Noun):
         """Go on after a hold. Before the old period's end nothing is charged and the dates stay.
 
         After it a new period begins now (`reset`), or the rest of the old anchor's period is charged (`keep`). Where
-        its end has passed on hold it ends now instead, and no new period is charged.
+        its end has passed on hold it ends now instead, and no new period is charged. What fell due in the hold and was
+        not paid is owed as before (behaviour 9.5).
         """
         sub = scope.subscription(subscription)
         addons = store.addons(scope.tx, [sub.id], scope.catalog.coupons)
@@ -166,13 +179,13 @@ class Life(Noun):
         steps, payers = [], {}
         for each in (sub, *(addon for addon in addons if addon.state == "on_hold")):
             payers[each.customer_id] = customer = scope.customer(each.customer_id)
-            steps.append(resumed(scope, each, customer, keep=period == "keep", over=over))
+            steps.append(with_debts(scope, resumed(scope, each, customer, keep=period == "keep", over=over)))
         for id_, payer in payers.items():
             require_covered(scope, [step for step in steps if step.subscription.customer_id == id_], payer)
         bill_all_now(scope, steps)
         return steps[0].subscription
 
-    @verb(collects=True)
+    @verb(collects=True, debts=True)
     def reactivate(
         self,
         scope: Scope,
@@ -187,23 +200,35 @@ class Life(Noun):
         """Bring back a subscription that has ended or runs unpaid: with a new period, charged in full from now.
 
         `period = "keep"` stays in the old period while that lasts, and charges only what was given back of it. Open
-        invoices are collected with it, oldest first, or forgiven. Declined, everything stays as it was and
-        payment_declined is raised. Raises transition_not_allowed, payment_in_doubt, invalid_value for a term that
+        invoices are collected before, oldest first, or forgiven. At the first decline everything else stays as it was
+        and payment_declined is raised. Raises transition_not_allowed, payment_in_doubt, invalid_value for a term that
         is over.
         """
         sub = scope.subscription(subscription)
-        check(sub.state, "reactivate", sub.reference)
-        _require_base(scope, sub)
-        customer = scope.customer(sub.customer_id)
-        facts = facts_for(scope, sub, customer, scope.now)
         how = Return(period == "keep", balance == "forgive", include_trial, as_instant(ends_at))
-        make = partial(return_step, sub=sub, facts=facts, how=how)
+        customer = scope.customer(sub.customer_id)
+        make = _may_return(scope, sub, customer, how)
+        if isinstance(scope.answer, DebtsTried):
+            require_debts_paid(scope, sub, scope.answer)
         if pay_first(scope, sub, customer, "reactivate", how.stored(), make):
             return sub
         step = make(scope)
         settle_debt(scope, sub, how)
         bill_now(scope, step, customer)
         return step.subscription
+
+    def next_debt(self, arguments: Mapping[str, Any], scope: Scope, tried: Collection[str]) -> Invoice | None:
+        """The oldest open invoice of a subscription that comes back, where the return itself is not refused."""
+        given = dict(arguments)
+        sub = scope.subscription(given["subscription"])
+        ends_at = as_instant(given["ends_at"])
+        how = Return(given["period"] == "keep", given["balance"] == "forgive", given["include_trial"], ends_at)
+        # One that runs unpaid is active when it has paid, and needs no return: it is billed first.
+        if how.forgive or sub.ended_at is None:
+            return None
+        _may_return(scope, sub, scope.customer(sub.customer_id), how)(scope.aside())
+        require_none_waits(scope, sub)
+        return next_debt(scope, sub, tried)
 
     @verb(collects=True)
     def retry(self, scope: Scope, subscription: SubscriptionRef, **options: Unpack[Options]) -> Subscription:
@@ -217,6 +242,14 @@ class Life(Noun):
         if not retry_overdue(scope, sub.customer_id, "retry", sub.currency):
             raise _nothing_to_retry(sub)
         return sub
+
+
+def _may_return(scope: Scope, sub: Subscription, customer: Customer, how: Return) -> Callable[[Scope], Step]:
+    """What a return makes of a subscription, to be decided; raises transition_not_allowed where it cannot come back."""
+    check(sub.state, "reactivate", sub.reference)
+    _require_base(scope, sub)
+    facts = facts_for(scope, sub, customer, scope.now)
+    return partial(return_step, sub=sub, facts=facts, how=how)
 
 
 def _require_base(scope: Scope, sub: Subscription) -> None:

@@ -14,9 +14,11 @@ from billcore.commands.parameters import (
     SubscriptionRef,
     Unset,
 )
+from billcore.commands.retries import retry_with
 from billcore.commands.scope import Scope
 from billcore.commands.verb import Noun, verb
 from billcore.domain.bill import record
+from billcore.domain.customer import PaymentMethod
 from billcore.domain.states import END
 from billcore.domain.subscription import Subscription
 from billcore.errors import Refused
@@ -28,7 +30,7 @@ class Records(Noun):
 
     noun = "subscriptions"
 
-    @verb()
+    @verb(collects=True)
     def update(
         self,
         scope: Scope,
@@ -44,9 +46,9 @@ class Records(Noun):
     ) -> Subscription:
         """Change a subscription's own fields; what is not given stays, and so do invoices that are issued.
 
-        Without net_terms the site's hold, without payment_method the customer's default is charged. Lines of one that
-        is `tax_exempt` have no tax. Raises reference_taken, not_found, transition_not_allowed for a prepaid one's
-        collection.
+        Without net_terms the site's hold, without payment_method the customer's default is charged; another method is
+        tried at once on what is overdue of it. Lines of one that is `tax_exempt` have no tax. Raises reference_taken,
+        not_found, transition_not_allowed for a prepaid one's collection.
         """
         sub = scope.subscription(subscription)
         if isinstance(reference, str) and reference != sub.reference:
@@ -54,8 +56,10 @@ class Records(Noun):
         if not isinstance(collection, Unset) and collection != sub.collection:
             _require_convertible(sub, collection)
         method = payment_method
+        own: PaymentMethod | None = None
         if isinstance(method, str):
-            method = scope.payment_method(scope.customer(sub.customer_id), method).id
+            own = scope.payment_method(scope.customer(sub.customer_id), method)
+            method = own.id
         given = {
             "reference": reference,
             "net_terms": net_terms,
@@ -70,6 +74,8 @@ class Records(Noun):
             scope.writes.put(after)
             fields = ",".join(name for name in changes if getattr(sub, name) != getattr(after, name))
             _event(scope, sub, "subscription.updated", fields=fields)
+        if own is not None and own.id != sub.payment_method_id:
+            retry_with(scope, sub.customer_id, own, sub.id)
         return after
 
     @verb()

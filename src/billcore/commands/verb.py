@@ -27,6 +27,7 @@ from billcore.commands.desk import Desk
 from billcore.commands.parameters import Kind, Unset, holding_card
 from billcore.commands.scope import Scope
 from billcore.domain.card_number import names_card
+from billcore.domain.invoice import Invoice
 from billcore.errors import InvalidValue, Refused
 
 TEN_YEARS = timedelta(days=3653)
@@ -98,6 +99,7 @@ class Definition:
     reads: bool
     collects: bool
     asks: bool
+    debts: bool
     site: bool
     function: Callable[..., Any] = field(repr=False)
 
@@ -175,6 +177,13 @@ class Noun:
         """
         raise AssertionError(f"{definition.full_name} asks nobody")
 
+    def next_debt(self, arguments: Mapping[str, Any], scope: Scope, tried: Collection[str]) -> Invoice | None:
+        """The invoice that a verb has to have paid before it begins, planned to be collected now; None for none (left).
+
+        `tried` are the ids of those that were collected for it. What it raises is the verb's own refusal.
+        """
+        raise AssertionError("no debts are paid first")
+
     def settled(self, scope: Scope, result: Any, attempts: Collection[str]) -> Any:
         """The result of a collecting verb after its attempts (payment ids), as it is stored by then."""
         return result
@@ -232,17 +241,18 @@ class BoundVerb(Generic[P, T]):
 
 
 def verb(
-    *, reads: bool = False, collects: bool = False, asks: bool = False, site: bool = False
+    *, reads: bool = False, collects: bool = False, asks: bool = False, debts: bool = False, site: bool = False
 ) -> Callable[[Callable[Concatenate[N, Scope, P], T]], Verb[P, T]]:
     """Make a method a verb. `reads` verbs change nothing; `collects` verbs make payment attempts after their commit.
 
     `asks` verbs let a gateway be asked before their transaction (`Noun.ask`); not for dry runs, inside a host's
-    transaction, or when the idempotency key is known already. `site` verbs change what all processes share, one at
-    a time.
+    transaction, or when the idempotency key is known already. `debts` verbs have debts collected before their own
+    transaction (`Noun.next_debt`), one after the other; the same exceptions hold. `site` verbs change what all
+    processes share, one at a time.
     """
 
     def wrap(function: Callable[Concatenate[N, Scope, P], T]) -> Verb[P, T]:
-        return Verb(function, reads=reads, collects=collects, asks=asks, site=site)
+        return Verb(function, reads=reads, collects=collects, asks=asks, debts=debts, site=site)
 
     return wrap
 

@@ -99,7 +99,9 @@ def close(
     """End the subscription at `ended_at`: bill what is owed in arrears together with `credits` for unused time."""
     lines, usage = closing_lines(sub, facts, ended_at)
     step = _ended(sub, target, event, ended_at, at, facts, new_id)
-    return evolve(step, lines=(*lines, *facts.waiting, *credits), usage=usage, usage_until=ended_at)
+    # Expiring is nobody's wish: of an unpaid one nothing is charged, then neither.
+    collects = sub.state != "unpaid" or event != "end_reached"
+    return evolve(step, lines=(*lines, *facts.waiting, *credits), usage=usage, usage_until=ended_at, collects=collects)
 
 
 def schedule_cancel(

@@ -12,15 +12,15 @@ def pause(sub: Subscription) -> Subscription:
     return planned(evolve(sub, state=move(sub.state, "pause", "paused", sub.reference), paused_state=sub.state))
 
 
-def unpause(sub: Subscription, *, owes: bool, owing: bool) -> Subscription:
+def unpause(sub: Subscription, *, owes: bool) -> Subscription:
     """Go on in the state before; what happened to its money meanwhile counts.
 
-    `owes`: it stands on an overdue invoice; `owing`: its payer has one. Raises transition_not_allowed.
+    `owes`: it stands on an overdue invoice. Raises transition_not_allowed.
     """
     check(sub.state, "unpause", sub.reference)
     back: State = sub.paused_state or "active"
     if back in ("active", "trialing", "soft_failure") and owes:
         back = "past_due"
-    elif back in ("past_due", "unpaid") and not owing:
+    elif back in ("past_due", "unpaid") and not owes:
         back = "active"
     return planned(evolve(sub, state=move(sub.state, "unpause", back, sub.reference), paused_state=None))

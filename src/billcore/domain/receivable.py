@@ -1,7 +1,8 @@
 """One invoice that is being collected, with its payer's subscriptions and dunning case (behaviour 5.2, 9.5)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 
 from attrs import frozen
 
@@ -13,7 +14,7 @@ from billcore.domain.invoice import Invoice, InvoiceEvent, Renewal
 from billcore.domain.payment import Cause, Chain
 from billcore.domain.periods import Period
 from billcore.domain.renewal import renewal_of
-from billcore.domain.states import Event, State, move
+from billcore.domain.states import END, Event, State, move
 from billcore.domain.step import Step, planned
 from billcore.domain.subscription import Subscription
 from billcore.domain.values import NewId, evolve
@@ -28,15 +29,18 @@ class Account:
     """One payer's money matters in one currency.
 
     `subscriptions` are the payer's that stand on the invoice or are past due, unpaid or in soft failure;
-    `overdue` are the ids of all overdue invoices; `activation` makes the step that a draft's payment brings about
-    for a subscription that is there already; `chain` are the attempts that have led to this one, where another method
-    may follow at once on a decline, and `more` says that one is left.
+    `overdue` are all overdue invoices by id, each with the ids of the subscriptions that stand on it;
+    `resting` are the ids of those that no dunning is about: of remittance, or of subscriptions that are unpaid or on
+    hold; `activation` makes the step that a draft's payment brings about for a subscription that is there already;
+    `chain` are the attempts that have led to this one, where another method may follow at once on a decline, and `more`
+    says that one is left.
     """
 
     zone: str
     subscriptions: tuple[Subscription, ...] = ()
     case: DunningCase | None = None
-    overdue: frozenset[str] = frozenset()
+    overdue: Mapping[str, frozenset[str]] = MappingProxyType({})
+    resting: frozenset[str] = frozenset()
     credits: tuple[Credit, ...] = ()
     activation: Callable[[], Step] | None = None
     chain: Chain | None = None
@@ -155,9 +159,13 @@ class Receivable:
         if self.invoice.purpose == "final":
             self.put(evolve(self.invoice, reserved_by=None, collect_at=None))
             return
-        policy, known, let_go = self.site.settings.dunning, self.invoice.overdue, self.is_let_go()
+        policy, known = self.site.settings.dunning, self.invoice.overdue
+        ended = bool(self._on_invoice) and all(sub.state in END for sub in self.on_invoice())
+        let_go = self.is_let_go() or (ended and cause == "retry" and not known)
         cancels = policy is None and self.invoice.purpose == "renewal" and self.invoice.collection == "automatic"
-        self.put(evolve(self.invoice, overdue=not (cancels or let_go), reserved_by=None, collect_at=None))
+        held = any(sub.state == "on_hold" for sub in self.on_invoice())  # It is owed when that goes on.
+        overdue = held or not (cancels or let_go)
+        self.put(evolve(self.invoice, overdue=overdue, reserved_by=None, collect_at=None))
         for sub in self.on_invoice():
             if cancels and sub.state in ("active", "soft_failure"):
                 self.unpaid.append(sub)
@@ -191,13 +199,18 @@ class Receivable:
         self.paid_up()
 
     def paid_up(self, closed_by: str = "paid") -> None:
-        """When nothing is overdue any more the case closes and the subscriptions are active again."""
-        if self.account.overdue - {self.invoice.id}:
-            return
-        if self.case is not None and self.case.status == "open":
+        """What of nothing is overdue any more is active again; with nothing left to dun the case closes.
+
+        What another one of the same payer owes is none of its business: nobody would say why it is past due.
+        """
+        left = {invoice_id: subs for invoice_id, subs in self.account.overdue.items() if invoice_id != self.invoice.id}
+        owing = frozenset[str]().union(*left.values())
+        if not left.keys() - self.account.resting and self.case is not None and self.case.status == "open":
             self.case = evolve(self.case, status="closed", next_step_at=None, closed_at=self.at, closed_by=closed_by)
             self.writes.put(self.case)
         for sub in list(self._subscriptions.values()):
+            if sub.id in owing:
+                continue
             if sub.state in ("past_due", "unpaid"):
                 self.move(sub, "debt_paid", "active")
             elif sub.state == "soft_failure" and sub.id in self._on_invoice:

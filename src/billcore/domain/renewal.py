@@ -70,17 +70,8 @@ def begin(
     What is sold once with the signup is not charged when it begins `again`. The term that its price sets counts from
     `since`, where it is not counted yet; without it the term is what it was.
     """
-    every = facts.price.every
-    assert every is not None
-    billing_day = sub.billing_day if every.months else None
-    if anchored is None:
-        schedule = schedule_from_start(
-            at, every, facts.zone, billing_day, facts.settings.billing_time, facts.settings.period_policy
-        )
-        whole = Period(at, schedule.first_end(at))
-    else:
-        schedule = anchored
-        whole = Period(at, schedule.boundary_after(at))
+    schedule = anchored or _schedule_from(sub, facts, at)
+    whole = Period(at, schedule.first_end(at) if anchored is None else schedule.boundary_after(at))
     sub = evolve(
         sub,
         state="active",
@@ -218,13 +209,18 @@ def _started(sub: Subscription, item: Item, facts: Facts, at: datetime, keeps_ow
     return evolve(item, period_start=period.start, period_end=period.end)
 
 
+def _schedule_from(sub: Subscription, facts: Facts, at: datetime) -> Schedule:
+    """The boundaries of what begins to be billed at an instant, with its billing day where the price has one."""
+    every, settings = facts.price.every, facts.settings
+    assert every is not None
+    day = sub.billing_day if every.months else None
+    return schedule_from_start(at, every, facts.zone, day, settings.billing_time, settings.period_policy)
+
+
 def _next_period(sub: Subscription, facts: Facts, start: datetime, *, again: bool) -> tuple[Subscription, Period]:
     """Enter the period that begins at `start`: the next of the schedule, or the first one of another interval."""
     if not again:
-        every, settings = facts.price.every, facts.settings
-        assert every is not None
-        day = sub.billing_day if every.months else None
-        fresh = schedule_from_start(start, every, facts.zone, day, settings.billing_time, settings.period_policy)
+        fresh = _schedule_from(sub, facts, start)
         sub = evolve(sub, anchor=fresh.anchor)
         sub = evolve(sub, items=tuple(_started(sub, item, facts, start, False) for item in sub.items))
         return enter_period(sub, facts, Period(start, fresh.first_end(start)))

@@ -111,7 +111,7 @@ TABLE: Mapping[Event, Mapping[State, Cell]] = {
     "renewal_due": _row(_staying(BILLING) | {"active": ("active", "suspended"), "past_due": ("past_due", "suspended")}),
     "cancel_date_reached": _row(dict.fromkeys(_NOT_ENDED - {"pending"}, ("canceled",))),
     "end_reached": _row(dict.fromkeys(BILLING | {"trialing", "suspended"}, ("expired",))),
-    "resume_date_reached": _row({"on_hold": ("active", "trialing", "suspended")}),
+    "resume_date_reached": _row({"on_hold": ("active", "trialing", "suspended", "past_due")}),
     "payment_declined": _row(
         _staying(_ANY)
         | {
@@ -143,7 +143,7 @@ TABLE: Mapping[Event, Mapping[State, Cell]] = {
     "change_billing_date": _row(_staying(BILLING | {"trialing"})),
     "set_term": _row(_staying(_NOT_ENDED - {"pending"})),
     "hold": _row({"active": ("on_hold",), "trialing": ("on_hold",)}),
-    "resume": _row({"on_hold": ("active", "trialing")}),
+    "resume": _row({"on_hold": ("active", "trialing", "past_due")}),
     "retry": _row({"past_due": ("past_due",), "unpaid": ("unpaid",), "soft_failure": ("soft_failure",)}),
     "reactivate": _row(
         {

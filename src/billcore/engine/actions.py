@@ -9,6 +9,7 @@ from billcore.commands.facts import customers_of, load_facts
 from billcore.commands.open_debts import let_go, void_own
 from billcore.commands.prepaid import top_up_where_low
 from billcore.commands.refund_billing import bill_refunding
+from billcore.commands.resuming import with_debts
 from billcore.commands.scope import Scope
 from billcore.commands.signup import start_or_wait
 from billcore.commands.unused import settle_usage
@@ -73,10 +74,16 @@ def _do(place: Workplace, scope: Scope, due: Sequence[Due]) -> Worked:
         # What is to be refunded is sent by the next round, like a refund of any worker that stopped.
         scope.now, scope.lease = moments[group[0].subscription.id], None
         bill_refunding(scope, group, customers[group[0].subscription.customer_id])
-    ended = [step.subscription for step, _ in steps if step.subscription.state == "canceled"]
+    ended = [step.subscription for step, _ in steps if _leaves_its_debts(step)]
     let_go(scope, {sub.id: moments[sub.id] for sub in ended}, customers)
     _top_up(scope, [step for step, _ in steps], documents, moments)
     return claimed.worked
+
+
+def _leaves_its_debts(step: Step) -> bool:
+    """Whether what is overdue is not collected by itself any more: it was canceled, or ran unpaid to its end."""
+    after = step.subscription.state
+    return after == "canceled" or (after == "expired" and step.before.state == "unpaid")
 
 
 def _top_up(scope: Scope, steps: Sequence[Step], documents: Sequence[Invoice], moments: Mapping[str, datetime]) -> None:
@@ -108,7 +115,8 @@ def _steps(
         if _has_its_turn_afterwards(sub, decided.get(sub.base_id or ""), bases):
             continue
         at = scope.now = moments[sub.id]
-        step = settle_usage(scope, _act(scope, sub, facts[sub.id], at, decided.get(sub.base_id or "")), at)
+        made = _act(scope, sub, facts[sub.id], at, decided.get(sub.base_id or ""))
+        step = with_debts(scope, settle_usage(scope, made, at))
         if step.purpose == "start" and scope.settings.start_decline == "failed_to_create":
             waiting = start_or_wait(scope, step, customers[sub.customer_id])
             if waiting is None:

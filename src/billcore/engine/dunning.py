@@ -6,8 +6,9 @@ from datetime import datetime
 from attrs import evolve
 
 from billcore.commands.cancellation import end_unpaid
-from billcore.commands.payment_methods import retry_overdue
+from billcore.commands.overdue import Overdue, overdue_of
 from billcore.commands.receivables import PROBLEMS
+from billcore.commands.retries import method_for, retry_overdue
 from billcore.commands.scope import Scope
 from billcore.domain.bill import A_DAY, record, record_change
 from billcore.domain.dunning import DunningCase, is_over, next_step
@@ -69,42 +70,51 @@ def _step(scope: Scope, case: DunningCase, at: datetime) -> DunningCase:
     policy = scope.settings.dunning
     if policy is None:
         return evolve(case, next_step_at=None)
+    overdue = overdue_of(scope, [case.customer_id], case.currency)
+    dunned = [one for one in overdue if not one.rests]
+    if overdue and not dunned:
+        # What is left goes on with the end of a hold, or not by itself; who fails next has a case of his own.
+        return evolve(case, status="closed", next_step_at=None, closed_at=at, closed_by="at_rest")
     if is_over(case, policy):
-        return _final(scope, case, policy.final, at)
+        return _final(scope, case, dunned, policy.final, at)
     customer = customers.by_ids(scope.tx, [case.customer_id])[case.customer_id]
     advanced = next_step(case, policy, scope.zone(customer))
-    planned_attempts = retry_overdue(
-        scope, customer.id, "dunning", case.currency, usable=lambda method: method.id != case.refused_method_id
-    )
+
+    def can_be_charged(invoice: Invoice) -> bool:
+        method = method_for(scope, invoice)
+        return method is not None and method.id != case.refused_method_id
+
+    planned_attempts = retry_overdue(scope, customer.id, "dunning", case.currency, only=can_be_charged)
     if not planned_attempts and is_over(advanced, policy):
         # The last step made no attempt whose failure could bring the final action.
         return evolve(advanced, next_step_at=at)
     return advanced
 
 
-def _final(scope: Scope, case: DunningCase, action: str, at: datetime) -> DunningCase:
-    rows = [row for row in invoices.overdue(scope.tx, [case.customer_id]) if row[1] == case.currency]
-    ids, payments_in_doubt = [row[2] for row in rows], [row[3] for row in rows if row[3] is not None]
-    if payments_in_doubt:
+def _final(scope: Scope, case: DunningCase, dunned: Sequence[Overdue], action: str, at: datetime) -> DunningCase:
+    if any(one.reserved_by is not None for one in dunned):
         return evolve(case, next_step_at=at + IN_DOUBT_AGAIN)
     if action == "leave":
         return evolve(case, next_step_at=None)
-    overdue = list(invoices.by_ids(scope.tx, ids).values())
-    named = {line.subscription_id for invoice in overdue for line in invoice.lines if line.subscription_id}
+    named = {sub_id for one in dunned for sub_id in one.states}
     subs = [
         sub for sub in subscriptions.by_ids(scope.tx, named, scope.catalog.coupons).values() if sub.state in PROBLEMS
     ]
     if action == "cancel":
-        _cancel(scope, subs, overdue, at)
+        _cancel(scope, subs, dunned, at)
     else:
         for sub in subs:
             _leave_unpaid(scope, sub, at)
     return evolve(case, status="closed", next_step_at=None, closed_at=at, closed_by=action)
 
 
-def _cancel(scope: Scope, subs: Sequence[Subscription], overdue: Sequence[Invoice], at: datetime) -> None:
-    """Cancel the subscriptions; their invoices stay open and payable by hand, but are not collected any more."""
-    for invoice in overdue:
+def _cancel(scope: Scope, subs: Sequence[Subscription], dunned: Sequence[Overdue], at: datetime) -> None:
+    """Cancel the subscriptions; their invoices stay open and payable by hand, but are not collected any more.
+
+    What one on hold stands on too is still owed when that goes on.
+    """
+    let_go = [one.id for one in dunned if "on_hold" not in one.states.values()]
+    for invoice in invoices.by_ids(scope.tx, let_go, lines=False).values():
         scope.writes.put(evolve(invoice, overdue=False, collect_at=None))
     end_unpaid(scope, subs, "dunning_ended", at)
 

@@ -108,11 +108,22 @@ def due(tx: Transaction, until: datetime, limit: int, among: Among = EVERYBODY) 
 
 
 def overdue(tx: Transaction, customer_ids: Iterable[str]) -> list[Row]:
-    """(customer_id, currency, id, reserved_by) of overdue invoices, oldest first."""
+    """(customer_id, currency, id, reserved_by, collection) of overdue invoices, oldest first."""
     return tx.rows(
-        "SELECT customer_id, currency, id, reserved_by FROM billcore_invoices "
+        "SELECT customer_id, currency, id, reserved_by, collection FROM billcore_invoices "
         "WHERE customer_id IN ?? AND overdue ORDER BY due_at, number",
         [list(customer_ids)],
+    )
+
+
+def standing(tx: Transaction, invoice_ids: Iterable[str]) -> list[Row]:
+    """(invoice id, subscription id, its state) of the subscriptions that stand on these invoices."""
+    wanted = list(invoice_ids)
+    return tx.rows(
+        "SELECT i.id, s.id, s.state FROM billcore_invoices i JOIN billcore_subscriptions s ON s.id = i.subscription_id "
+        "WHERE i.id IN ?? UNION SELECT l.invoice_id, s.id, s.state FROM billcore_lines l "
+        "JOIN billcore_subscriptions s ON s.id = l.subscription_id WHERE l.invoice_id IN ??",
+        [wanted, wanted],
     )
 
 
