@@ -722,8 +722,9 @@ def test_a_line_of_nothing_has_nothing_to_give_back() -> None:
 # -- terms that follow -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("follows", "ends"), [(True, ("04-11", "04-11")), (False, ("04-01", "04-01"))])
+@pytest.mark.parametrize(("follows", "ends"), [(True, ("04-11", "05-01")), (False, ("04-01", "04-01"))])
 def test_terms_follow_a_moved_billing_date_where_the_setting_says_so(follows, ends) -> None:
+    """A term to the instant; what the price sets ends at the boundary after that."""
     billing = signed_up("pro-term", "01-10", settings={"expiry_follows": follows}, ends_at=day("04-01"))
     sub = billing.subscriptions.change_billing_date("s1", next_billing_at=day("02-11"))
     assert (sub.ends_at, sub.expires_at) == tuple(day(end) for end in ends)

@@ -49,11 +49,12 @@ def credits_for(scope: Scope, sub: Subscription, facts: Facts, at: datetime, wha
     return (give_back_period if what == "refund_all" else give_back)(scope, sub, facts, at)
 
 
-def rest_on_hold(scope: Scope, sub: Subscription, facts: Facts, at: datetime) -> tuple[DraftLine, ...]:
-    """Credit lines for paid time that a hold was to append, where the subscription ends at `at` with the hold."""
-    if sub.unused != "extend" or sub.held_at is None or not ran_out(sub, at):
-        return ()
-    return give_back(scope, sub, facts, sub.held_at)
+def end_on_hold(scope: Scope, sub: Subscription, facts: Facts, at: datetime, event: Event) -> Step:
+    """The end of a subscription with its hold; paid time that was to be appended comes back as credit."""
+    appended = sub.unused == "extend" and sub.held_at is not None
+    rest = give_back(scope, sub, facts, sub.held_at) if appended and sub.held_at is not None else ()
+    step = end_after_hold(sub, facts, at, scope.new_id, event)
+    return evolve(step, lines=(*step.lines, *rest))
 
 
 def resumed(scope: Scope, sub: Subscription, payer: Customer, *, keep: bool, over: bool) -> Step:
@@ -61,10 +62,8 @@ def resumed(scope: Scope, sub: Subscription, payer: Customer, *, keep: bool, ove
     if not over and not ran_out(sub, scope.now):
         return resume(sub, facts_for(scope, sub, payer, scope.now), scope.now, keep, scope.new_id)
     until = scope.now + NOW_INCLUDED
-    facts = facts_for(scope, sub, payer, until)
-    rest = rest_on_hold(scope, sub, facts, scope.now)
-    step = end_after_hold(sub, facts, scope.now, scope.new_id, "resume")
-    return evolve(step, lines=(*step.lines, *rest), usage_until=until)
+    step = end_on_hold(scope, sub, facts_for(scope, sub, payer, until), scope.now, "resume")
+    return evolve(step, usage_until=until)
 
 
 def cancel_now(

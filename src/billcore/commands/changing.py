@@ -5,7 +5,7 @@ from datetime import datetime
 
 from attrs import evolve
 
-from billcore.commands.cancellation import NOW_INCLUDED, Gives, credits_for, end_with_base, gives, rest_on_hold
+from billcore.commands.cancellation import NOW_INCLUDED, Gives, credits_for, end_on_hold, end_with_base, gives
 from billcore.commands.facts import may_try_again
 from billcore.commands.receivables import held_credits
 from billcore.commands.scope import Scope
@@ -19,7 +19,7 @@ from billcore.domain.change import Change, ChangeStatus, GiveBack, Target, Wish
 from billcore.domain.changing import decide_change, switched
 from billcore.domain.draft import DraftLine
 from billcore.domain.facts import Facts
-from billcore.domain.lifecycle import act
+from billcore.domain.lifecycle import act, ran_out
 from billcore.domain.prepaid import suspend
 from billcore.domain.renewal import renew
 from billcore.domain.states import Event
@@ -40,9 +40,9 @@ def change_step(
         sub = drop_change(scope, sub)
     if pays_first:
         facts, target = evolve(facts, waiting=()), evolve(target, facts=evolve(target.facts, waiting=()))
-    facts, target = with_spans(scope, sub, facts, target, wish)
     if wish.include_trial and not may_try_again(scope, sub):
         wish = evolve(wish, include_trial=False)
+    facts, target = with_spans(scope, sub, facts, target, wish)
     running = changes.running(scope.tx, sub.customer_id, sub.id, sub.sequence)
     decision = decide_change(sub, facts, target, wish, running, scope.now, scope.new_id)
     collects = sub.state != "unpaid"
@@ -111,22 +111,20 @@ def drop_change(scope: Scope, sub: Subscription, status: ChangeStatus = "dropped
 def act_at(scope: Scope, sub: Subscription, facts: Facts, at: datetime) -> Step:
     """What the next action of `sub` makes of it at `at`: with a change that waited, and what it gives back."""
     assert sub.next_action is not None
-    if base_is_over(sub, facts):
+    over, due = base_is_over(sub, facts), sub.next_action_at or at
+    if sub.next_action == "resume" and (over or ran_out(sub, due)):
+        return end_on_hold(scope, sub, facts, due, "resume_date_reached")
+    if over:
         return end_with_base(scope, sub, facts, at)
     if sub.next_action == "change":
         return _planned_change(scope, sub, facts)
-    if sub.change_id is not None and sub.change_at is None and sub.next_action in ("renew", "trial_end"):
-        due = sub.next_action_at or at
-        if sub.period_end is None or sub.period_end <= due:
-            if sub.collection == "prepaid" and _is_short(scope, sub, facts, due, at):
-                event: Event = "trial_ran_out" if sub.state == "trialing" else "renewal_due"
-                return suspend(sub, event, at, facts.actor, scope.new_id)
-            return _change_with_renewal(scope, sub, facts, due, at)
+    waits = sub.change_id is not None and sub.change_at is None and sub.next_action in ("renew", "trial_end")
+    if waits and (sub.period_end is None or sub.period_end <= due):
+        if sub.collection == "prepaid" and _is_short(scope, sub, facts, due, at):
+            event: Event = "trial_ran_out" if sub.state == "trialing" else "renewal_due"
+            return suspend(sub, event, at, facts.actor, scope.new_id)
+        return _change_with_renewal(scope, sub, facts, due, at)
     what: Gives = "none"
-    if sub.next_action == "resume":
-        rest = rest_on_hold(scope, sub, facts, sub.next_action_at or at)
-        step = act(sub, "resume", facts, at, scope.new_id)
-        return evolve(step, lines=(*step.lines, *rest)) if rest else step
     if sub.next_action == "cancel":
         what = gives(sub.cancel_credit or "none", sub.cancel_refund or "none")
     elif sub.next_action == "expire" and sub.ends_at == sub.next_action_at:

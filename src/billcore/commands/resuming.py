@@ -17,7 +17,7 @@ def with_debts(scope: Scope, step: Step) -> Step:
     left out, and are neither made up for nor forgotten.
     """
     sub = step.subscription
-    if step.before.state != "on_hold" or sub.state not in LIVE:
+    if step.before.state != "on_hold" or sub.state not in (*LIVE, "expired"):
         return step
     own = [one for one in overdue_of(scope, [sub.customer_id], sub.currency) if sub.id in one.states]
     if not own:
@@ -27,7 +27,7 @@ def with_debts(scope: Scope, step: Step) -> Step:
     for invoice in invoices.by_ids(scope.tx, again, lines=False).values():
         scope.writes.put(evolve(invoice, overdue=False, collect_at=scope.now, collect_for="collection"))
         scope.collects.add(sub.customer_id)
-    if len(again) == len(own):
+    if len(again) == len(own) or sub.state == "expired":
         return step
     changes = tuple(evolve(one, state="past_due") if one.state == sub.state else one for one in step.changes)
     return evolve(step, subscription=planned(evolve(sub, state="past_due")), changes=changes)

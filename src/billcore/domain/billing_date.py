@@ -47,15 +47,15 @@ def move_billing_date(
     """
     if sub.anchor is None or sub.state == "trialing":
         until = next_at or sub.trial_until
-        after = _with_terms(sub, facts, sub.trial_until, until)
-        after = evolve(after, trial_until=until, period_end=until, billing_day=day or sub.billing_day)
+        after = evolve(sub, trial_until=until, period_end=until, billing_day=day or sub.billing_day)
+        after = _with_terms(after, facts, sub.trial_until, until)
         return Moved(Step(planned(after), sub, "change"))
     assert sub.period_start is not None and sub.period_end is not None
     span, end = price_span(sub), next_at or sub.period_end
-    after = evolve(_with_terms(sub, facts, sub.period_end, next_at), period_end=end)
+    after = evolve(sub, period_end=end)
     if day is not None:
         after = _with_day(after, facts, end, day)
-    after = with_expiry(after, facts.schedule(after), end)
+    after = with_expiry(_with_terms(after, facts, sub.period_end, end), facts.schedule(after), end)
     if next_at is None:
         return Moved(Step(planned(with_span(after, span)), sub, "change"))
     if not prorated:

@@ -40,8 +40,8 @@ def enter(sub: Subscription, facts: Facts, at: datetime, new_id: NewId, purpose:
     if until is not None and until > at and (facts.trial_allowed or base is not None or until == sub.trial_until):
         after, lines = begin_trial(evolve(sub, trial_until=until), facts, at)
         return Step(planned(after), sub, purpose, tuple(lines))
-    since = term_start(sub, facts, at)
-    after, lines, renewal = begin(sub, facts, at, new_id, fee=True, anchored=_dates_of_base(facts), since=since)
+    anchored, since = _dates_of_base(facts), term_start(sub, facts, at)
+    after, lines, renewal = begin(sub, facts, at, new_id, fee=True, anchored=anchored, since=since)
     return Step(after, sub, purpose, tuple(lines), renewal)
 
 
@@ -61,11 +61,11 @@ def trial_ran_out(sub: Subscription, facts: Facts, at: datetime, new_id: NewId) 
     if uncharged and facts.price.trial_end == "cancel":
         return _not_taken_up(sub, at, facts, new_id)
     fee = facts.price.setup_fee_at == "trial_end"
-    begun, base = sub.trial_until or at, facts.base
+    ended_at, base = sub.trial_until or at, facts.base
     # A base that begins at the same instant has found its dates from there, as the add-on does.
-    runs = base is not None and base.period_start is not None and base.period_start < begun
-    anchored, since = _dates_of_base(facts) if runs else None, term_start(sub, facts, begun)
-    after, lines, renewal = begin(sub, facts, begun, new_id, fee=fee, anchored=anchored, since=since)
+    runs = base is not None and base.period_start is not None and base.period_start < ended_at
+    anchored, since = _dates_of_base(facts) if runs else None, term_start(sub, facts, ended_at)
+    after, lines, renewal = begin(sub, facts, ended_at, new_id, fee=fee, anchored=anchored, since=since)
     lines += facts.waiting
     if sub.state != "trialing":  # Something of the trial is unpaid: the period begins all the same.
         after = planned(evolve(after, state=sub.state))
@@ -251,14 +251,6 @@ def _act(sub: Subscription, action: Action, facts: Facts, at: datetime, new_id: 
             return evolve(step, changes=changes)
 
 
-def _dates_of_base(facts: Facts) -> Schedule | None:
-    """The boundaries of an add-on, counted from its base's anchor where that has begun to be billed (behaviour 6.6)."""
-    if facts.base is None or facts.base.anchor is None:
-        return None
-    assert facts.price.every is not None
-    return schedule_of(facts.base, facts.price.every, facts.zone, facts.settings)
-
-
 def _free(sub: Subscription, back: State) -> Subscription:
     """The subscription as it is when the hold is over."""
     return evolve(sub, state=back, previous_state=None, held_at=None, resume_at=None, unused=None)
@@ -272,6 +264,14 @@ def end_after_hold(sub: Subscription, facts: Facts, at: datetime, new_id: NewId,
     ended = _ended(free, "expired", "end_reached", at, at, facts, new_id)
     changes = (*changes, *ended.changes)
     return evolve(ended, before=sub, lines=(*lines, *facts.waiting), changes=changes, usage=usage, usage_until=at)
+
+
+def _dates_of_base(facts: Facts) -> Schedule | None:
+    """The boundaries of an add-on, counted from its base's anchor where that has begun to be billed (behaviour 6.6)."""
+    if facts.base is None or facts.base.anchor is None:
+        return None
+    assert facts.price.every is not None
+    return schedule_of(facts.base, facts.price.every, facts.zone, facts.settings)
 
 
 def _appended(sub: Subscription, free: Subscription, facts: Facts, hold: Period) -> Subscription:

@@ -70,7 +70,8 @@ def begin(
     What is sold once with the signup is not charged when it begins `again`. The term that its price sets counts from
     `since`, where it is not counted yet; without it the term is what it was.
     """
-    schedule, whole = _first_period(sub, facts, at, anchored)
+    schedule = anchored or _schedule_from(sub, facts, at)
+    whole = Period(at, schedule.first_end(at) if anchored is None else schedule.boundary_after(at))
     sub = evolve(
         sub,
         state="active",
@@ -93,17 +94,6 @@ def begin(
             and (line := item_line(sub, item, facts, None, None)) is not None
         ]
     return planned(sub), lines, renewal_of(sub, period, at, new_id)
-
-
-def _first_period(sub: Subscription, facts: Facts, at: datetime, anchored: Schedule | None) -> tuple[Schedule, Period]:
-    """The boundaries from `at` on, and the period that begins there."""
-    if anchored is not None:
-        return anchored, Period(at, anchored.boundary_after(at))
-    every, settings = facts.price.every, facts.settings
-    assert every is not None
-    billing_day = sub.billing_day if every.months else None
-    schedule = schedule_from_start(at, every, facts.zone, billing_day, settings.billing_time, settings.period_policy)
-    return schedule, Period(at, schedule.first_end(at))
 
 
 def renew(
@@ -219,13 +209,18 @@ def _started(sub: Subscription, item: Item, facts: Facts, at: datetime, keeps_ow
     return evolve(item, period_start=period.start, period_end=period.end)
 
 
+def _schedule_from(sub: Subscription, facts: Facts, at: datetime) -> Schedule:
+    """The boundaries of what begins to be billed at an instant, with its billing day where the price has one."""
+    every, settings = facts.price.every, facts.settings
+    assert every is not None
+    day = sub.billing_day if every.months else None
+    return schedule_from_start(at, every, facts.zone, day, settings.billing_time, settings.period_policy)
+
+
 def _next_period(sub: Subscription, facts: Facts, start: datetime, *, again: bool) -> tuple[Subscription, Period]:
     """Enter the period that begins at `start`: the next of the schedule, or the first one of another interval."""
     if not again:
-        every, settings = facts.price.every, facts.settings
-        assert every is not None
-        day = sub.billing_day if every.months else None
-        fresh = schedule_from_start(start, every, facts.zone, day, settings.billing_time, settings.period_policy)
+        fresh = _schedule_from(sub, facts, start)
         sub = evolve(sub, anchor=fresh.anchor)
         sub = evolve(sub, items=tuple(_started(sub, item, facts, start, False) for item in sub.items))
         return enter_period(sub, facts, Period(start, fresh.first_end(start)))

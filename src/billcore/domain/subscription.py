@@ -127,7 +127,9 @@ class Subscription:
     @property
     def access_until(self) -> datetime | None:
         """When access ends as things stand: the planned or actual end, None while it goes on."""
-        ends = [at for at in (self.ended_at, self.cancel_at, self.ends_at, self.expires_at) if at is not None]
+        if self.ended_at is not None:  # On hold a planned end may have passed before.
+            return self.ended_at
+        ends = [at for at in (self.cancel_at, self.ends_at, self.expires_at) if at is not None]
         return min(ends) if ends else None
 
     @property
