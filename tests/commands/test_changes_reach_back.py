@@ -152,3 +152,17 @@ def test_what_ran_before_it_was_taken_over_is_cut_at_the_boundaries_there_are(bi
     billing.run(day("06-15"))
     billing.subscriptions.change("s1", quantity=2, effective_at=day("06-06"))
     assert charged(billing) == [("pro-m", "06-06", "06-11", 1000), ("pro-m", "06-11", "07-11", 6200)]
+
+
+def test_a_piece_of_the_past_that_costs_less_than_half_a_unit_is_no_gap(billing) -> None:
+    """An hour of a small price at the end of a period: no line, whatever was changed after it, and before by then."""
+    billing.subscriptions.create("s1", "acme", "pro-m")
+    billing.run(day("06-16"))
+    billing.subscriptions.change("s1", period="reset")
+    billing.run(day("06-20"))
+    billing.subscriptions.set_component("s1", "seats", "1", **PRORATED)
+    billing.subscriptions.set_component("s1", "desks", "0.05", effective_at=day("06-15", 23), **PRORATED)
+    billing.run(day("06-25"))
+    billing.subscriptions.set_component("s1", "seats", "3", effective_at=day("06-18"), **PRORATED)
+    billing.run(day("07-20"))
+    assert billing.verify().ok

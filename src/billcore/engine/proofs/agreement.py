@@ -30,7 +30,9 @@ class Billed:
     start: str
     end: str
     invoice_id: str | None
-    free: bool = False
+    free: bool
+    span_start: str
+    span_end: str
 
 
 @frozen
@@ -90,7 +92,8 @@ _ITEMS = (
     "FROM billcore_subscription_items WHERE subscription_id IN ??"
 )
 _PERIODS = (
-    "SELECT r.subscription_id, r.sequence, r.period_start, r.period_end, r.invoice_id, r.free "
+    "SELECT r.subscription_id, r.sequence, r.period_start, r.period_end, r.invoice_id, r.free, "
+    "coalesce(r.span_start, r.period_start), coalesce(r.span_end, r.period_end) "
     "FROM billcore_subscriptions s JOIN billcore_renewals r "
     "ON r.customer_id = s.customer_id AND r.subscription_id = s.id "
     "WHERE s.id IN ?? ORDER BY r.subscription_id, r.sequence"
@@ -150,7 +153,7 @@ def _note_period(periods: list[Billed], row: Billed) -> None:
     place = len(periods)
     while place and periods[place - 1].start == row.start:
         place -= 1
-        periods[place] = evolve(periods[place], end=row.end)
+        periods[place] = evolve(periods[place], end=row.end, span_start=row.span_start, span_end=row.span_end)
     periods.append(row)
 
 

@@ -174,7 +174,7 @@ def _in_periods(agreement: Agreement, part: Part, rows: list[Covered], bill: str
         left = subtract(subtract([(start, end)], spans), stated)
         if left:
             left = subtract(left, pricing.given_back(part, start, end, period.invoice_id))
-        if left and not pricing.is_free(agreement, part, (period.start, period.end), left):
+        if left and not pricing.is_free(agreement, part, period, left):
             yield from left
 
 

@@ -1,24 +1,28 @@
 """What prices say about coverage: which parts are billed for time, what was given back, what costs nothing."""
 
 import json
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import evolve
 
 from billcore.commands.scope import Scope
 from billcore.domain.change import Change
 from billcore.domain.charges import price_in_force
-from billcore.domain.facts import schedule_of
+from billcore.domain.facts import own_interval, schedule_of
+from billcore.domain.instants import instant_text
 from billcore.domain.periods import Period, span_of
 from billcore.domain.pricing import charge_for
 from billcore.domain.proration import portion, prorate_charge
 from billcore.domain.subscription import Subscription
-from billcore.engine.proofs.agreement import Agreement, Part, Span
+from billcore.engine.proofs.agreement import Agreement, Billed, Part, Span
 from billcore.store import change as changes
 from billcore.store import subscription as subscriptions
 from billcore.store.types import text_to_instant
+
+T = TypeVar("T")
 
 TIMELESS = frozenset({"metered", "one_time", "prepaid"})
 """Kinds of components that are not billed for a stretch of time."""
@@ -61,21 +65,21 @@ class Pricing:
         rows = self._scope.tx.rows(_GIVEN_BACK, [invoice_id, part.id])
         return [(begin, stop) for begin, stop in rows if begin < end and start < stop]
 
-    def is_free(self, agreement: Agreement, part: Part, period: Span, left: list[Span]) -> bool:
+    def is_free(self, agreement: Agreement, part: Part, period: Billed, left: list[Span]) -> bool:
         """Whether the period, or all that is left of it, costs nothing: such lines are not written (behaviour 8.5)."""
         tx = self._scope.tx
         sub = subscriptions.by_ids(tx, [agreement.id], self._scope.catalog.coupons)[agreement.id]
         zone = self._scope.zone_of(sub)
-        whole = Period(text_to_instant(period[0]), text_to_instant(period[1]))
-        pieces = [Period(text_to_instant(start), text_to_instant(end)) for start, end in left]
+        whole = _between(period.start, period.end)
+        span = _between(period.span_start, period.span_end)
         history = _History(sub, changes.of_subscriptions(tx, [sub.id]))
 
         def costs_nothing(piece: Period) -> bool:
-            return self._amount(history.at(piece.start), part, piece, whole, zone) == 0
+            return self._amount(history.at(piece.start, part), part, piece, whole, zone, span) == 0
 
-        return costs_nothing(whole) or all(costs_nothing(piece) for piece in pieces)
+        return costs_nothing(whole) or all(costs_nothing(_between(start, end)) for start, end in left)
 
-    def _amount(self, sub: Subscription, part: Part, piece: Period, whole: Period, zone: str) -> int:
+    def _amount(self, sub: Subscription, part: Part, piece: Period, whole: Period, zone: str, span: Period) -> int:
         item = next((item for item in sub.items if item.id == part.id), None)
         price_id, quantity = (sub.price_id, sub.quantity) if item is None else (item.price_id, item.quantity)
         prices = self._scope.prices([sub.price_id, price_id])
@@ -89,7 +93,8 @@ class Pricing:
             return 0
         settings = self._scope.settings
         schedule = schedule_of(sub, every, zone, settings)
-        span = span_of(whole, schedule)
+        if own_interval(price, product_price):
+            span = span_of(whole, schedule)
         if piece.start >= span.end:  # A hold or a moved date has made the period longer.
             span = span_of(piece, schedule)
         inside = _cut(piece, span.start, span.end)
@@ -97,38 +102,51 @@ class Pricing:
 
 
 class _History:
-    """A subscription as it was at any time, by the changes that came into effect since."""
+    """A subscription as it was at any time, by the changes that came into effect since.
+
+    One in the past holds from its instant on whatever there was before it, until what was decided later.
+    """
 
     def __init__(self, sub: Subscription, made: list[Change]) -> None:
         self._now = sub
-        self._before = [
-            (change.at, json.loads(change.before))
-            for change in made
-            if change.status == "applied" and change.at is not None and change.before is not None
-        ]
-        self._before.sort(key=lambda pair: pair[0])
+        done = [change for change in made if change.status == "applied" and change.before is not None]
+        done.sort(key=lambda change: (change.decided_at or change.created_at, change.id))
+        self._since = [change.at or change.decided_at or change.created_at for change in done]
+        self._before = [json.loads(change.before or "") for change in done]
 
-    def at(self, instant: datetime) -> Subscription:
-        """With the price, quantity and components that it had at an instant."""
-        for until, before in self._before:
-            if instant < until:
-                return self._as(before)
-        return self._now
-
-    def _as(self, before: dict[str, Any]) -> Subscription:
-        phases = before.get("priced_from")
-        items = tuple(
-            evolve(item, price_id=before["items"][item.id][0], quantity=Decimal(before["items"][item.id][1]))
-            for item in self._now.items
-            if item.id in before["items"]
+    def at(self, instant: datetime, part: Part) -> Subscription:
+        """With the price and quantity that a part had at an instant, and the phases of the product's."""
+        sub = self._now
+        product = (sub.price_id, str(sub.quantity), instant_text(sub.priced_from) if sub.priced_from else None)
+        price_id, quantity, phases = self._found(
+            instant, product, lambda before: (before["price"], before["quantity"], before.get("priced_from"))
         )
+        items = {item.id: item for item in sub.items}
+        if part.id in items:
+            item = items[part.id]
+            had = self._found(instant, [item.price_id, str(item.quantity)], lambda before: before["items"].get(part.id))
+            if had is not None:
+                items[part.id] = evolve(item, price_id=had[0], quantity=Decimal(had[1]))
         return evolve(
-            self._now,
-            price_id=before["price"],
-            quantity=Decimal(before["quantity"]),
+            sub,
+            price_id=price_id,
+            quantity=Decimal(quantity),
             priced_from=text_to_instant(phases) if phases else None,
-            items=items,
+            items=tuple(items.values()),
         )
+
+    def _found(self, instant: datetime, now: T, of: Callable[[dict[str, Any]], T]) -> T:
+        """What one thing was at an instant: as the last of the changes that touched it until then left it."""
+        values = [*(of(before) for before in self._before), now]
+        found = values[0]
+        for since, before, after in zip(self._since, values, values[1:], strict=False):
+            if before != after and since <= instant:
+                found = after
+        return found
+
+
+def _between(start: str, end: str) -> Period:
+    return Period(text_to_instant(start), text_to_instant(end))
 
 
 def _cut(piece: Period, start: datetime, end: datetime) -> Period:
