@@ -224,14 +224,13 @@ class Story:
             self.begin(at)
 
     def move(self, at: datetime | None, day: int | None) -> None:
-        """The period ends at another instant, and from its end on periods begin on another day."""
-        if at is not None:
-            self.period_end = at
-        end = self.period_end
+        """The period ends at another instant, and from its end on, or its old one, another day counts."""
+        since, end = min(self.period_end, at or self.period_end), at or self.period_end
+        self.period_end = end
         begun, ahead = [grid for grid in self.grids if grid.since < end], self.grids[-1]
         if day is not None:
             self.day = day
-            self.grids = [*begun, Grid(end, day, end)]
+            self.grids = [*(grid for grid in begun if grid.since < since), Grid(end, day, since)]
         elif ahead.since > end:
             # The day that was to hold from a later end holds from this one.
             self.grids = [*begun, replace(ahead, since=end)]

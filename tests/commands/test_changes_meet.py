@@ -266,3 +266,13 @@ def test_an_own_interval_in_arrears_longer_than_the_period_owes_all_since_it_was
     billing.subscriptions.set_component("s1", "storage", "1", effective_at=day("01-30"), **PRORATED)
     billing.subscriptions.cancel("s1")
     assert billed(billing) == [700] * 6 + [200 + 443, 221]
+
+
+def test_an_extension_up_to_another_billing_day_counts_by_that_day_then_and_later(billing) -> None:
+    """Of the month up to February 15, 31 days, 14 are added; ten are left on the 5th."""
+    billing.subscriptions.create("s1", "acme", "pro-m")
+    billing.run(day("01-20"))
+    billing.subscriptions.change_billing_date("s1", next_billing_at=day("02-15"), billing_day=15, proration="prorated")
+    billing.run(day("02-05"))
+    billing.subscriptions.change("s1", quantity=2)
+    assert billed(billing) == [3100, 1400, 1000]

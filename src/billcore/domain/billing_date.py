@@ -64,7 +64,7 @@ def move_billing_date(
     cut = ended(running, end, span) if running is not None else None
     if not prorated:
         return Moved(Step(planned(after), sub, "change", cut=cut), covered_until=end)
-    lines = _extension(sub, after, facts, Period(sub.period_end, end)) if end > sub.period_end else []
+    lines = _extension(after, facts, Period(sub.period_end, end)) if end > sub.period_end else []
     step = Step(planned(after), sub, "change", tuple(lines), cut=cut)
     parts = (sub.id, *(item.id for item in sub.items if item.period_end is None))
     return Moved(step, dict.fromkeys(parts, GiveBack("share")) if end < sub.period_end else {})
@@ -90,10 +90,11 @@ def _with_terms(sub: Subscription, facts: Facts, before: datetime | None, now: d
     return evolve(sub, lasts_until=moved(sub.lasts_until), ends_at=moved(sub.ends_at))
 
 
-def _extension(sub: Subscription, after: Subscription, facts: Facts, longer: Period) -> list[DraftLine]:
+def _extension(after: Subscription, facts: Facts, longer: Period) -> list[DraftLine]:
     """What is billed in advance, for the time that was added."""
     made: list[DraftLine | None] = []
-    for piece, span in at_boundaries(longer.start, longer.end, facts, sub):
+    # With another billing day the time up to it is short by design: the boundaries are those of that day (3.2).
+    for piece, span in at_boundaries(longer.start, longer.end, facts, after):
         if facts.price.bill == "advance":
             made.append(product_line(after, facts, piece, span))
         made += [item_line(after, item, facts, piece, span) for item in advance_items(after, facts)]
