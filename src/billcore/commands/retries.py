@@ -50,6 +50,8 @@ def retry_with(scope: Scope, customer_id: str, method: PaymentMethod, subscripti
 
     Where one method follows another (setting method_fallback) that is everything.
     """
+    if not overdue_of(scope, [customer_id]) and not invoices.not_sent(scope.tx, customer_id):
+        return  # Nearly always; and what a refusal may still take back is not written yet.
     scope.flush()  # The method, and whose it is, as this unit of work has made them.
     follows = scope.settings.method_fallback != "none"
 
