@@ -6,14 +6,13 @@ from datetime import datetime
 from attrs import field, frozen
 
 from billcore.domain.change import GiveBack
-from billcore.domain.charges import advance_items, item_line, product_line
-from billcore.domain.draft import DraftLine
 from billcore.domain.expiry import with_expiry
 from billcore.domain.facts import Facts
 from billcore.domain.instants import to_local, to_utc
 from billcore.domain.invoice import Renewal
 from billcore.domain.periods import Period, schedule_from_start
-from billcore.domain.span import at_boundaries, ended, price_span, with_span
+from billcore.domain.renewal import extension
+from billcore.domain.span import ended, price_span, with_span
 from billcore.domain.step import Step, planned
 from billcore.domain.subscription import Subscription
 from billcore.domain.values import evolve
@@ -64,7 +63,7 @@ def move_billing_date(
     cut = ended(running, end, span) if running is not None else None
     if not prorated:
         return Moved(Step(planned(after), sub, "change", cut=cut), covered_until=end)
-    lines = _extension(after, facts, Period(sub.period_end, end)) if end > sub.period_end else []
+    lines = extension(after, facts, Period(sub.period_end, end)) if end > sub.period_end else []
     step = Step(planned(after), sub, "change", tuple(lines), cut=cut)
     parts = (sub.id, *(item.id for item in sub.items if item.period_end is None))
     return Moved(step, dict.fromkeys(parts, GiveBack("share")) if end < sub.period_end else {})
@@ -88,14 +87,3 @@ def _with_terms(sub: Subscription, facts: Facts, before: datetime | None, now: d
         return to_utc(to_local(end, facts.zone) + by) if end is not None else None
 
     return evolve(sub, lasts_until=moved(sub.lasts_until), ends_at=moved(sub.ends_at))
-
-
-def _extension(after: Subscription, facts: Facts, longer: Period) -> list[DraftLine]:
-    """What is billed in advance, for the time that was added."""
-    made: list[DraftLine | None] = []
-    # With another billing day the time up to it is short by design: the boundaries are those of that day (3.2).
-    for piece, span in at_boundaries(longer.start, longer.end, facts, after):
-        if facts.price.bill == "advance":
-            made.append(product_line(after, facts, piece, span))
-        made += [item_line(after, item, facts, piece, span) for item in advance_items(after, facts)]
-    return [evolve(line, mid_period=True) for line in made if line is not None]

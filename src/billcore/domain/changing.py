@@ -10,8 +10,9 @@ from billcore.domain.facts import Facts
 from billcore.domain.invoice import Renewal
 from billcore.domain.own_interval import afresh
 from billcore.domain.periods import Period
-from billcore.domain.renewal import begin, begin_trial, closing_lines, trial_end
+from billcore.domain.renewal import begin, begin_trial, closing_lines, extension, trial_end
 from billcore.domain.span import begun_anew, billed_from, ended, price_span, time_left
+from billcore.domain.states import BILLING
 from billcore.domain.step import Step, changed, planned
 from billcore.domain.subscription import Subscription
 from billcore.domain.values import NewId, evolve
@@ -107,6 +108,9 @@ def _with_new_period(
 ) -> Decision:
     """The running period ends at the change: what is in arrears is billed, a new period or a trial begins."""
     owed, usage = closing_lines(sub, facts, wish.at)
+    assert sub.period_end is not None
+    if sub.period_end < wish.at and sub.state in BILLING:  # Its renewal is late: until now it ran as it was.
+        owed += extension(sub, facts, Period(sub.period_end, wish.at))
     prorated = (wish.proration or "prorated") == "prorated"
     items = (sub.id, *(item.id for item in sub.items))
     given_back = dict.fromkeys(items, GiveBack("share" if prorated else "nothing"))

@@ -27,7 +27,7 @@ from billcore.domain.own_interval import (
 from billcore.domain.periods import Period, Schedule, add, schedule_from_start, span_of
 from billcore.domain.proration import portion
 from billcore.domain.rating import usage_lines
-from billcore.domain.span import billed_from, is_free, pieces, price_span, with_span
+from billcore.domain.span import at_boundaries, billed_from, is_free, pieces, price_span, with_span
 from billcore.domain.step import Step, changed, planned
 from billcore.domain.subscription import Item, Subscription
 from billcore.domain.values import NewId, evolve
@@ -163,6 +163,19 @@ def closing_lines(sub: Subscription, facts: Facts, at: datetime) -> tuple[list[D
     own, used = own_arrears(sub, facts, at)
     lines += own
     return [*lines, *_to_minimum(sub, facts, max(at, until), timed_until, lines)], (*usage, *used)
+
+
+def extension(sub: Subscription, facts: Facts, longer: Period) -> list[DraftLine]:
+    """What is billed in advance for time behind the running period, up to a moved date or to when another begins.
+
+    With another billing day the time up to it is short by design: the boundaries are those of that day (behaviour 3.2).
+    """
+    made: list[DraftLine | None] = []
+    for piece, span in at_boundaries(longer.start, longer.end, facts, sub):
+        if facts.price.bill == "advance":
+            made.append(product_line(sub, facts, piece, span))
+        made += [item_line(sub, item, facts, piece, span) for item in advance_items(sub, facts)]
+    return [evolve(line, mid_period=True) for line in made if line is not None]
 
 
 def wake_items(
