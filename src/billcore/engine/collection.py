@@ -68,7 +68,9 @@ def collect(place: Workplace, due: Sequence[Due]) -> Worked:
 
 def _planned(place: Workplace, scope: Scope, due: Sequence[Due], routes: Routes) -> tuple[list[Payment], Worked]:
     claimed = claim(place, scope, due)
-    return plan_attempts(place, scope, claimed.rows, routes), claimed.worked
+    sends, done = plan_attempts(place, scope, claimed.rows, routes)
+    # What another worker has done meanwhile, or has its turn afterwards, is none of this one's.
+    return sends, evolve(claimed.worked, done=done)
 
 
 def send(place: Workplace, sends: Sequence[Payment]) -> None:
@@ -111,10 +113,10 @@ def charge_of(payment: Payment) -> Charge:
     )
 
 
-def plan_attempts(place: Workplace, scope: Scope, due: Sequence[Due], routes: Routes) -> list[Payment]:
+def plan_attempts(place: Workplace, scope: Scope, due: Sequence[Due], routes: Routes) -> tuple[list[Payment], int]:
     """Store an attempt for every due invoice that still wants one; those that cannot be charged go past due.
 
-    `routes` are the methods that plugins chose, by invoice id.
+    `routes` are the methods that plugins chose, by invoice id. The attempts, and how many invoices were seen to.
     """
     wanted = {row.id: row.at for row in due}
     found = with_lines_where_shared(scope, wanted)
@@ -127,11 +129,13 @@ def plan_attempts(place: Workplace, scope: Scope, due: Sequence[Due], routes: Ro
     sends = []
     without: list[Invoice] = []
     busy: set[str] = set()
+    done = 0
     for stored in sorted(found.values(), key=lambda one: one.id):
         if stored.collect_at != wanted[stored.id] or stored.customer_id in busy:
             continue
         # One charge at a time for a customer, oldest first: a decline may stop the others (behaviour 9.5).
         busy.add(stored.customer_id)
+        done += 1
         scope.now = place.moment(wanted[stored.id])
         # Read again under the lock: paid, void or in doubt means no call (behaviour 9.4).
         if stored.status != "open" or stored.due <= 0 or stored.reserved_by is not None:
@@ -158,7 +162,7 @@ def plan_attempts(place: Workplace, scope: Scope, due: Sequence[Due], routes: Ro
         sends.append(payment)
     for invoice in without:
         _not_collected(scope, invoice, place.moment(wanted[invoice.id]), owners[invoice.customer_id])
-    return sends
+    return sends, done
 
 
 def _not_collected(scope: Scope, invoice: Invoice, at: datetime, owner: Customer) -> None:
