@@ -26,27 +26,26 @@ class Ids:
         self._clock = clock
         self._lock = Lock()
         self._random = Random(seed) if seed is not None else None
-        # The instant that was asked for last, its bits, and the numbers of the ids within it.
-        self._moment: tuple[datetime | None, int, Iterator[int]] = (None, 0, count())
+        # The instant that was asked for last, and the numbers of the ids within it.
+        self._moment: tuple[datetime | None, Iterator[int]] = (None, count())
 
     def new(self, prefix: str) -> str:
         """A new id with this prefix; greater than every earlier one of this source. Any thread may ask."""
         now = self._clock.now()
-        moment, time_bits, numbers = self._moment
+        moment, numbers = self._moment
         if now is not moment and now != moment:
-            time_bits, numbers = self._moved(now)
-        tail = next(numbers)
-        value = time_bits | _VERSION_7 | (tail >> 62) << 64 | _VARIANT | tail & _LOW_62
-        return f"{prefix}_{value:032x}"
+            numbers = self._moved(now)
+        return f"{prefix}_{next(numbers):032x}"
 
-    def _moved(self, now: datetime) -> tuple[int, Iterator[int]]:
-        """The bits and numbers of another instant; time that goes back makes no smaller ids."""
+    def _moved(self, now: datetime) -> Iterator[int]:
+        """The numbers of another instant; time that goes back makes no smaller ids."""
         with self._lock:
-            moment, time_bits, numbers = self._moment
+            moment, numbers = self._moment
             if moment is None or now > moment:
-                time_bits, numbers = _milliseconds(now) << 80, count(self._start() + 1)
-            self._moment = (now, time_bits, numbers)
-            return time_bits, numbers
+                tail = self._start() + 1
+                numbers = count(_milliseconds(now) << 80 | _VERSION_7 | (tail >> 62) << 64 | _VARIANT | tail & _LOW_62)
+            self._moment = (now, numbers)
+            return numbers
 
     def _start(self) -> int:
         if self._random is not None:

@@ -17,7 +17,8 @@ HERE = pytest.mark.skipif(not CASES, reason="the cases are not beside this check
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
 def test_no_story_of_another_system_fails(path, database_kind):
     """What this version cannot do yet is said to be unsupported; all others come out."""
-    stories = share(Reader().read(path), 1 if database_kind == "sqlite" else 8)
+    # On PostgreSQL half the stories of one file of four: one of eight.
+    stories = share(Reader().read(path), 1 if database_kind == "sqlite" else 2)
     verdicts = [check_story(story, databases.next_story()) for story in stories]
     wrong = [(one.title, one.error, one.failures) for one in verdicts if not one.ok and not one.unsupported]
     assert wrong == []

@@ -2,8 +2,8 @@
 
 import json
 
-# json.dumps builds an encoder at every call that names its separators.
-_ENCODER = json.JSONEncoder(separators=(",", ":"))
+# json.dumps builds an encoder at every call that names its separators; what rows hold never contains itself.
+_ENCODER = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 
 
 def compact(value: object) -> str:

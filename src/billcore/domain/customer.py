@@ -37,7 +37,7 @@ class PaymentMethod:
     refused_at: datetime | None = None
 
 
-@frozen
+@frozen(slots=False)
 class Customer:
     """Who subscribes and who owes.
 

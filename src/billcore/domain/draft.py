@@ -24,7 +24,7 @@ LARGEST = 2**53
 BasisValue = str | int | bool | None | Sequence[object] | Mapping[str, object]
 
 
-@frozen
+@frozen(slots=False)
 class DraftLine:
     """A priced line before discount and tax.
 

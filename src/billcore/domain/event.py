@@ -21,7 +21,7 @@ class StateChange:
     actor: str
 
 
-@frozen
+@frozen(slots=False)
 class Event:
     """A fact for plugins and hosts, kept in the outbox until it was delivered. `data` is JSON."""
 

@@ -23,7 +23,7 @@ class Spanned:
     free: bool = False
 
 
-@frozen
+@frozen(slots=False)
 class Facts:
     """One subscription's surroundings at a decision. `prices` is by id; `usage` by item id.
 

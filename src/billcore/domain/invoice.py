@@ -5,9 +5,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Literal, get_args
 
-from attrs import frozen
+from attrs import field, frozen
 
 from billcore.domain.payment import Cause
+from billcore.domain.values import STAYS
 from billcore.errors import Refused
 
 InvoiceStatus = Literal["draft", "open", "paid", "void", "uncollectible"]
@@ -47,7 +48,7 @@ Purpose = Literal[
 CreditTo = Literal["credit", "refund", "invoice"]
 
 
-@frozen
+@frozen(slots=False)
 class Line:
     """One line of an invoice or a credit note: one of the two ids is set; neither while it waits for the renewal.
 
@@ -85,7 +86,7 @@ class Line:
         return self.amount - self.discount + self.tax - self.tax_included
 
 
-@frozen
+@frozen(slots=False)
 class Invoice:
     """What a customer owes for something. Amounts are minor units of `currency`.
 
@@ -98,13 +99,13 @@ class Invoice:
     """
 
     id: str
-    customer_id: str
-    subscription_id: str | None
-    purpose: Purpose
-    currency: str
+    customer_id: str = field(metadata=STAYS)
+    subscription_id: str | None = field(metadata=STAYS)
+    purpose: Purpose = field(metadata=STAYS)
+    currency: str = field(metadata=STAYS)
     status: InvoiceStatus
     collection: str
-    created_at: datetime
+    created_at: datetime = field(metadata=STAYS)
     subtotal: int
     discount: int
     tax: int
@@ -178,7 +179,7 @@ class CreditNote:
     lines: tuple[Line, ...] = ()
 
 
-@frozen
+@frozen(slots=False)
 class Coverage:
     """The time of an item that a line has billed: at most one active row per item, layer and start (8.4).
 
@@ -199,7 +200,7 @@ class Coverage:
     billed_from: datetime | None = None
 
 
-@frozen
+@frozen(slots=False)
 class Renewal:
     """One billing of a subscription: exactly one per sequence, whatever happens (behaviour 8.4).
 

@@ -22,7 +22,7 @@ def cash(gateway: str) -> str:
     return f"cash:{gateway}"
 
 
-@frozen
+@frozen(slots=False)
 class Entry:
     """`amount` (> 0, minor units) moves from the `credit` account to the `debit` account.
 

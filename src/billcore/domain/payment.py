@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Literal, get_args
 
-from attrs import frozen
+from attrs import field, frozen
+
+from billcore.domain.values import STAYS
 
 PaymentStatus = Literal[
     "pending",
@@ -60,7 +62,7 @@ class Outcome:
     action_url: str | None = None
 
 
-@frozen
+@frozen(slots=False)
 class Payment:
     """One attempt to collect an invoice. `request` is the exact request as JSON, stored before the call.
 
@@ -71,16 +73,16 @@ class Payment:
     """
 
     id: str
-    customer_id: str
-    invoice_id: str | None
-    attempt: int
-    idempotency_key: str
-    cause: Cause
-    amount: int
-    currency: str
-    gateway: str
-    payment_method_id: str | None
-    request: str
+    customer_id: str = field(metadata=STAYS)
+    invoice_id: str | None = field(metadata=STAYS)
+    attempt: int = field(metadata=STAYS)
+    idempotency_key: str = field(metadata=STAYS)
+    cause: Cause = field(metadata=STAYS)
+    amount: int = field(metadata=STAYS)
+    currency: str = field(metadata=STAYS)
+    gateway: str = field(metadata=STAYS)
+    payment_method_id: str | None = field(metadata=STAYS)
+    request: str = field(metadata=STAYS)
     status: PaymentStatus
     created_at: datetime
     captured: int = 0

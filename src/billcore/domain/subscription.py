@@ -4,10 +4,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 
-from attrs import frozen
+from attrs import field, frozen
 
 from billcore.domain.discount import AppliedCoupon
 from billcore.domain.states import State
+from billcore.domain.values import STAYS
 
 Collection = Literal["automatic", "remittance", "prepaid"]
 FirstCharge = Literal["prorated", "full", "none"]
@@ -40,7 +41,7 @@ class Item:
     changed_at: datetime | None = None
 
 
-@frozen
+@frozen(slots=False)
 class Subscription:
     """One agreement. Instants are UTC; `sequence` counts the billings so far and is the number of the last one.
 
@@ -60,11 +61,11 @@ class Subscription:
     id: str
     reference: str
     customer_id: str
-    currency: str
+    currency: str = field(metadata=STAYS)
     price_id: str
     quantity: Decimal
     state: State
-    created_at: datetime
+    created_at: datetime = field(metadata=STAYS)
     collection: Collection = "automatic"
     owner_id: str | None = None
     previous_state: State | None = None

@@ -23,7 +23,7 @@ def get(tx: Transaction, change_id: str) -> Change:
 def of_subscriptions(tx: Transaction, subscription_ids: Iterable[str]) -> list[Change]:
     """The changes of subscriptions in the order in which they were asked for."""
     rows = tx.rows(f"{_CHANGE.select} WHERE subscription_id IN ?? ORDER BY id", [list(subscription_ids)])
-    return [_CHANGE.load(row) for row in rows]
+    return _CHANGE.load_all(rows)
 
 
 def for_invoice(tx: Transaction, invoice_id: str) -> Change | None:
@@ -48,7 +48,7 @@ def earlier(tx: Transaction, sub: Subscription, after: datetime) -> list[Renewal
         "ORDER BY sequence",
         [sub.customer_id, sub.id, sub.sequence, after],
     )
-    return [_RENEWAL.load(row) for row in rows]
+    return _RENEWAL.load_all(rows)
 
 
 def returned_at(tx: Transaction, subscription_id: str) -> str | None:

@@ -19,7 +19,7 @@ _PAYMENT = BY_CLASS[Payment]
 def coverage_of(tx: Transaction, line_ids: Iterable[str], status: str = "active") -> list[Coverage]:
     """The active coverage of lines, or what became void with them."""
     rows = tx.rows(f"{_COVERAGE.select} WHERE line_id IN ?? AND status = ? ORDER BY id", [list(line_ids), status])
-    return [_COVERAGE.load(row) for row in rows]
+    return _COVERAGE.load_all(rows)
 
 
 def still_due(tx: Transaction, customer_id: str, currency: str) -> list[Invoice]:
@@ -36,19 +36,19 @@ def still_due(tx: Transaction, customer_id: str, currency: str) -> list[Invoice]
 def credits_by_ids(tx: Transaction, ids: Iterable[str]) -> dict[str, Credit]:
     """Credits by id."""
     rows = tx.rows(f"{_CREDIT.select} WHERE id IN ?? ORDER BY id", [list(ids)])
-    return {row[0]: _CREDIT.load(row) for row in rows}
+    return {one.id: one for one in _CREDIT.load_all(rows)}
 
 
 def paying(tx: Transaction, invoice_id: str) -> list[Payment]:
     """The attempts on an invoice that took money."""
     rows = tx.rows(f"{_PAYMENT.select} WHERE invoice_id = ? AND captured > 0 ORDER BY id", [invoice_id])
-    return [_PAYMENT.load(row) for row in rows]
+    return _PAYMENT.load_all(rows)
 
 
 def allocations(tx: Transaction, invoice_ids: Iterable[str]) -> list[Allocation]:
     """What settles these invoices beside their attempts, and what was given back of them, oldest first."""
     rows = tx.rows(f"{_ALLOCATION.select} WHERE invoice_id IN ?? ORDER BY id", [list(invoice_ids)])
-    return [_ALLOCATION.load(row) for row in rows]
+    return _ALLOCATION.load_all(rows)
 
 
 def allocated(tx: Transaction, payment_id: str) -> list[tuple[str, int]]:
@@ -68,13 +68,13 @@ def returned_for(tx: Transaction, customer_ids: Iterable[str], documents: Iterab
         f"{_ALLOCATION.select} WHERE customer_id IN ?? AND document_id IN ?? ORDER BY id",
         [list(customer_ids), list(documents)],
     )
-    return [_ALLOCATION.load(row) for row in rows]
+    return _ALLOCATION.load_all(rows)
 
 
 def notes_to(tx: Transaction, invoice_id: str) -> list[CreditNote]:
     """The credit notes that reduced what an invoice is due, without their lines."""
     rows = tx.rows(f"{_NOTE.select} WHERE invoice_id = ? AND \"to\" = 'invoice' ORDER BY id", [invoice_id])
-    return [_NOTE.load(row) for row in rows]
+    return _NOTE.load_all(rows)
 
 
 def bill_elsewhere(tx: Transaction, before: Invoice, after: Invoice) -> None:

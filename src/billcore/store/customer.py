@@ -23,7 +23,7 @@ def get(tx: Transaction, ref: str) -> Customer | None:
 def by_ids(tx: Transaction, ids: Iterable[str]) -> dict[str, Customer]:
     """Customers by id, in its order."""
     rows = tx.rows(f"{_CUSTOMER.select} WHERE id IN ?? ORDER BY id", [list(ids)])
-    return {row[0]: _CUSTOMER.load(row) for row in rows}
+    return {one.id: one for one in _CUSTOMER.load_all(rows)}
 
 
 def line(tx: Transaction, customer: Customer) -> list[Customer]:
@@ -66,7 +66,7 @@ def page(tx: Transaction, *, search: str | None, after: str | None, limit: int) 
         pattern = search.translate(_LOWER).replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         parameters += [f"%{pattern}%"] * 4
     rows = tx.rows(f"{_CUSTOMER.select} WHERE {' AND '.join(where)} ORDER BY id LIMIT ?", [*parameters, limit])
-    return [_CUSTOMER.load(row) for row in rows]
+    return _CUSTOMER.load_all(rows)
 
 
 def delete(tx: Transaction, customer_id: str) -> None:
@@ -87,9 +87,8 @@ def methods(tx: Transaction, customer_ids: Iterable[str]) -> dict[str, list[Paym
     """Payment methods by customer id, in the order in which they are tried behind the default."""
     found: dict[str, list[PaymentMethod]] = {}
     sql = f"{_METHOD.select} WHERE customer_id IN ?? AND status <> 'removed' ORDER BY position, id"
-    for row in tx.rows(sql, [list(customer_ids)]):
-        loaded: PaymentMethod = _METHOD.load(row)
-        found.setdefault(loaded.customer_id, []).append(loaded)
+    for method in _METHOD.load_all(tx.rows(sql, [list(customer_ids)])):
+        found.setdefault(method.customer_id, []).append(method)
     return found
 
 
@@ -101,7 +100,7 @@ def refuse_method(tx: Transaction, method_id: str | None, at: datetime | None) -
 def by_token(tx: Transaction, gateway: str, token: str) -> list[PaymentMethod]:
     """The payment methods that a gateway knows by this token: removed ones last, else the newest first."""
     rows = tx.rows(f"{_METHOD.select} WHERE gateway = ? AND token = ? ORDER BY id DESC", [gateway, token])
-    return sorted((_METHOD.load(row) for row in rows), key=lambda one: one.status == "removed")
+    return sorted(_METHOD.load_all(rows), key=lambda one: one.status == "removed")
 
 
 def gateway_customer(tx: Transaction, customer_id: str, gateway: str) -> str | None:

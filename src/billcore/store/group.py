@@ -30,7 +30,7 @@ def members(tx: Transaction, customer_id: str, *, after: str | None = None, limi
         f"{_EVERYBODY}{_CUSTOMER.select} WHERE id IN (SELECT id FROM below) AND id > ? ORDER BY id LIMIT ?",
         [customer_id, after or "", limit],
     )
-    return [_CUSTOMER.load(row) for row in rows]
+    return _CUSTOMER.load_all(rows)
 
 
 def subscribed(tx: Transaction, owner_ids: Iterable[str], coupons: Coupons) -> list[Subscription]:

@@ -34,7 +34,7 @@ def get(tx: Transaction, ref: str) -> InboxEvent | None:
 
 def by_ids(tx: Transaction, ids: Iterable[str]) -> list[InboxEvent]:
     """Events by id, in the order they came in, without their bodies."""
-    return [_EVENT.load(row) for row in tx.rows(f"{_SHORT} WHERE id IN ?? ORDER BY id", [list(ids)])]
+    return _EVENT.load_all(tx.rows(f"{_SHORT} WHERE id IN ?? ORDER BY id", [list(ids)]))
 
 
 def page(
@@ -60,7 +60,7 @@ def page(
     filtered = f" WHERE {' AND '.join(where)}" if where else ""
     order = "id DESC" if newest else "id"
     rows = tx.rows(f"{_SHORT}{filtered} ORDER BY {order} LIMIT ?", [*parameters, limit])
-    return [_EVENT.load(row) for row in rows]
+    return _EVENT.load_all(rows)
 
 
 def due(tx: Transaction, until: datetime, limit: int, among: Among = EVERYBODY) -> list[Row]:
@@ -134,13 +134,13 @@ def parked(tx: Transaction, limit: int) -> list[InboxEvent]:
 def payments_called(tx: Transaction, gateway_ids: Iterable[str]) -> list[Payment]:
     """The payments that gateways call so."""
     rows = tx.rows(f"{_PAYMENT.select} WHERE gateway_id IN ?? ORDER BY id", [list(gateway_ids)])
-    return [_PAYMENT.load(row) for row in rows]
+    return _PAYMENT.load_all(rows)
 
 
 def refunds_called(tx: Transaction, gateway_ids: Iterable[str]) -> list[Refund]:
     """The refunds that gateways call so."""
     rows = tx.rows(f"{_REFUND.select} WHERE gateway_id IN ?? ORDER BY id", [list(gateway_ids)])
-    return [_REFUND.load(row) for row in rows]
+    return _REFUND.load_all(rows)
 
 
 def _text(at: datetime | None) -> str | None:

@@ -236,7 +236,7 @@ def has_top_up(tx: Transaction, customer_id: str, currency: str) -> bool:
 def lines_of(tx: Transaction, line_ids: Iterable[str]) -> dict[str, Line]:
     """Lines by id."""
     rows = tx.rows(f"{_LINE.select} WHERE id IN ?? ORDER BY id", [list(line_ids)])
-    return {row[0]: _LINE.load(row) for row in rows}
+    return {one.id: one for one in _LINE.load_all(rows)}
 
 
 def highest_layer(tx: Transaction, item_id: str, after: datetime) -> int:
@@ -254,7 +254,7 @@ def waiting(tx: Transaction, subscription_ids: Iterable[str]) -> list[Line]:
         f"{_LINE.select} WHERE subscription_id IN ?? AND invoice_id IS NULL AND credit_note_id IS NULL ORDER BY id",
         [list(subscription_ids)],
     )
-    return [_LINE.load(row) for row in rows]
+    return _LINE.load_all(rows)
 
 
 def credit_lines(tx: Transaction, line_ids: Iterable[str]) -> list[Line]:
@@ -264,7 +264,7 @@ def credit_lines(tx: Transaction, line_ids: Iterable[str]) -> list[Line]:
         "WHERE i.id = billcore_lines.invoice_id AND i.status IN ('void', 'draft')) ORDER BY id",
         [list(line_ids)],
     )
-    return [_LINE.load(row) for row in rows]
+    return _LINE.load_all(rows)
 
 
 def coverage(tx: Transaction, item_ids: Iterable[str], after: datetime) -> list[Coverage]:
@@ -273,7 +273,7 @@ def coverage(tx: Transaction, item_ids: Iterable[str], after: datetime) -> list[
         f"{_COVERAGE.select} WHERE item_id IN ?? AND status = 'active' AND \"end\" > ? ORDER BY start, id",
         [list(item_ids), after],
     )
-    return [_COVERAGE.load(row) for row in rows]
+    return _COVERAGE.load_all(rows)
 
 
 def billed_since(tx: Transaction, periods: Mapping[tuple[str, str], datetime]) -> dict[str, int]:
@@ -330,7 +330,7 @@ def notes(
     where = f"WHERE {' AND '.join(f'{column} = ?' for column in given)} " if given else ""
     rows = tx.rows(f"{_NOTE.select} {where}ORDER BY id LIMIT ?", [*given.values(), limit])
     lines = _lines(tx, "credit_note_id", [row[0] for row in rows])
-    return [_NOTE.load(row, tuple(lines.get(row[0], ()))) for row in rows]
+    return _NOTE.load_all(rows, (tuple(lines.get(row[0], ())) for row in rows))
 
 
 def note(tx: Transaction, ref: str) -> CreditNote | None:
@@ -364,13 +364,12 @@ def _load(tx: Transaction, rows: Sequence[Row], lines: bool) -> list[Invoice]:
     if not rows:
         return []
     found = _lines(tx, "invoice_id", [row[0] for row in rows]) if lines else {}
-    return [_INVOICE.load(row, tuple(found.get(row[0], ()))) for row in rows]
+    return _INVOICE.load_all(rows, (tuple(found.get(row[0], ())) for row in rows))
 
 
 def _lines(tx: Transaction, column: str, ids: Sequence[str]) -> dict[str, list[Line]]:
     found: dict[str, list[Line]] = {}
-    for row in tx.rows(f"{_LINE.select} WHERE {column} IN ?? ORDER BY id", [list(ids)]):
-        line: Line = _LINE.load(row)
+    for line in _LINE.load_all(tx.rows(f"{_LINE.select} WHERE {column} IN ?? ORDER BY id", [list(ids)])):
         owner = line.invoice_id or line.credit_note_id
         assert owner is not None
         found.setdefault(owner, []).append(line)

@@ -67,7 +67,7 @@ def save_meta(tx: Transaction, key: str, value: str) -> None:
 def waiting_events(tx: Transaction, limit: int) -> list[Event]:
     """Events that were not delivered yet, oldest first."""
     rows = tx.rows(f"{_EVENT.select} WHERE delivered_at IS NULL ORDER BY id LIMIT ?", [limit])
-    return [_EVENT.load(row) for row in rows]
+    return _EVENT.load_all(rows)
 
 
 def undelivered(tx: Transaction) -> tuple[int, datetime | None]:

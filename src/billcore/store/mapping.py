@@ -1,13 +1,14 @@
 """Records and rows: which class stands in which table, and how its values are written and read."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
 from attrs import fields
-from sqlalchemy import Boolean, Table
+from sqlalchemy import Boolean, Column, Table
 
+from billcore.domain.values import stays
 from billcore.store.types import (
     INSTANT_WRITER,
     ExactDecimal,
@@ -16,16 +17,24 @@ from billcore.store.types import (
     precise_to_text,
     text_to_decimal,
     text_to_instant,
+    text_to_instant_or_none,
 )
 
 Row = tuple[Any, ...]
+
+Converter = Callable[[Any], Any]
+"""Makes of a record's value what a row has, or of a row's what the record has."""
+
+Codec = tuple[Converter, Converter]
+"""What writes the values of a column, and what reads them."""
 
 
 class Mapper:
     """One record class and its table. The table's columns are the class's fields, in any order.
 
     `codecs` write and read columns that need more than their type, `attributes` name the path to a column's value
-    where it is not a field. A class with a `version` is updated only where the stored version is the one that was read.
+    where it is not a field. A class with a `version` is updated only where the stored version is the one that was read;
+    fields that stay as they are (see `STAYS`) are not written again.
     """
 
     def __init__(
@@ -34,7 +43,7 @@ class Mapper:
         table: Table,
         *,
         attributes: Mapping[str, str] | None = None,
-        codecs: Mapping[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] | None = None,
+        codecs: Mapping[str, Codec] | None = None,
     ) -> None:
         self.record = record
         self.table = table
@@ -44,10 +53,10 @@ class Mapper:
         # In the order of the class's fields, so that a row can be handed to it as it comes.
         self.columns = tuple(name for name in named if name in table.columns)
         self._get = attrgetter(*(renamed.get(name, name) for name in self.columns))
-        self._writers: list[tuple[int, Callable[[Any], Any]]] = []
-        self._readers: list[tuple[int, Callable[[Any], Any]]] = []
+        self._writers: list[tuple[int, Converter]] = []
+        self._readers: list[tuple[int, Converter]] = []
         for place, column in enumerate(table.columns[name] for name in self.columns):
-            write, read = (codecs or {}).get(column.name) or _codec(column.type)
+            write, read = (codecs or {}).get(column.name) or _codec(column)
             if write is not None:
                 self._writers.append((place, write))
             if read is not None:
@@ -56,7 +65,8 @@ class Mapper:
         names = ", ".join(f'"{name}"' for name in self.columns)
         self.select = f"SELECT {names} FROM {table.name}"
         self.insert = f"INSERT INTO {table.name} ({names}) VALUES ({', '.join('?' * len(self.columns))})"
-        changing = [name for name in self.columns if name != "id"]
+        kept = {"id", *stays(record)}
+        changing = [name for name in self.columns if name not in kept]
         assignments = ", ".join(
             '"version" = "version" + 1' if name == "version" else f'"{name}" = ?' for name in changing
         )
@@ -70,54 +80,63 @@ class Mapper:
 
     def row(self, record: object) -> Row:
         """The record as an inserted row."""
-        return _written(self._get(record), self._writers)
+        return self.rows([record])[0]
 
     def rows(self, records: Sequence[object]) -> list[Row]:
         """Many records as inserted rows."""
-        return [self.row(record) for record in records]
+        return _converted(map(self._get, records), self._writers)
 
     def update_rows(self, records: Sequence[object]) -> list[Row]:
         """Many records as the parameters of `update`."""
-        return [_written(self._get_update(record), self._update_writers) for record in records]
+        return _converted(map(self._get_update, records), self._update_writers)
 
-    def values(self, row: Sequence[Any]) -> list[Any]:
-        """A stored row as the values of its columns, in their order."""
-        values = list(row)
-        for place, read in self._readers:
-            value = values[place]
-            if value is not None:
-                values[place] = read(value)
-        return values
-
-    def load(self, row: Sequence[Any], *parts: object) -> Any:
+    def load(self, row: Row, *parts: object) -> Any:
         """A stored row as a record; `parts` are the fields behind its columns."""
-        return self.record(*self.values(row), *parts)
+        return self.load_all([row], *([part] for part in parts))[0]
+
+    def load_all(self, rows: Sequence[Row], *parts: Iterable[object]) -> list[Any]:
+        """Stored rows as records; each of the `parts` has the values of one field behind the columns, row by row."""
+        return list(map(self.record, *_by_column(rows, self._readers), *parts)) if rows else []
 
 
-JSON_CODEC: tuple[Callable[[Any], Any], Callable[[Any], Any]] = (
+JSON_CODEC: Codec = (
     lambda value: json.dumps(dict(value), sort_keys=True, ensure_ascii=False),
     # Most objects of custom fields are empty.
     lambda text: {} if text == "{}" else json.loads(text),
 )
 
 
-def _written(values: Row, writers: Sequence[tuple[int, Callable[[Any], Any]]]) -> Row:
-    """Values as the database takes them."""
-    row = list(values)
-    for place, write in writers:
-        value = row[place]
-        if value is not None:
-            row[place] = write(value)
-    return tuple(row)
+Converters = Sequence[tuple[int, Converter]]
+"""The places of columns that need more than their type, and what converts a value of each."""
 
 
-def _codec(kind: object) -> tuple[Callable[[Any], Any] | None, Callable[[Any], Any] | None]:
-    if isinstance(kind, PreciseInstant):
-        return precise_to_text, text_to_instant
-    if isinstance(kind, Instant):
-        return INSTANT_WRITER, text_to_instant
-    if isinstance(kind, ExactDecimal):
-        return str, text_to_decimal
-    if isinstance(kind, Boolean):
-        return None, bool
-    return None, None
+def _by_column(rows: Iterable[Row], converters: Converters) -> list[Iterable[Any]]:
+    """The columns of rows, converted. By columns, as a batch's values then pass without a step of Python's for each."""
+    columns: list[Iterable[Any]] = list(zip(*rows, strict=True))
+    for place, convert in converters if columns else ():
+        columns[place] = map(convert, columns[place])
+    return columns
+
+
+def _converted(rows: Iterable[Row], converters: Converters) -> list[Row]:
+    """Rows with their columns converted."""
+    return list(zip(*_by_column(rows, converters), strict=True))
+
+
+def _codec(column: Column[Any]) -> tuple[Converter | None, Converter | None]:
+    """What writes and reads a column; both take None where the column may be empty."""
+    match column.type:
+        case Instant():
+            return INSTANT_WRITER, text_to_instant_or_none
+        case PreciseInstant():
+            return precise_to_text, text_to_instant
+        case ExactDecimal():
+            return (_or_none(str), _or_none(text_to_decimal)) if column.nullable else (str, text_to_decimal)
+        case Boolean():
+            return None, bool
+        case _:
+            return None, None
+
+
+def _or_none(convert: Converter) -> Converter:
+    return lambda value: None if value is None else convert(value)

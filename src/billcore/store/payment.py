@@ -25,7 +25,7 @@ def get(tx: Transaction, payment_id: str) -> Payment | None:
 def by_ids(tx: Transaction, ids: Iterable[str]) -> dict[str, Payment]:
     """Payments by id, in its order."""
     rows = tx.rows(f"{_PAYMENT.select} WHERE id IN ?? ORDER BY id", [list(ids)])
-    return {row[0]: _PAYMENT.load(row) for row in rows}
+    return {one.id: one for one in _PAYMENT.load_all(rows)}
 
 
 def nth(tx: Transaction, customer_id: str, place: int) -> Payment | None:
@@ -37,7 +37,7 @@ def nth(tx: Transaction, customer_id: str, place: int) -> Payment | None:
 def of_invoice(tx: Transaction, invoice_id: str) -> list[Payment]:
     """The attempts to collect an invoice, in order."""
     rows = tx.rows(f"{_PAYMENT.select} WHERE invoice_id = ? ORDER BY attempt", [invoice_id])
-    return [_PAYMENT.load(row) for row in rows]
+    return _PAYMENT.load_all(rows)
 
 
 def page(
@@ -65,7 +65,7 @@ def page(
             parameters.append(value)
     order = "id DESC" if newest else "id"
     rows = tx.rows(f"{_PAYMENT.select} WHERE {' AND '.join(where)} ORDER BY {order} LIMIT ?", [*parameters, limit])
-    return [_PAYMENT.load(row) for row in rows]
+    return _PAYMENT.load_all(rows)
 
 
 def due_checks(tx: Transaction, until: datetime, limit: int, among: Among = EVERYBODY) -> list[Row]:
@@ -92,13 +92,13 @@ def open_cases(tx: Transaction, customer_ids: Iterable[str]) -> dict[tuple[str, 
         f"{_CASE.select} WHERE customer_id IN ?? AND status = 'open' ORDER BY id",
         [list(customer_ids)],
     )
-    cases: Sequence[DunningCase] = [_CASE.load(row) for row in rows]
+    cases: Sequence[DunningCase] = _CASE.load_all(rows)
     return {(case.customer_id, case.currency): case for case in cases}
 
 
 def cases_by_ids(tx: Transaction, ids: Iterable[str]) -> list[DunningCase]:
     """Dunning cases by id, in order of their opening."""
-    return [_CASE.load(row) for row in tx.rows(f"{_CASE.select} WHERE id IN ?? ORDER BY id", [list(ids)])]
+    return _CASE.load_all(tx.rows(f"{_CASE.select} WHERE id IN ?? ORDER BY id", [list(ids)]))
 
 
 def put_step_aside(tx: Transaction, case_id: str, until: datetime, states: Collection[str]) -> list[str]:
@@ -117,8 +117,8 @@ def put_step_aside(tx: Transaction, case_id: str, until: datetime, states: Colle
 def open_credits(tx: Transaction, customer_ids: Iterable[str]) -> dict[str, list[Credit]]:
     """Credits with something left, by customer id."""
     found: dict[str, list[Credit]] = {}
-    for row in tx.rows(f"{_CREDIT.select} WHERE customer_id IN ?? AND remaining > 0 ORDER BY id", [list(customer_ids)]):
-        credit: Credit = _CREDIT.load(row)
+    sql = f"{_CREDIT.select} WHERE customer_id IN ?? AND remaining > 0 ORDER BY id"
+    for credit in _CREDIT.load_all(tx.rows(sql, [list(customer_ids)])):
         found.setdefault(credit.customer_id, []).append(credit)
     return found
 
@@ -130,4 +130,4 @@ def in_doubt(tx: Transaction, limit: int, acting_since: datetime) -> list[Paymen
         "ORDER BY id LIMIT ?",
         [IN_DOUBT, acting_since, limit],
     )
-    return [_PAYMENT.load(row) for row in rows]
+    return _PAYMENT.load_all(rows)

@@ -25,7 +25,7 @@ def get(tx: Transaction, refund_id: str) -> Refund | None:
 def by_ids(tx: Transaction, ids: Iterable[str]) -> dict[str, Refund]:
     """Refunds by id, in its order."""
     rows = tx.rows(f"{_REFUND.select} WHERE id IN ?? ORDER BY id", [list(ids)])
-    return {row[0]: _REFUND.load(row) for row in rows}
+    return {one.id: one for one in _REFUND.load_all(rows)}
 
 
 def nth(tx: Transaction, customer_id: str, place: int) -> Refund | None:
@@ -37,8 +37,8 @@ def nth(tx: Transaction, customer_id: str, place: int) -> Refund | None:
 def of_payments(tx: Transaction, payment_ids: Iterable[str]) -> dict[str, tuple[Refund, ...]]:
     """Every refund ever made of these payments, in order, by payment id."""
     found: dict[str, tuple[Refund, ...]] = {}
-    for row in tx.rows(f"{_REFUND.select} WHERE payment_id IN ?? ORDER BY attempt", [list(payment_ids)]):
-        refund: Refund = _REFUND.load(row)
+    sql = f"{_REFUND.select} WHERE payment_id IN ?? ORDER BY attempt"
+    for refund in _REFUND.load_all(tx.rows(sql, [list(payment_ids)])):
         found[refund.charge] = (*found.get(refund.charge, ()), refund)
     return found
 
@@ -61,7 +61,7 @@ def refundable(tx: Transaction, customer_id: str, currency: str) -> list[Payment
         f"{_PAYMENT.select} WHERE customer_id = ? AND currency = ? AND captured > refunded ORDER BY id DESC",
         [customer_id, currency],
     )
-    return [_PAYMENT.load(row) for row in rows]
+    return _PAYMENT.load_all(rows)
 
 
 def page(
@@ -87,7 +87,7 @@ def page(
     filtered = f" WHERE {' AND '.join(where)}" if where else ""
     order = "id DESC" if newest else "id"
     rows = tx.rows(f"{_REFUND.select}{filtered} ORDER BY {order} LIMIT ?", [*parameters, limit])
-    return [_REFUND.load(row) for row in rows]
+    return _REFUND.load_all(rows)
 
 
 def due_checks(tx: Transaction, until: datetime, limit: int, among: Among = EVERYBODY) -> list[Row]:
@@ -109,10 +109,10 @@ def waiting(tx: Transaction, limit: int) -> list[Refund]:
     rows = tx.rows(
         f"{_REFUND.select} WHERE next_check_at IS NOT NULL AND status IN ?? ORDER BY id LIMIT ?", [OPEN, limit]
     )
-    return [_REFUND.load(row) for row in rows]
+    return _REFUND.load_all(rows)
 
 
 def parked(tx: Transaction, limit: int) -> list[Refund]:
     """Refunds that wait for a person."""
     rows = tx.rows(f"{_REFUND.select} WHERE parked_reason IS NOT NULL ORDER BY id LIMIT ?", [limit])
-    return [_REFUND.load(row) for row in rows]
+    return _REFUND.load_all(rows)

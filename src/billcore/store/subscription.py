@@ -219,14 +219,12 @@ def _load(tx: Transaction, rows: Sequence[Row], coupons: Coupons) -> list[Subscr
         return []
     ids = [row[0] for row in rows]
     items: dict[str, list[Item]] = {}
-    for row in tx.rows(f"{_ITEM.select} WHERE subscription_id IN ?? ORDER BY id", [ids]):
-        item: Item = _ITEM.load(row)
+    for item in _ITEM.load_all(tx.rows(f"{_ITEM.select} WHERE subscription_id IN ?? ORDER BY id", [ids])):
         items.setdefault(item.subscription_id, []).append(item)
     applied: dict[str, list[AppliedCoupon]] = {}
-    for row in tx.rows(f"{_COUPON.select} WHERE subscription_id IN ?? ORDER BY position", [ids]):
-        values = _COUPON.values(row)
-        values[1] = coupons[values[1]]
-        coupon = AppliedCoupon(*values)
-        assert coupon.subscription_id is not None
+    held = tx.rows(f"{_COUPON.select} WHERE subscription_id IN ?? ORDER BY position", [ids])
+    for coupon in _COUPON.load_all([(id_, coupons[coupon_id], *rest) for id_, coupon_id, *rest in held]):
         applied.setdefault(coupon.subscription_id, []).append(coupon)
-    return [_SUBSCRIPTION.load(row, tuple(items.get(row[0], ())), tuple(applied.get(row[0], ()))) for row in rows]
+    return _SUBSCRIPTION.load_all(
+        rows, (tuple(items.get(id_, ())) for id_ in ids), (tuple(applied.get(id_, ())) for id_ in ids)
+    )

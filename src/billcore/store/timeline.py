@@ -13,7 +13,7 @@ _STATE = BY_CLASS[StateChange]
 def state_changes(tx: Transaction, subscription_id: str) -> list[StateChange]:
     """Its changes of state in the order in which they were written down."""
     rows = tx.rows(f"{_STATE.select} WHERE subscription_id = ? ORDER BY at, id", [subscription_id])
-    return [_STATE.load(row) for row in rows]
+    return _STATE.load_all(rows)
 
 
 def invoices(tx: Transaction, customer_ids: Iterable[str], subscription_id: str) -> list[Row]:

@@ -14,15 +14,17 @@ from sqlalchemy import DateTime, Dialect, Numeric, Text
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 
-class _Texts(dict[datetime, str]):
+class _Texts(dict[datetime | None, str | None]):
     """Instants and their texts, made at the first question and remembered for a batch, which writes the same few.
 
-    Only those in UTC are kept: elsewhere both 1:30 of a long night are one key.
+    Only those in UTC are kept: elsewhere both 1:30 of a long night are one key. No instant is no text.
     """
 
-    def __missing__(self, value: datetime) -> str:
-        assert value.tzinfo is not None
-        text = value.astimezone(UTC).isoformat()[:19] + "Z"
+    def __missing__(self, value: datetime | None) -> str | None:
+        if value is None:
+            self[value] = None
+            return None
+        text = instant_to_text(value)
         if value.tzinfo is UTC:
             if len(self) >= _REMEMBERED:
                 self.clear()
@@ -31,22 +33,26 @@ class _Texts(dict[datetime, str]):
 
 
 _REMEMBERED = 16_384
-_TEXTS = _Texts()
+INSTANT_WRITER: Callable[[datetime | None], str | None] = _Texts().__getitem__
+"""`instant_to_text` or nothing, without a call of Python's own: sixty instants are written for a renewal."""
 
 
 def instant_to_text(value: datetime) -> str:
     """An aware instant as sortable text with whole seconds."""
-    return _TEXTS[value]
-
-
-INSTANT_WRITER: Callable[[datetime], str] = _TEXTS.__getitem__
-"""`instant_to_text` without a call of Python's own: forty instants are written for a renewal."""
+    assert value.tzinfo is not None
+    return value.astimezone(UTC).isoformat()[:19] + "Z"
 
 
 @lru_cache(maxsize=_REMEMBERED)
 def text_to_instant(text: str) -> datetime:
     """The instant of such a text."""
     return datetime.fromisoformat(text)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def text_to_instant_or_none(text: str | None) -> datetime | None:
+    """The instant of such a text; none of no text."""
+    return None if text is None else datetime.fromisoformat(text)
 
 
 @lru_cache(maxsize=4096)

@@ -79,7 +79,7 @@ def lines_of(tx: Transaction, item_ids: Iterable[str]) -> list[tuple[Line, str]]
     Those of discarded drafts are left out.
     """
     rows = tx.rows(f"{_LINE.select} WHERE kind = 'usage' AND item_id IN ?? ORDER BY id", [list(item_ids)])
-    lines: list[Line] = [_LINE.load(row) for row in rows]
+    lines: list[Line] = _LINE.load_all(rows)
     wanted = {line.invoice_id for line in lines if line.invoice_id is not None}
     stands = {
         row[0]: row[1]
@@ -130,7 +130,7 @@ def corrections(tx: Transaction, event: UsageEvent) -> list[UsageEvent]:
     rows = tx.rows(
         f"{_USAGE.select} WHERE item_id = ? AND at = ? ORDER BY id", [event.item_id, precise_to_text(event.at)]
     )
-    found: list[UsageEvent] = [_USAGE.load(row) for row in rows]
+    found: list[UsageEvent] = _USAGE.load_all(rows)
     return [one for one in found if one.corrects == event.event_id]
 
 
@@ -149,4 +149,4 @@ def page(
         where.append("component = ?")
         parameters.append(component)
     rows = tx.rows(f"{_USAGE.select} WHERE {' AND '.join(where)} ORDER BY id LIMIT ?", [*parameters, limit])
-    return [_USAGE.load(row) for row in rows]
+    return _USAGE.load_all(rows)
