@@ -37,7 +37,9 @@ help:
 demo: $(VENV)/.demo-ready
 	@$(BIN)/billcore demo
 
-test: lint types floors tests
+# Types and tests side by side: mypy works in one process and pytest is often waiting.
+test: lint floors
+	@$(MAKE) --no-print-directory -j2 types tests
 	@echo "make test: all green"
 
 test-all: export BILLCORE_TEST_ALL := 1

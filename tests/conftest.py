@@ -4,6 +4,7 @@ A test whose fixtures ask for `database_kind` runs on SQLite and on PostgreSQL, 
 a part of those runs on PostgreSQL that differ in values rather than in queries (tests/share.py).
 """
 
+import gc
 import os
 from collections import defaultdict
 from collections.abc import Iterator
@@ -21,10 +22,10 @@ FIRST = (
     "tests/engine/test_at_once.py",
 )
 
-MANY, ONE_OF = 8, 4
+MANY, ONE_OF = 8, 8
 """From so many cases on a test runs with one of so many on PostgreSQL, but for those of the store."""
 
-PARTS = {"tests/commands/": 4, "tests/engine/": 2}
+PARTS = {"tests/commands/": 6, "tests/engine/": 3}
 """Of the tests of one file there one of so many runs on PostgreSQL."""
 
 MEETING = ("at_once", "crash", "leases", "storm", "webhook_orders", "workers")
@@ -64,6 +65,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     gone = set(left_out)
     items[:] = [item for item in items if item not in gone]
     items.sort(key=lambda item: not item.nodeid.startswith(FIRST))
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays until the end: nobody looks through it for garbage again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def _left_out(items: list[pytest.Item]) -> list[pytest.Item]:
