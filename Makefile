@@ -37,7 +37,7 @@ help:
 demo: $(VENV)/.demo-ready
 	@$(BIN)/billcore demo
 
-# Types and tests side by side: mypy works in one process and pytest is often waiting.
+# Types and tests side by side: beside mypy, which is one process, a second processor would have nothing to do.
 test: lint floors
 	@$(MAKE) --no-print-directory -j2 types tests
 	@echo "make test: all green"

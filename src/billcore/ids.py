@@ -42,6 +42,7 @@ class Ids:
         with self._lock:
             moment, numbers = self._moment
             if moment is None or now > moment:
+                # Counted on as a whole: a carry out of the last 62 bits makes a greater number all the same.
                 tail = self._start() + 1
                 numbers = count(_milliseconds(now) << 80 | _VERSION_7 | (tail >> 62) << 64 | _VARIANT | tail & _LOW_62)
             self._moment = (now, numbers)

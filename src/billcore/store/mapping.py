@@ -125,18 +125,19 @@ def _converted(rows: Iterable[Row], converters: Converters) -> list[Row]:
 
 def _codec(column: Column[Any]) -> tuple[Converter | None, Converter | None]:
     """What writes and reads a column; both take None where the column may be empty."""
+    write: Converter | None = None
+    read: Converter | None = None
     match column.type:
         case Instant():
             return INSTANT_WRITER, text_to_instant_or_none
         case PreciseInstant():
-            return precise_to_text, text_to_instant
+            write, read = precise_to_text, text_to_instant
         case ExactDecimal():
-            return (_or_none(str), _or_none(text_to_decimal)) if column.nullable else (str, text_to_decimal)
+            write, read = str, text_to_decimal
         case Boolean():
-            return None, bool
-        case _:
-            return None, None
+            read = bool
+    return (_or_none(write), _or_none(read)) if column.nullable else (write, read)
 
 
-def _or_none(convert: Converter) -> Converter:
-    return lambda value: None if value is None else convert(value)
+def _or_none(convert: Converter | None) -> Converter | None:
+    return convert and (lambda value: None if value is None else convert(value))

@@ -34,7 +34,7 @@ class _Texts(dict[datetime | None, str | None]):
 
 _REMEMBERED = 16_384
 INSTANT_WRITER: Callable[[datetime | None], str | None] = _Texts().__getitem__
-"""`instant_to_text` or nothing, without a call of Python's own: sixty instants are written for a renewal."""
+"""`instant_to_text` or nothing, without a call of Python's own: a renewal writes dozens of instants."""
 
 
 def instant_to_text(value: datetime) -> str:

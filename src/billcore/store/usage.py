@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import islice
 
 from attrs import frozen
 
@@ -15,6 +16,7 @@ from billcore.store.types import precise_to_text, text_to_instant
 
 _USAGE = BY_CLASS[UsageEvent]
 _LINE = BY_CLASS[Line]
+_PAGE = 1000
 ZERO = Decimal(0)
 BEGINNING = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)
 """Before every event."""
@@ -63,13 +65,14 @@ def events_of(tx: Transaction, since: Mapping[str, datetime | None]) -> dict[str
         return {}
     earliest = min((at or BEGINNING for at in since.values()), default=BEGINNING)
     found: dict[str, list[UsageEvent]] = {}
-    for row in tx.stream(
+    rows = tx.stream(
         f"{_USAGE.select} WHERE item_id IN ?? AND at >= ? ORDER BY item_id, at, id",
         [list(since), precise_to_text(earliest)],
-    ):
-        event: UsageEvent = _USAGE.load(row)
-        if event.at >= (since[event.item_id] or BEGINNING):
-            found.setdefault(event.item_id, []).append(event)
+    )
+    while page := list(islice(rows, _PAGE)):
+        for event in _USAGE.load_all(page):
+            if event.at >= (since[event.item_id] or BEGINNING):
+                found.setdefault(event.item_id, []).append(event)
     return found
 
 
