@@ -104,7 +104,7 @@ def bill_steps(
 
 def write_step(scope: Scope, step: Step, invoice_id: str | None, bill: Bill) -> None:
     """Put one step's own records into the writes."""
-    if step.subscription != step.before:
+    if step.renewal is not None or step.subscription != step.before:
         put_subscription(scope.writes, step.subscription, step.before)
     if step.renewal is not None:
         scope.writes.add(evolve(step.renewal, invoice_id=invoice_id))

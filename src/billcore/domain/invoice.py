@@ -5,10 +5,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Literal, get_args
 
-from attrs import field, frozen
+from attrs import frozen
 
 from billcore.domain.payment import Cause
-from billcore.domain.values import STAYS
+from billcore.domain.values import Stored
 from billcore.errors import Refused
 
 InvoiceStatus = Literal["draft", "open", "paid", "void", "uncollectible"]
@@ -87,7 +87,7 @@ class Line:
 
 
 @frozen(slots=False)
-class Invoice:
+class Invoice(Stored):
     """What a customer owes for something. Amounts are minor units of `currency`.
 
     total = subtotal - discount + tax - tax_included = credited + paid + due, unless it is void. `collect_at` is when an
@@ -99,13 +99,13 @@ class Invoice:
     """
 
     id: str
-    customer_id: str = field(metadata=STAYS)
-    subscription_id: str | None = field(metadata=STAYS)
-    purpose: Purpose = field(metadata=STAYS)
-    currency: str = field(metadata=STAYS)
+    customer_id: str
+    subscription_id: str | None
+    purpose: Purpose
+    currency: str
     status: InvoiceStatus
     collection: str
-    created_at: datetime = field(metadata=STAYS)
+    created_at: datetime
     subtotal: int
     discount: int
     tax: int

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Literal, get_args
 
-from attrs import field, frozen
+from attrs import frozen
 
-from billcore.domain.values import STAYS
+from billcore.domain.values import Stored
 
 PaymentStatus = Literal[
     "pending",
@@ -63,7 +63,7 @@ class Outcome:
 
 
 @frozen(slots=False)
-class Payment:
+class Payment(Stored):
     """One attempt to collect an invoice. `request` is the exact request as JSON, stored before the call.
 
     `sends` counts the calls made with it; 0 means that it was surely never sent. `amount` is what is asked for,
@@ -73,16 +73,16 @@ class Payment:
     """
 
     id: str
-    customer_id: str = field(metadata=STAYS)
-    invoice_id: str | None = field(metadata=STAYS)
-    attempt: int = field(metadata=STAYS)
-    idempotency_key: str = field(metadata=STAYS)
-    cause: Cause = field(metadata=STAYS)
-    amount: int = field(metadata=STAYS)
-    currency: str = field(metadata=STAYS)
-    gateway: str = field(metadata=STAYS)
-    payment_method_id: str | None = field(metadata=STAYS)
-    request: str = field(metadata=STAYS)
+    customer_id: str
+    invoice_id: str | None
+    attempt: int
+    idempotency_key: str
+    cause: Cause
+    amount: int
+    currency: str
+    gateway: str
+    payment_method_id: str | None
+    request: str
     status: PaymentStatus
     created_at: datetime
     captured: int = 0

@@ -4,11 +4,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 
-from attrs import field, frozen
+from attrs import frozen
 
 from billcore.domain.discount import AppliedCoupon
 from billcore.domain.states import State
-from billcore.domain.values import STAYS
+from billcore.domain.values import Stored
 
 Collection = Literal["automatic", "remittance", "prepaid"]
 FirstCharge = Literal["prorated", "full", "none"]
@@ -17,6 +17,7 @@ Action = Literal["resume", "cancel", "expire", "change", "start", "trial_end", "
 
 # Behaviour 2.5: what comes first when several things fall due at one instant.
 ACTION_ORDER: tuple[Action, ...] = ("resume", "cancel", "expire", "change", "start", "trial_end", "renew")
+_RANK = {action: rank for rank, action in enumerate(ACTION_ORDER)}
 
 
 @frozen
@@ -42,7 +43,7 @@ class Item:
 
 
 @frozen(slots=False)
-class Subscription:
+class Subscription(Stored):
     """One agreement. Instants are UTC; `sequence` counts the billings so far and is the number of the last one.
 
     `customer_id` is who owes; `owner_id` is who subscribed, where somebody else pays for him. `anchor` is a boundary
@@ -61,11 +62,11 @@ class Subscription:
     id: str
     reference: str
     customer_id: str
-    currency: str = field(metadata=STAYS)
+    currency: str
     price_id: str
     quantity: Decimal
     state: State
-    created_at: datetime = field(metadata=STAYS)
+    created_at: datetime
     collection: Collection = "automatic"
     owner_id: str | None = None
     previous_state: State | None = None
@@ -141,42 +142,28 @@ class Subscription:
 
 def next_action(sub: Subscription) -> tuple[datetime, Action] | None:
     """The next thing the engine has to do for `sub`, or None when nothing is due any more (behaviour 2.5, 5.2)."""
-    due: list[tuple[datetime, int]] = []
-
-    def add(at: datetime | None, action: Action) -> None:
-        if at is not None:
-            due.append((at, ACTION_ORDER.index(action)))
-
+    planned: list[tuple[datetime | None, Action]]
+    ends: list[tuple[datetime | None, Action]] = [(sub.ends_at, "expire"), (sub.expires_at, "expire")]
     match sub.state:
         case "on_hold":
-            add(sub.resume_at, "resume")
-            if sub.unused != "extend" or not sub.ends_with_period:  # Where that period ends, the resume says.
-                add(sub.cancel_at, "cancel")
+            # Where the period that is appended ends, the resume says.
+            cancel_at = None if sub.unused == "extend" and sub.ends_with_period else sub.cancel_at
+            planned = [(sub.resume_at, "resume"), (cancel_at, "cancel")]
         case "suspended":
-            add(sub.cancel_at, "cancel")
-            add(sub.ends_at, "expire")
-            add(sub.expires_at, "expire")
+            planned = [(sub.cancel_at, "cancel"), *ends]
         case "awaiting_signup":
-            add(sub.starts_at, "start")
-            add(sub.cancel_at, "cancel")
+            planned = [(sub.starts_at, "start"), (sub.cancel_at, "cancel")]
         case "trialing":
-            add(sub.trial_until, "trial_end")
-            add(sub.cancel_at, "cancel")
-            add(sub.change_at, "change")
-            add(sub.ends_at, "expire")
-            add(sub.expires_at, "expire")
+            planned = [(sub.trial_until, "trial_end"), (sub.cancel_at, "cancel"), (sub.change_at, "change"), *ends]
         case "active" | "past_due" | "unpaid" | "soft_failure":
-            add(sub.cancel_at, "cancel")
-            add(sub.change_at, "change")
-            add(sub.ends_at, "expire")
-            add(sub.expires_at, "expire")
             # Without a boundary there was no paid period yet: what went wrong did so during the trial.
-            add(sub.period_end, "renew" if sub.anchor is not None else "trial_end")
-            for item in sub.items:
-                add(item.period_end, "renew")
+            boundary: Action = "renew" if sub.anchor is not None else "trial_end"
+            planned = [(sub.period_end, boundary), (sub.cancel_at, "cancel"), (sub.change_at, "change"), *ends]
+            planned += [(item.period_end, "renew") for item in sub.items]
         case _:
             return None
+    due = [(at, _RANK[action]) for at, action in planned if at is not None]
     if not due:
         return None
-    at, order = min(due)
-    return at, ACTION_ORDER[order]
+    at, rank = min(due)
+    return at, ACTION_ORDER[rank]

@@ -1,9 +1,9 @@
 """Frozen values: how a changed copy is made."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import lru_cache
 from operator import attrgetter
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 from attrs import fields
 
@@ -21,42 +21,38 @@ else:
         """A copy of an attrs value with some fields changed, as attrs.evolve makes it.
 
         attrs' own looks every field up at every call; with the dozen copies of a renewal that was a sixth of
-        its time. Raises TypeError for a field that the class does not have, or that `STAYS`.
+        its time. Raises TypeError for a field that the class does not have.
         """
         return _copier(type(value))(value, changes)
 
 
-Changes = Mapping[str, object]
+class Stored:
+    """A record whose copies know in which fields they differ from the row it was read from: only those are written.
 
-STAYS = {"stays": True}
-"""The `metadata` of a field that is written once and never changed: `evolve` refuses to.
+    `changed` are their names. It is None for one that was not read, or not copied by `evolve`: such a one may differ
+    in any field.
+    """
 
-Of rows that are changed for every renewal the store then writes the others alone, and no index over it twice.
-"""
+    changed: ClassVar[frozenset[str] | None] = None
 
-
-def stays(cls: type) -> frozenset[str]:
-    """The names of a class's fields that stay as they were first written."""
-    return frozenset(field.name for field in fields(cls) if field.metadata.get("stays"))
+    def mark_read(self) -> None:
+        """Its row is as it is."""
+        self.__dict__["changed"] = frozenset()
 
 
 @lru_cache(maxsize=256)
-def _copier(cls: type) -> Callable[[object, Changes], object]:
+def _copier(cls: type) -> Callable[[Any, dict[str, object]], object]:
     """What copies values of a class. One with a dictionary (`slots=False`) takes no longer for having many fields."""
     made_of = [field for field in fields(cls) if field.init]
     assert len(made_of) > 1 and not any(field.kw_only for field in made_of), cls
     place = {field.alias or field.name: index for index, field in enumerate(made_of)}
     read = attrgetter(*(field.name for field in made_of))
-    fixed = stays(cls)
-    names = frozenset(place.keys() - fixed)
+    names = frozenset(place)
 
-    def refuse(changes: Changes) -> NoReturn:
-        name = min(changes.keys() - names)
-        raise TypeError(
-            f"{cls.__name__}.{name} stays as it is." if name in fixed else f"{cls.__name__} has no {name!r}."
-        )
+    def refuse(changes: dict[str, object]) -> NoReturn:
+        raise TypeError(f"{cls.__name__} has no {min(changes.keys() - names)!r}.")
 
-    def constructed(value: object, changes: Changes) -> object:
+    def constructed(value: object, changes: dict[str, object]) -> object:
         values = list(read(value))
         if not names.issuperset(changes):
             refuse(changes)
@@ -64,12 +60,19 @@ def _copier(cls: type) -> Callable[[object, Changes], object]:
             values[place[name]] = changed
         return cls(*values)
 
-    def updated(value: object, changes: Changes) -> object:
+    def updated(value: object, changes: dict[str, object]) -> object:
         if not names.issuperset(changes):
             refuse(changes)
         copy: object = object.__new__(cls)
-        copy.__dict__.update(value.__dict__)
-        copy.__dict__.update(changes)
+        object.__setattr__(copy, "__dict__", value.__dict__ | changes)
         return copy
 
+    def noted(value: Stored, changes: dict[str, object]) -> object:
+        copy = updated(value, changes)
+        if value.changed is not None:
+            copy.__dict__["changed"] = value.changed.union(changes)
+        return copy
+
+    if issubclass(cls, Stored):
+        return noted
     return constructed if hasattr(cls, "__slots__") else updated

@@ -1,14 +1,14 @@
 """Records and rows: which class stands in which table, and how its values are written and read."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
-from attrs import fields
+from attrs import fields, frozen
 from sqlalchemy import Boolean, Column, Table
 
-from billcore.domain.values import stays
+from billcore.domain.values import Stored
 from billcore.store.types import (
     INSTANT_WRITER,
     ExactDecimal,
@@ -29,12 +29,25 @@ Codec = tuple[Converter, Converter]
 """What writes the values of a column, and what reads them."""
 
 
+@frozen(eq=False)
+class Update:
+    """A statement that changes one row, what its parameters are called, and how they are taken from records."""
+
+    sql: str
+    columns: tuple[str, ...]
+    _get: Callable[[Any], Row]
+    _writers: "Converters"
+
+    def rows(self, records: Sequence[object]) -> list[Row]:
+        """The parameters, a row for each record."""
+        return _converted(map(self._get, records), self._writers)
+
+
 class Mapper:
     """One record class and its table. The table's columns are the class's fields, in any order.
 
     `codecs` write and read columns that need more than their type, `attributes` name the path to a column's value
-    where it is not a field. A class with a `version` is updated only where the stored version is the one that was read;
-    fields that stay as they are (see `STAYS`) are not written again.
+    where it is not a field. A class with a `version` is updated only where the stored version is the one that was read.
     """
 
     def __init__(
@@ -52,31 +65,23 @@ class Mapper:
         named = (column_of.get(field.name, field.name) for field in fields(record))
         # In the order of the class's fields, so that a row can be handed to it as it comes.
         self.columns = tuple(name for name in named if name in table.columns)
-        self._get = attrgetter(*(renamed.get(name, name) for name in self.columns))
-        self._writers: list[tuple[int, Converter]] = []
+        self._path = {name: renamed.get(name, name) for name in self.columns}
+        self._get = attrgetter(*self._path.values())
+        self._write_of: dict[str, Converter] = {}
         self._readers: list[tuple[int, Converter]] = []
         for place, column in enumerate(table.columns[name] for name in self.columns):
             write, read = (codecs or {}).get(column.name) or _codec(column)
             if write is not None:
-                self._writers.append((place, write))
+                self._write_of[column.name] = write
             if read is not None:
                 self._readers.append((place, read))
+        self._writers = self._writers_of(self.columns)
         self.versioned = "version" in self.columns
         names = ", ".join(f'"{name}"' for name in self.columns)
         self.select = f"SELECT {names} FROM {table.name}"
         self.insert = f"INSERT INTO {table.name} ({names}) VALUES ({', '.join('?' * len(self.columns))})"
-        kept = {"id", *stays(record)}
-        changing = [name for name in self.columns if name not in kept]
-        assignments = ", ".join(
-            '"version" = "version" + 1' if name == "version" else f'"{name}" = ?' for name in changing
-        )
-        guard = ' AND "version" = ?' if self.versioned else ""
-        self.update = f'UPDATE {table.name} SET {assignments} WHERE "id" = ?{guard}'
-        order = [*(name for name in changing if name != "version"), "id", *(["version"] if self.versioned else [])]
-        self.update_columns = tuple(order)
-        self._get_update = attrgetter(*(renamed.get(name, name) for name in order))
-        writer_of = {self.columns[place]: write for place, write in self._writers}
-        self._update_writers = [(place, writer_of[name]) for place, name in enumerate(order) if name in writer_of]
+        self.whole = self._update([name for name in self.columns if name not in ("id", "version")])
+        self._updates: dict[frozenset[str], Update] = {}
 
     def row(self, record: object) -> Row:
         """The record as an inserted row."""
@@ -86,9 +91,43 @@ class Mapper:
         """Many records as inserted rows."""
         return _converted(map(self._get, records), self._writers)
 
-    def update_rows(self, records: Sequence[object]) -> list[Row]:
-        """Many records as the parameters of `update`."""
-        return _converted(map(self._get_update, records), self._update_writers)
+    def update(self, records: Sequence[object]) -> Update:
+        """What changes the rows of records: the columns in which any of them differs, all where one does not say.
+
+        So no index over the others is written again, and no value of theirs made.
+        """
+        if not issubclass(self.record, Stored):
+            return self.whole
+        changed: set[str] = set()
+        for record in records:
+            assert isinstance(record, Stored)
+            if record.changed is None:
+                return self.whole
+            changed |= record.changed
+        names = frozenset(changed)
+        found = self._updates.get(names)
+        if found is None:
+            found = self._updates[names] = self._update([name for name in self.columns if name in names])
+        return found
+
+    def _update(self, columns: Collection[str]) -> Update:
+        """The statement that writes some columns; the row is found by its id and, where it has one, its version."""
+        assignments = [f'"{name}" = ?' for name in columns]
+        found = ["id"]
+        if self.versioned:
+            assignments.append('"version" = "version" + 1')
+            found.append("version")
+        where = " AND ".join(f'"{name}" = ?' for name in found)
+        order = (*columns, *found)
+        return Update(
+            f"UPDATE {self.table.name} SET {', '.join(assignments)} WHERE {where}",
+            order,
+            attrgetter(*(self._path[name] for name in order)),
+            self._writers_of(order),
+        )
+
+    def _writers_of(self, columns: Collection[str]) -> "Converters":
+        return [(place, self._write_of[name]) for place, name in enumerate(columns) if name in self._write_of]
 
     def load(self, row: Row, *parts: object) -> Any:
         """A stored row as a record; `parts` are the fields behind its columns."""
@@ -96,7 +135,13 @@ class Mapper:
 
     def load_all(self, rows: Sequence[Row], *parts: Iterable[object]) -> list[Any]:
         """Stored rows as records; each of the `parts` has the values of one field behind the columns, row by row."""
-        return list(map(self.record, *_by_column(rows, self._readers), *parts)) if rows else []
+        if not rows:
+            return []
+        records = list(map(self.record, *_by_column(rows, self._readers), *parts))
+        if issubclass(self.record, Stored):
+            for record in records:
+                record.mark_read()
+        return records
 
 
 JSON_CODEC: Codec = (

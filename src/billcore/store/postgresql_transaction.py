@@ -13,7 +13,8 @@ from billcore.store.transaction import Observer, Transaction, conflict
 from billcore.store.wire import (
     Driver,
     StoreCursor,
-    hot_statements,
+    many_inserted,
+    many_updated,
     parameters,
     streamed,
     translated,
@@ -122,23 +123,24 @@ class PostgresqlTransaction(Transaction):
             self._singles.append((mapper, mapper.insert, rows))
             return
         self._send_singles()
-        statement = hot_statements(mapper).insert
+        statement = many_inserted(mapper)
         if self.observe is not None:
             self.observe(statement, rows)
         with self._noting():
             write_copy(self.driver, statement, rows)
 
     def _update(self, mapper: Mapper, records: Sequence[object]) -> int:
-        rows = mapper.update_rows(records)
+        update = mapper.update(records)
+        rows = update.rows(records)
         if self.witness is None and mapper.versioned:
             sql = f"SELECT 1 FROM {mapper.table.name} WHERE id = ? AND version > ?"
             self.witness = (sql, list(rows[0][-2:]))
         if len(rows) < AT_ONCE:
             # Counted when they are sent.
-            self._singles.append((mapper, mapper.update, rows))
+            self._singles.append((mapper, update.sql, rows))
             return len(rows)
         self._send_singles()
-        statement = hot_statements(mapper).update
+        statement = many_updated(mapper, update)
         if self.observe is not None:
             self.observe(statement, rows)
         with self._noting():

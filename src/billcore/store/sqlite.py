@@ -176,7 +176,8 @@ class SqliteTransaction(Transaction):
         self.execute_many(mapper.insert, mapper.rows(records))
 
     def _update(self, mapper: Mapper, records: Sequence[object]) -> int:
-        return self.execute_many(mapper.update, mapper.update_rows(records))
+        update = mapper.update(records)
+        return self.execute_many(update.sql, update.rows(records))
 
 
 class SqliteStore:

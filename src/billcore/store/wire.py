@@ -7,11 +7,10 @@ Results come in binary form, which is the same in every time zone and date style
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 
 import psycopg
-from attrs import frozen
 from psycopg.abc import AdaptContext, Buffer
 from psycopg.adapt import AdaptersMap, Loader
 from psycopg.pq import Format
@@ -19,7 +18,7 @@ from psycopg.rows import tuple_row
 from sqlalchemy import BigInteger, Boolean, Integer
 from sqlalchemy.types import TypeEngine
 
-from billcore.store.mapping import Mapper, Row
+from billcore.store.mapping import Mapper, Row, Update
 from billcore.store.types import ExactDecimal, Instant, PreciseInstant, instant_to_text
 
 Driver = psycopg.Connection[Any]
@@ -154,30 +153,25 @@ def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
-@frozen
-class HotStatements:
-    """How many records of a class are inserted and updated at once."""
-
-    insert: str
-    update: str
-
-
-@lru_cache(maxsize=64)
-def hot_statements(mapper: Mapper) -> HotStatements:
-    """COPY for new rows; for changed ones UPDATE from arrays, one for each column, with the version guard."""
-    table = mapper.table.name
+def many_inserted(mapper: Mapper) -> str:
+    """What inserts many records of a class at once: COPY."""
     columns = ", ".join(f'"{name}"' for name in mapper.columns)
-    changed = mapper.update_columns
-    names = ", ".join(f'"{name}"' for name in changed)
-    arrays = ", ".join(f"CAST(? AS {_cast(mapper.table.columns[name].type)}[])" for name in changed)
-    assignments = ", ".join(f'"{name}" = d."{name}"' for name in changed if name not in ("id", "version"))
+    return f"COPY {mapper.table.name} ({columns}) FROM STDIN"
+
+
+@cache
+def many_updated(mapper: Mapper, update: Update) -> str:
+    """What changes many records of a class at once: UPDATE from arrays, one for each column, with the version guard."""
+    names = ", ".join(f'"{name}"' for name in update.columns)
+    arrays = ", ".join(f"CAST(? AS {_cast(mapper.table.columns[name].type)}[])" for name in update.columns)
+    assignments = [f'"{name}" = d."{name}"' for name in update.columns if name not in ("id", "version")]
     guard = ""
     if mapper.versioned:
-        assignments += ', "version" = t."version" + 1'
+        assignments.append('"version" = t."version" + 1')
         guard = ' AND t."version" = d."version"'
-    return HotStatements(
-        f"COPY {table} ({columns}) FROM STDIN",
-        f'UPDATE {table} AS t SET {assignments} FROM unnest({arrays}) AS d({names}) WHERE t."id" = d."id"{guard}',
+    return (
+        f"UPDATE {mapper.table.name} AS t SET {', '.join(assignments)} FROM unnest({arrays}) AS d({names}) "
+        f'WHERE t."id" = d."id"{guard}'
     )
 
 
