@@ -32,12 +32,9 @@ from billcore.domain.invoice import Invoice
 from billcore.domain.payment import Payment
 from billcore.domain.refund import Refund
 from billcore.domain.subscription import Subscription
-from billcore.engine.doctor import Checkup, examine, unpark
-from billcore.engine.explain import DocumentExplanation, explain
 from billcore.engine.leases import Leases
 from billcore.engine.outbox import deliver_events
 from billcore.engine.run import RunReport, Watcher, approve_sends, deliver_sends, run, unwatched
-from billcore.engine.verify import Proof, ProofWatcher, verify
 from billcore.engine.webhooks import Door
 from billcore.engine.work import BATCH, Workplace
 from billcore.errors import InvalidValue, Refused
@@ -54,6 +51,10 @@ from billcore.store.database import Database, JoinedDatabase, Transaction
 if TYPE_CHECKING:
     import psycopg
     from sqlalchemy import Connection
+
+    from billcore.engine.doctor import Checkup
+    from billcore.engine.explain import DocumentExplanation
+    from billcore.engine.verify import Proof, ProofWatcher
 
 T = TypeVar("T")
 
@@ -166,23 +167,31 @@ class Billing:
             )
         return wanted
 
-    def verify(self, watch: ProofWatcher = lambda _what, _done: None) -> Proof:
+    def verify(self, watch: "ProofWatcher" = lambda _what, _done: None) -> "Proof":
         """Prove everything that must hold of the books (behaviour 10); changes nothing, memory stays flat."""
+        from billcore.engine.verify import verify
+
         with self._reading() as scope:
             return verify(scope, watch)
 
-    def explain(self, document: str, line: str | None = None) -> DocumentExplanation:
+    def explain(self, document: str, line: str | None = None) -> "DocumentExplanation":
         """Every amount of an invoice or credit note derived again; `line` is its place, id or code. NotFound."""
+        from billcore.engine.explain import explain
+
         with self._reading() as scope:
             return explain(scope, named("document", document), line)
 
-    def doctor(self) -> Checkup:
+    def doctor(self) -> "Checkup":
         """Everything that is stuck or waits for somebody, with what to do about it."""
+        from billcore.engine.doctor import examine
+
         with self._reading() as scope:
             return examine(scope, self.database, self.registry, simulated=self.clock.simulated)
 
     def unpark(self, ref: str) -> Subscription | Payment | Refund:
         """Let the next run try a parked subscription, or ask for a payment or refund in doubt; NotFound, Refused."""
+        from billcore.engine.doctor import unpark
+
         name = named("ref", ref)
         return self.unit(lambda scope: unpark(scope, name, self.actor))
 

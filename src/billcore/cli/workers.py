@@ -5,6 +5,7 @@ standard output, a line of JSON at a time. When its standard input closes, becau
 after the batch that runs. Ctrl-C is for the one who started it.
 """
 
+import gc
 import json
 import signal
 import subprocess
@@ -277,4 +278,7 @@ def _tell(kind: str, content: Mapping[str, object] | str | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    finally:
+        gc.freeze()  # As every command ends.

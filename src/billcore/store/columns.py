@@ -30,11 +30,8 @@ def amount(name: str) -> Column[int]:
 
 
 def partial_index(name: str, *columns: str, where: str, unique: bool = False) -> Index:
-    """An index of the rows for which `where` holds."""
-    return Index(
-        name,
-        *columns,
-        unique=unique,
-        sqlite_where=text(where),
-        postgresql_where=text(where),
-    )
+    """An index of the rows for which `where` holds; `schema` says so to PostgreSQL, in its dialect's own words.
+
+    Named here, it would load all that SQLAlchemy knows of PostgreSQL for a command that opens a file.
+    """
+    return Index(name, *columns, unique=unique, sqlite_where=text(where), info={"where": where})

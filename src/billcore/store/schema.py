@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from attrs import frozen
-from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table
+from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.schema import CreateIndex, CreateTable
 
@@ -196,8 +196,10 @@ def _statements(dialect_name: str) -> tuple[str, ...]:
     made = [str(CreateTable(_version_table(), if_not_exists=True).compile(dialect=dialect)).strip()]
     for table in tables.metadata.sorted_tables:
         made.append(str(CreateTable(table).compile(dialect=dialect)).strip())
-        indexes = sorted(table.indexes, key=lambda index: str(index.name))
-        made.extend(str(CreateIndex(index).compile(dialect=dialect)) for index in indexes)
+        for index in sorted(table.indexes, key=lambda index: str(index.name)):
+            if name != "sqlite" and "where" in index.info:
+                index.dialect_options["postgresql"]["where"] = text(index.info["where"])
+            made.append(str(CreateIndex(index).compile(dialect=dialect)))
     return tuple(made)
 
 
