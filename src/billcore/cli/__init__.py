@@ -19,7 +19,7 @@ def main() -> None:
 
 
 def begin_work() -> None:
-    """Everything is imported by now, in a process of the command line: collect garbage among what follows."""
+    """A command is imported, in a process of its own: from now on garbage is collected among what follows."""
     if not gc.isenabled():
         gc.freeze()
         gc.enable()

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import click
 
 from billcore import __version__
-from billcore.cli import trouble
+from billcore.cli import begin_work, trouble
 from billcore.cli.context import DEFAULT_DATABASE, App
 from billcore.cli.table import COMMANDS, NOUNS
 
@@ -55,12 +55,14 @@ class Root(Named):
         if name in NOUNS:
             from billcore.cli.nouns import noun_group
 
-            return noun_group(name)
-        if name not in COMMANDS:
+            found: click.Command = noun_group(name)
+        elif name in COMMANDS:
+            module, _, attribute = COMMANDS[name].where.partition(":")
+            found = getattr(import_module(module), attribute)
+        else:
             return None
-        module, _, attribute = COMMANDS[name].where.partition(":")
-        made: click.Command = getattr(import_module(module), attribute)
-        return made
+        begin_work()
+        return found
 
     def format_commands(
         self,

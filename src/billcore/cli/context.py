@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from billcore.cli import begin_work
 from billcore.errors import BillcoreError, StoreError
 
 if TYPE_CHECKING:
@@ -82,7 +81,6 @@ class App:
         )
         if self.test_book is not None:
             billing.configure("test", {"book": self.test_book})
-        begin_work()
         return billing
 
     @property
