@@ -33,6 +33,7 @@ from billcore.domain.writes import Writes
 from billcore.errors import StoreError
 from billcore.store import schema
 from billcore.store.database import Database
+from billcore.store.mapping import Mapper
 from billcore.store.records import BY_CLASS, MAPPERS
 from billcore.store.types import ExactDecimal, Instant, JsonText, PlainText, PreciseInstant
 
@@ -261,6 +262,18 @@ def test_what_was_read_and_not_changed_counts_its_version_all_the_same(database)
     assert load(database, Subscription) == [evolve(read, version=2)]
     with pytest.raises(StoreError):
         save(database, changed=[values.evolve(read, quantity=Decimal(9))])
+
+
+def test_sets_of_columns_without_end_are_not_remembered():
+    mapper = Mapper(Subscription, BY_CLASS[Subscription].table)
+    read = mapper.load(mapper.row(the(Subscription)), (), ())
+    changing = [name for name in mapper.columns if name not in ("id", "version")]
+    for number in range(1, 600):
+        names = [name for place, name in enumerate(changing) if number >> place & 1]
+        update = mapper.update([values.evolve(read, **dict.fromkeys(names))])
+        assert {*update.columns} == {*names, "id", "version"} or update is mapper.whole
+    assert update is mapper.whole
+    assert len(mapper._updates) == 512
 
 
 def test_what_stands_in_tables_of_its_own_is_no_column_of_an_update(database):

@@ -29,6 +29,10 @@ Codec = tuple[Converter, Converter]
 """What writes the values of a column, and what reads them."""
 
 
+_REMEMBERED = 512
+"""So many statements of a class are kept, each for fields that change together."""
+
+
 @frozen(eq=False)
 class Update:
     """A statement that changes one row, what its parameters are called, and how they are taken from records."""
@@ -80,7 +84,7 @@ class Mapper:
         names = ", ".join(f'"{name}"' for name in self.columns)
         self.select = f"SELECT {names} FROM {table.name}"
         self.insert = f"INSERT INTO {table.name} ({names}) VALUES ({', '.join('?' * len(self.columns))})"
-        self.whole = self._update([name for name in self.columns if name not in ("id", "version")])
+        self.whole = self._update(self.columns)
         self._updates: dict[frozenset[str], Update] = {}
 
     def row(self, record: object) -> Row:
@@ -107,11 +111,14 @@ class Mapper:
         names = frozenset(changed)
         found = self._updates.get(names)
         if found is None:
-            found = self._updates[names] = self._update([name for name in self.columns if name in names])
+            if len(self._updates) >= _REMEMBERED:  # What is seldom changed together can be written whole.
+                return self.whole
+            found = self._updates[names] = self._update(names)
         return found
 
-    def _update(self, columns: Collection[str]) -> Update:
+    def _update(self, names: Collection[str]) -> Update:
         """The statement that writes some columns; the row is found by its id and, where it has one, its version."""
+        columns = [name for name in self.columns if name in names and name not in ("id", "version")]
         assignments = [f'"{name}" = ?' for name in columns]
         found = ["id"]
         if self.versioned:
