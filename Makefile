@@ -6,7 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 PIP := $(PY) -m pip --disable-pip-version-check
-JOBS ?= 2
+# One more than most machines have to spare: tests that wait, for a timeout or a lease, leave the others time.
+JOBS ?= 3
 
 # The demo needs the test gateway only; tests need every plugin of this repository.
 DEMO_PLUGINS := $(wildcard plugins/gateways/test)
