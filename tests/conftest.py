@@ -16,10 +16,14 @@ from tests.databases import KINDS, NONE, Kind, Stores
 from tests.share import share
 
 FIRST = (
+    "tests/cli/test_plugin_new.py",
     "tests/demo/test_telco.py",
+    "tests/engine/test_at_once.py",
     "tests/engine/test_crash.py",
     "tests/engine/test_storm.py",
-    "tests/engine/test_at_once.py",
+    "tests/test_examples.py",
+    "tests/test_go_live.py",
+    "tests/test_howtos.py",
 )
 
 MANY, ONE_OF = 8, 8

@@ -31,7 +31,7 @@ class _Instants(dict[Buffer, str]):
     """PostgreSQL's instants, microseconds since 2000, and their texts; remembered, as a batch reads the same few."""
 
     def __missing__(self, data: Buffer) -> str:
-        data = bytes(data)  # What the driver hands over is its own, and only for now.
+        data = bytes(data)  # A view of the driver's own memory, which it uses again.
         at = _EPOCH + timedelta(microseconds=int.from_bytes(data, "big", signed=True))
         text = at.isoformat().removesuffix("+00:00") + "Z"
         if len(self) >= _REMEMBERED:
