@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 PIP := $(PY) -m pip --disable-pip-version-check
-# One more than most machines have to spare: tests that wait, for a timeout or a lease, leave the others time.
+# Three keep two processors busy: some tests wait, for a timeout or a lease, and leave the others time.
 JOBS ?= 3
 
 # The demo needs the test gateway only; tests need every plugin of this repository.

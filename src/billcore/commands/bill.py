@@ -104,6 +104,7 @@ def bill_steps(
 
 def write_step(scope: Scope, step: Step, invoice_id: str | None, bill: Bill) -> None:
     """Put one step's own records into the writes."""
+    # Who enters a period is another one; comparing all fields would cost more than it tells.
     if step.renewal is not None or step.subscription != step.before:
         put_subscription(scope.writes, step.subscription, step.before)
     if step.renewal is not None:

@@ -81,6 +81,8 @@ class Mapper:
                 self._readers.append((place, read))
         self._writers = self._writers_of(self.columns)
         self.versioned = "version" in self.columns
+        # The columns that are left out have to be as they were read.
+        assert self.versioned or not issubclass(record, Stored), record
         names = ", ".join(f'"{name}"' for name in self.columns)
         self.select = f"SELECT {names} FROM {table.name}"
         self.insert = f"INSERT INTO {table.name} ({names}) VALUES ({', '.join('?' * len(self.columns))})"
