@@ -83,12 +83,13 @@ def test_several_workers_write_the_documents_of_one(stores) -> None:
 
 
 def test_on_the_systems_clock_everything_that_is_due_is_done() -> None:
-    now = SystemClock().now()
     with Billing(databases.fresh(), settings={"require_customer_name": False, "require_customer_email": False}) as real:
         real.catalog.apply(CATALOG)
         for n in range(40):
             real.customers.create(f"c{n}")
             real.payment_methods.add(f"c{n}", "approve")
+        now = SystemClock().now()
+        for n in range(40):
             dates = {"starts_at": now - timedelta(days=20), "next_billing_at": now + timedelta(seconds=10)}
             real.subscriptions.create(f"s{n}", f"c{n}", "pro-m", **dates)
         while SystemClock().now() < now + timedelta(seconds=10):

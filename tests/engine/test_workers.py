@@ -6,6 +6,8 @@ from collections import Counter
 
 import pytest
 
+from billcore.engine import run
+from billcore.engine.agenda import read_agenda
 from billcore.store.postgresql_transaction import PostgresqlTransaction
 from billcore_gateway_test.gateway import ScriptedGateway
 from tests import databases
@@ -81,6 +83,24 @@ def test_a_customer_who_is_free_again_in_a_moment_is_done_in_the_same_run() -> N
     report = billing.run()
     host.join(30)
     assert (report.actions, report.collections, report.left) == (2, 2, 0)
+
+
+def test_what_another_worker_has_done_meanwhile_is_counted_by_him_alone(monkeypatch) -> None:
+    """Between looking for due work and claiming it another one may have been there."""
+    billing = crowd(3)
+    reports = []
+
+    def overtaken(*looked_for, **how):
+        found = read_agenda(*looked_for, **how)
+        monkeypatch.undo()
+        other = threading.Thread(target=lambda: reports.append(billing.run()))
+        other.start()
+        other.join(30)
+        return found
+
+    monkeypatch.setattr(run, "read_agenda", overtaken)
+    reports.append(billing.run())
+    assert [(one.actions, one.collections) for one in reports] == [(3, 3), (0, 0)]
 
 
 def test_a_page_full_of_customers_whom_others_keep_hides_nobody() -> None:

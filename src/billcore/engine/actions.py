@@ -52,14 +52,15 @@ def _do(place: Workplace, scope: Scope, due: Sequence[Due]) -> Worked:
     wanted = {row.id: row.at for row in claimed.rows}
     whose = {row.id: row.customer_id for row in claimed.rows}
     read = subscriptions.by_ids(scope.tx, wanted, scope.catalog.coupons)
-    # Who owes by now may be somebody else, who is not ours.
-    stored = {sub.id: sub for sub in read.values() if sub.customer_id == whose[sub.id]}
+    # Read again under the lock: another process may have done it meanwhile, and who owes by now may be somebody else,
+    # who is not ours.
+    stored = {sub.id: sub for sub in read.values() if sub.customer_id == whose[sub.id] and _is_wanted(sub, wanted)}
+    worked = claimed.worked(len(stored))
     found = _without_debts(place, scope, stored, wanted)
-    # Read again under the lock: another process may have done it meanwhile. What had to wait is done as of when it fell
-    # due: its dates, usage and credits are counted to there.
+    # What had to wait is done as of when it fell due: its dates, usage and credits are counted to there.
     subs = sorted((_as_it_fell_due(sub) for sub in found.values() if _is_wanted(sub, wanted)), key=_order)
     if not subs:
-        return claimed.worked
+        return worked
     customers = customers_of(scope, subs)
     moments = {sub.id: place.moment(wanted[sub.id]) for sub in subs}
     fell_due = {sub.id: sub.next_action_at or moments[sub.id] for sub in subs}
@@ -77,7 +78,7 @@ def _do(place: Workplace, scope: Scope, due: Sequence[Due]) -> Worked:
     ended = [step.subscription for step, _ in steps if _leaves_its_debts(step)]
     let_go(scope, {sub.id: moments[sub.id] for sub in ended}, customers)
     _top_up(scope, [step for step, _ in steps], documents, moments)
-    return claimed.worked
+    return worked
 
 
 def _leaves_its_debts(step: Step) -> bool:
@@ -161,7 +162,7 @@ def _without_debts(
 
     Where an attempt on one has no outcome the cancellation waits for it.
     """
-    leaving = [sub for sub in found.values() if _leaves_no_debt(sub) and _is_wanted(sub, wanted)]
+    leaving = [sub for sub in found.values() if _leaves_no_debt(sub)]
     if not leaving:  # Nearly every batch.
         return found
     for sub in leaving:
@@ -175,7 +176,7 @@ def _without_debts(
             scope.writes.put(evolve(sub, next_action_at=scope.now + IN_DOUBT_AGAIN))
             scope.flush()
     # With nothing overdue any more other subscriptions of the same payers may be well again.
-    return subscriptions.by_ids(scope.tx, wanted, scope.catalog.coupons)
+    return subscriptions.by_ids(scope.tx, found, scope.catalog.coupons)
 
 
 def _is_wanted(sub: Subscription, wanted: Mapping[str, datetime]) -> bool:
@@ -206,7 +207,7 @@ def _put_aside(place: Workplace, scope: Scope, due: Due, error: Exception) -> Wo
             scope.writes.put(evolve(sub, next_action_at=place.moment(row.at) + IN_DOUBT_AGAIN))
         else:
             _park(scope, row.id, f"{type(error).__name__}: {error}"[:500])
-    return claimed.worked
+    return claimed.worked(len(claimed.rows))
 
 
 def _park(scope: Scope, subscription_id: str, reason: str) -> None:

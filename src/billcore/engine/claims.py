@@ -11,7 +11,7 @@ from billcore.engine.work import Workplace
 
 @frozen
 class Worked:
-    """What came of some due work: how many rows were looked after, and customers that another worker keeps.
+    """What came of some due work: how many rows this worker has done, and customers that another worker keeps.
 
     `problems` are plugins that were asked in vain.
     """
@@ -31,10 +31,9 @@ class Claim:
     rows: tuple[Due, ...]
     left: frozenset[str]
 
-    @property
-    def worked(self) -> Worked:
-        """What a unit of work reports that looks after all of it."""
-        return Worked(len(self.rows), self.left)
+    def worked(self, done: int) -> Worked:
+        """What a unit of work reports that has done so many; the others somebody else had done before the claim."""
+        return Worked(done, self.left)
 
 
 def claim(place: Workplace, scope: Scope, due: Sequence[Due]) -> Claim:

@@ -70,7 +70,7 @@ def _planned(place: Workplace, scope: Scope, due: Sequence[Due], routes: Routes)
     claimed = claim(place, scope, due)
     sends, done = plan_attempts(place, scope, claimed.rows, routes)
     # What another worker has done meanwhile, or has its turn afterwards, is none of this one's.
-    return sends, evolve(claimed.worked, done=done)
+    return sends, claimed.worked(done)
 
 
 def send(place: Workplace, sends: Sequence[Payment]) -> None:

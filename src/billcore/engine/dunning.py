@@ -52,18 +52,20 @@ def _put_aside(place: Workplace, scope: Scope, due: Due, reason: str) -> Worked:
         subscriptions.park(scope.tx, owned, at, reason)
         for subscription_id in owned:
             record(scope.writes, scope.new_id, "", at, "subscription.parked", subscription_id, reason=reason)
-    return claimed.worked
+    return claimed.worked(len(claimed.rows))
 
 
 def _do(place: Workplace, scope: Scope, due: Sequence[Due]) -> Worked:
     claimed = claim(place, scope, due)
     wanted = {row.id: row.at for row in claimed.rows}
+    done = 0
     for case in payments.cases_by_ids(scope.tx, wanted):
         if case.status == "open" and case.next_step_at == wanted[case.id]:
             at = place.moment(wanted[case.id])
             scope.now = at
             scope.writes.put(_step(scope, case, at))
-    return claimed.worked
+            done += 1
+    return claimed.worked(done)
 
 
 def _step(scope: Scope, case: DunningCase, at: datetime) -> DunningCase:

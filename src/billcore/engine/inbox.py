@@ -39,12 +39,14 @@ OURS = re.compile(r"(pay|ref)_[0-9a-f]{32}")
 
 def hear(place: Workplace, due: Sequence[Due]) -> Worked:
     """Work on due events of the inbox."""
+    done = 0
     for first in range(0, len(due), AT_ONCE):
         rows = due[first : first + AT_ONCE]
         moments = {row.id: place.moment(row.at) for row in rows}
         claimed = place.unit(partial(_claim, moments=moments))
         _work(place, [(event, moments[event.id]) for event in claimed])
-    return Worked(len(due))
+        done += len(claimed)
+    return Worked(done)
 
 
 def _claim(scope: Scope, moments: Mapping[str, datetime]) -> list[InboxEvent]:

@@ -196,7 +196,7 @@ def _leased(place: Workplace, scope: Scope, due: Sequence[Due]) -> tuple[list[Re
         else:
             asked.append(Told(leased, NOTHING, at))
         scope.writes.put(leased)
-    return fresh, asked, claimed.worked
+    return fresh, asked, claimed.worked(len(fresh) + len(asked))
 
 
 def _open(tx: Transaction, due: Sequence[Due]) -> list[Refund]:

@@ -86,7 +86,7 @@ def _leased(place: Workplace, scope: Scope, due: Sequence[Due]) -> tuple[list[Pa
         else:
             asked.append(Asked(leased, at))
         scope.writes.put(leased)
-    return fresh, asked, claimed.worked
+    return fresh, asked, claimed.worked(len(fresh) + len(asked))
 
 
 def _ask(place: Workplace, name: str, group: Sequence[Asked]) -> None:
