@@ -1,9 +1,11 @@
 """Where the books of tests stand: SQLite in memory or in a file, PostgreSQL in databases of a server for tests.
 
 The server is the one at BILLCORE_TEST_POSTGRES, else one that is started for the run. A test takes as many databases
-as it opens books; they are emptied behind it, and taken again by the next test of the same process.
+as it opens books; they are emptied behind it, and taken again by the next test of the same process, which finds their
+connections open: a new one costs the server more than most tests do.
 """
 
+import functools
 import os
 import shutil
 import sqlite3
@@ -18,8 +20,10 @@ from pathlib import Path
 from typing import Literal
 
 import psycopg
+from sqlalchemy import Engine
 
 from billcore.billing import Billing
+from billcore.store import postgresql
 from billcore.store.columns import metadata
 from billcore.store.database import Transaction
 from billcore.store.mapping import Row
@@ -108,34 +112,54 @@ def server_url() -> str:
 
 
 class Pool:
-    """The databases of this process that tests take and give back."""
+    """The databases of this process that tests take and give back, and the engines of the stores in them."""
 
     def __init__(self) -> None:
         self.made = TemporaryDatabases(server_url(), "billcore_test_")
         self.template = self.made.make()
         self._free: list[str] = []
-        self._connections: dict[str, psycopg.Connection] = {}
+        self._engines: dict[str, Engine] = {}
+        self._process = os.getpid()
+        self._new_engine = postgresql.postgresql_engine
+        postgresql.postgresql_engine = self._engine
 
     def take(self) -> str:
         """The URL of a database with all tables and no rows."""
-        return self._free.pop(0) if self._free else self.made.copy(self.template)
+        if self._free:
+            return self._free.pop(0)
+        url = self.made.copy(self.template)
+        self._engines[url] = _kept_open(self._new_engine(url))
+        return url
 
     def give_back(self, url: str) -> None:
         """Empty it for the next; one that cannot be emptied, as somebody still works in it, is dropped."""
-        if url not in self._connections:
-            self._connections[url] = psycopg.connect(url, autocommit=True, options="-c lock_timeout=5s")
+        engine = self._engines[url]
         try:
-            self._connections[url].execute(EMPTYING)
-        except psycopg.Error:
-            self._connections.pop(url).close()
+            assert engine.pool.checkedout() == 0
+            with engine.connect() as connection:
+                driver = connection.connection.driver_connection
+                driver.execute(b"SET lock_timeout = '5s'; " + EMPTYING + b"; RESET lock_timeout")
+        except (AssertionError, psycopg.Error):
+            del self._engines[url]
             self.made.drop(url)
             return
         self._free.insert(0, url)
 
     def close(self) -> None:
-        for connection in self._connections.values():
-            connection.close()
+        postgresql.postgresql_engine = self._new_engine
         self.made.close()
+
+    def _engine(self, url: str) -> Engine:
+        """The engine of one of these databases; others, and those of a process that was forked, are new."""
+        found = self._engines.get(url) if os.getpid() == self._process else None
+        return found or self._new_engine(url)
+
+
+def _kept_open(engine: Engine) -> Engine:
+    """The engine, whose connections stay when a store is closed; a process that was forked forgets them as ever."""
+    forget = functools.partial(engine.dispose, close=False)
+    engine.dispose = lambda close=True: None if close else forget()
+    return engine
 
 
 @cache
@@ -186,7 +210,7 @@ class Stores:
         return self._at[str(path)]
 
     def own(self, path: Path | str) -> str:
-        """The URL of a store whose tables the test changes: nobody gets it after the test."""
+        """The URL of a store whose tables or connections are the test's: nobody gets it after the test."""
         if self.kind == "sqlite":
             return self.at(path)
         return self._once(path, lambda: pool().made.copy(pool().template))

@@ -26,7 +26,7 @@ INSERT = "INSERT INTO billcore_meta (key, value) VALUES (?, ?)"
 
 @pytest.fixture
 def url(stores):
-    return stores.fresh()
+    return stores.own("books")
 
 
 @pytest.fixture
