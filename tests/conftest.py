@@ -1,4 +1,4 @@
-"""What all tests share: the databases they run on, and that the long ones begin first, so that nobody waits for them.
+"""What all tests share: the databases they run on, where files stand, and that the long ones begin first.
 
 A test whose fixtures ask for `database_kind` runs on SQLite and on PostgreSQL, and its id says on which. In a usual run
 a part of those runs on PostgreSQL that differ in values rather than in queries (tests/share.py).
@@ -6,8 +6,10 @@ a part of those runs on PostgreSQL that differ in values rather than in queries 
 
 import gc
 import os
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -36,12 +38,29 @@ MEETING = ("at_once", "crash", "leases", "storm", "webhook_orders", "workers")
 """Files whose tests are about what meets in the database: all of them run."""
 
 
+MEMORY, ROOM = Path("/dev/shm"), 4 * 2**30
+"""A file system in memory, and the bytes that a run may want of it at most."""
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """The first process has the server; those that xdist starts get to know it by their environment."""
     if not hasattr(config, "workerinput"):
+        _work_in_memory()
         databases.KEEPER.append(databases.Keeper())
         if config.getoption("numprocesses", None):
             databases.KEEPER[0].start()
+
+
+def _work_in_memory() -> None:
+    """Let temporary files stand in memory where there is room, if nobody has said where.
+
+    The server makes and drops many thousands of files, which costs more on a disk than all it does with them.
+    """
+    if "TMPDIR" in os.environ or not MEMORY.is_dir():
+        return
+    about = os.statvfs(MEMORY)
+    if about.f_bavail * about.f_frsize >= ROOM and not about.f_flag & os.ST_NOEXEC:
+        os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
 
 
 def pytest_unconfigure() -> None:

@@ -38,6 +38,8 @@ OPTIONS = {
     "timezone": "America/St_Johns",
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
+    # In the folder of the data, so that a crash leaves nothing of it elsewhere.
+    "dynamic_shared_memory_type": "mmap",
     **({"io_method": "sync"} if MAJOR == "18" else {}),
 }
 
