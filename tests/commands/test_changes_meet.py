@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.builders import books, day
+from tests.builders import books, day, refusal
 
 MONTHLY = {"amount": "31.00", "every": "1 month"}
 CATALOG = {
@@ -18,6 +18,12 @@ CATALOG = {
             ],
         },
         {"code": "big", "name": "Big", "prices": [{"code": "big-m", "amount": "62.00", "every": "1 month"}]},
+        {
+            "code": "solo",
+            "name": "Solo",
+            "components": ["seats"],
+            "prices": [{"code": "solo-m", "amount": "31.00", "every": "1 month"}],
+        },
     ],
     "components": [
         {
@@ -195,6 +201,32 @@ def test_what_a_waiting_change_takes_away_may_be_gone_when_it_comes(billing) -> 
     billing.run(day("02-01"))
     assert billing.subscriptions.get("s1").parked_at is None
     assert billed(billing) == [6200, 6200]
+
+
+def attached(billing):
+    return {item.component: item.quantity for item in billing.subscriptions.get("s1").items if item.ended_at is None}
+
+
+@pytest.mark.parametrize("when", ["now", "renewal"])
+def test_what_the_new_product_does_not_offer_ends_with_the_change_and_cannot_be_asked_for(billing, when) -> None:
+    billing.subscriptions.create("s1", "acme", "pro-m", components={"seats": "1", "hosting": "2"})
+    for units in ("2", "3"):
+        refused = refusal(billing.subscriptions.change, "s1", "solo-m", components={"hosting": units}, when=when)
+        assert refused.code == "component_not_offered"
+    billing.subscriptions.change("s1", "solo-m", components={"seats": "4"}, when=when)
+    billing.run(day("02-01"))
+    assert attached(billing) == {"seats": 4}
+
+
+def test_who_stays_with_a_product_keeps_what_it_does_not_offer_any_more(billing) -> None:
+    billing.subscriptions.create("s1", "acme", "pro-m", components={"seats": "1", "hosting": "2"})
+    pro = CATALOG["products"][0]
+    billing.catalog.apply(CATALOG | {"products": [pro | {"components": ["seats"]}, *CATALOG["products"][1:]]})
+    billing.subscriptions.set_component("s1", "seats", "2")
+    billing.subscriptions.set_component("s1", "hosting", "1")
+    assert attached(billing) == {"seats": 2, "hosting": 1}
+    billing.subscriptions.set_component("s1", "hosting", "0")
+    assert refusal(billing.subscriptions.set_component, "s1", "hosting", "1").code == "component_not_offered"
 
 
 def test_a_resume_before_the_periods_end_keeps_a_date_that_was_moved(billing) -> None:

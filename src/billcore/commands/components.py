@@ -8,7 +8,7 @@ from attrs import evolve
 
 from billcore.commands.redeeming import redeem_one
 from billcore.commands.scope import Scope
-from billcore.domain.catalog import Coupon, Price
+from billcore.domain.catalog import Coupon, Price, Product
 from billcore.domain.catalog_reader import from_definition
 from billcore.domain.catalog_writer import definition
 from billcore.domain.discount import AppliedCoupon
@@ -16,6 +16,23 @@ from billcore.domain.facts import own_interval, schedule_of
 from billcore.domain.subscription import Item, Subscription
 from billcore.errors import InvalidValue, Refused
 from billcore.store import catalog as stored_catalog
+
+
+def offers(product: Product, code: str) -> bool:
+    """Whether a component may be attached to subscriptions of a product."""
+    return product.components is None or code in product.components
+
+
+def require_offered(product: Product, code: str) -> None:
+    """Refuse a component that the product does not offer: component_not_offered (behaviour 4.3)."""
+    if not offers(product, code):
+        raise Refused(
+            "component_not_offered",
+            f"Product {product.code} does not offer component {code}.",
+            remedy=f"It offers: {', '.join(product.components or ()) or 'none'}.",
+            product=product.code,
+            component=code,
+        )
 
 
 def new_item(scope: Scope, sub: Subscription, code: str, quantity: Decimal, at: datetime) -> Item:
@@ -27,14 +44,7 @@ def new_item(scope: Scope, sub: Subscription, code: str, quantity: Decimal, at: 
     component = catalog.component(code)
     price = scope.prices([sub.price_id])[sub.price_id]
     product = catalog.product_of(price)
-    if product.components is not None and code not in product.components:
-        raise Refused(
-            "component_not_offered",
-            f"Product {product.code} does not offer component {code}.",
-            remedy=f"It offers: {', '.join(product.components) or 'none'}.",
-            product=product.code,
-            component=code,
-        )
+    require_offered(product, code)
     offered = catalog.prices_of(component)
     chosen = next((one for one in offered if sub.currency in one.currencies), None)
     if chosen is None:

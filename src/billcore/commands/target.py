@@ -8,14 +8,14 @@ from typing import Any
 
 from attrs import asdict, evolve, field, frozen
 
-from billcore.commands.components import new_item
+from billcore.commands.components import new_item, offers, require_offered
 from billcore.commands.scope import Scope
-from billcore.domain.catalog import Price, Product
+from billcore.domain.catalog import Price
 from billcore.domain.change import InvoiceAt, ItemChange, PeriodMode, Target, Wish
 from billcore.domain.compact import compact
 from billcore.domain.facts import Facts
 from billcore.domain.instants import instant_text
-from billcore.domain.subscription import Subscription
+from billcore.domain.subscription import Item, Subscription
 from billcore.errors import InvalidValue, Refused
 from billcore.settings import ChangeMode
 
@@ -80,8 +80,8 @@ def target_of(
 ) -> Target:
     """What is subscribed to when `asked` comes into effect at `at`.
 
-    Components that the product does not offer end. Of a change that `waited`, what cannot be had any more by now is
-    left out. Raises component_not_offered, currency_mismatch, invalid_value.
+    With another product the components that it does not offer end. Of a change that `waited`, what cannot be had any
+    more by now is left out. Raises component_not_offered, currency_mismatch, invalid_value.
     """
     price = scope.prices([asked.price_id])[asked.price_id] if asked.price_id is not None else facts.price
     product = scope.catalog.catalog.product_of(price)
@@ -89,12 +89,17 @@ def target_of(
     units_of = {code: Decimal(units) for code, units in asked.components.items()}
     if waited:
         there = {item.component for item in sub.items if item.ended_at is None}
-        possible = {code for code, units in units_of.items() if _offers(product, code) and (units or code in there)}
+        possible = {code for code, units in units_of.items() if offers(product, code) and (units or code in there)}
         units_of = {code: units for code, units in units_of.items() if code in possible}
+    # Who stays with a product keeps what he has of it, whatever it offers by now.
+    gone: list[Item] = []
+    if product.code != facts.product.code:
+        for code in (code for code, units in units_of.items() if units):
+            require_offered(product, code)
+        gone = [item for item in sub.items if item.ended_at is None and not offers(product, item.component)]
     changes = [_wanted(scope, bought, code, units, asked, at) for code, units in units_of.items()]
     wanted = [change for change in changes if change is not None]
     touched = {change.after.id for change in wanted}
-    gone = [item for item in sub.items if item.ended_at is None and not _offers(product, item.component)]
     wanted += [ItemChange(item, evolve(item, ended_at=at)) for item in gone if item.id not in touched]
     prices = {**facts.prices, price.id: price, **scope.prices({change.after.price_id for change in wanted})}
     quantity = Decimal(asked.quantity) if asked.quantity is not None else sub.quantity
@@ -124,10 +129,6 @@ def require_sold(price: Price, sub: Subscription) -> None:
             remedy="Choose a price in the subscription's currency.",
             price=price.code,
         )
-
-
-def _offers(product: Product, component: str) -> bool:
-    return product.components is None or component in product.components
 
 
 def _wanted(
