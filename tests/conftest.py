@@ -135,3 +135,14 @@ def stores(database_kind: Kind) -> Iterator[Stores]:
     builders.OPENED.clear()
     with databases.stores(database_kind) as made:
         yield made
+
+
+@pytest.fixture
+def books_are_proven(request: pytest.FixtureRequest, stores: Stores) -> Iterator[None]:
+    """Whatever a test does to its books, they must prove right, unless it damages them on purpose (behaviour 10)."""
+    if "tmp_path" in request.fixturenames:
+        request.getfixturevalue("tmp_path")  # So that its files go after this.
+    yield
+    for billing in builders.OPENED:
+        proof = billing.verify()
+        assert proof.ok, proof.findings

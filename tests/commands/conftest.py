@@ -1,17 +1,14 @@
-"""Whatever a test did to its books, they must still prove right (behaviour 10).
+"""Whatever a command did, the books must still prove right.
 
 What is in them is the same on both databases, and so is proved on SQLite alone in a usual run.
 """
 
 import pytest
 
-from tests import builders
 from tests.share import ALL
 
 
 @pytest.fixture(autouse=True)
-def books_are_proven(stores, database_kind):
-    yield
-    for billing in builders.OPENED if ALL or database_kind == "sqlite" else ():
-        proof = billing.verify()
-        assert proof.ok, proof.findings
+def commands_are_proven(request, stores, database_kind):
+    if ALL or database_kind == "sqlite":
+        request.getfixturevalue("books_are_proven")
