@@ -90,8 +90,9 @@ def test_the_gateway_answers_as_the_script_says(tmp_path):
     assert verdict(tmp_path, steps=steps, expect={"payments": [{"status": "failed"}, {"status": "pending"}]}).ok
 
 
-def test_a_settled_attempt_is_known_at_once(tmp_path):
-    settle = {"at": "2026-01-03", "do": "gateway.settle", "payment": "acme/pay/1", "outcome": "approve"}
+@pytest.mark.parametrize("outcome", ["approve", "succeeded"])
+def test_a_settled_attempt_is_known_at_once(tmp_path, outcome):
+    settle = {"at": "2026-01-03", "do": "gateway.settle", "payment": "acme/pay/1", "outcome": outcome}
     seen = {"do": "expect", "invoices": [{"status": "paid", "issued": "2026-01-01"}]}
     assert verdict(tmp_path, payment_method="pending", steps=[CUSTOMER, SIGNUP, settle, seen]).ok
 

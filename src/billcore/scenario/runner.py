@@ -24,6 +24,9 @@ from billcore.store import subscription as subscriptions
 SEED = 1
 """Ids are the same in every run of a story (promise P9)."""
 
+SETTLED = {"succeeded": "approve", "failed": "decline"}
+"""Ends of an attempt by the name that the payment has then."""
+
 UNCHANGED = ("invoices", "credit_notes", "subscriptions", "customers")
 """What a refused command must leave as it was; attempts and the audit log may grow."""
 
@@ -231,7 +234,7 @@ class _Play:
         back = self.billing.refunds.list(payment=payment.id, newest=True)
         sent = [one for one in back if one.to == "method" and payment.status not in IN_DOUBT]
         gateway: Any = self.billing.gateway("test")
-        gateway.settle(sent[0].id if sent else payment.id, given["outcome"])
+        gateway.settle(sent[0].id if sent else payment.id, SETTLED.get(given["outcome"], given["outcome"]))
         now = self.billing.clock.now()
         if sent:
             self.billing.unit(lambda scope: refunds.check_now(scope.tx, sent[0].id, now))

@@ -93,7 +93,10 @@ def test_a_partial_approval_takes_at_most_what_was_asked(gateway, token, amount,
         ("decline:expired_card", DeclineKind.HARD, DeclineCode.EXPIRED_CARD),
         ("decline:authentication_required", DeclineKind.NEEDS_CUSTOMER, DeclineCode.AUTHENTICATION_REQUIRED),
         ("decline", DeclineKind.SOFT, DeclineCode.GENERIC_DECLINE),
-        ("decline:no_such_code", DeclineKind.HARD, DeclineCode.METHOD_UNKNOWN),
+        ("decline:card_declined", DeclineKind.SOFT, DeclineCode.GENERIC_DECLINE),
+        ("decline:revocation_of_authorization", DeclineKind.HARD, DeclineCode.REVOKED),
+        ("decline:no_such_code", DeclineKind.SOFT, DeclineCode.GENERIC_DECLINE),
+        ("decline:insuficient_funds", DeclineKind.HARD, DeclineCode.METHOD_UNKNOWN),
         ("tok_visa", DeclineKind.HARD, DeclineCode.METHOD_UNKNOWN),
     ],
 )
@@ -210,7 +213,9 @@ def test_a_repeated_key_does_not_use_up_the_script(gateway):
     assert isinstance(perform(gateway, charge(2)), Declined)
 
 
-@pytest.mark.parametrize("text", ["aprove", "decline:no_funds", "approve:-1", "approve:0", "hang:long", "pending:1"])
+@pytest.mark.parametrize(
+    "text", ["aprove", "decline:insuficient_funds", "approve:-1", "approve:0", "hang:long", "pending:1"]
+)
 def test_a_script_with_an_error_is_refused_whole(gateway, text):
     with pytest.raises(GatewayMisconfigured):
         gateway.script(["decline", text])

@@ -74,7 +74,7 @@ def test_only_kept_methods_are_charged_and_only_for_their_own_customer(gateway):
         assert declined.code is DeclineCode.METHOD_UNKNOWN
 
 
-@pytest.mark.parametrize("token", ["refuse", "refuse:lost_card", "tok_visa", "decline:no_such_code", "bank:tok"])
+@pytest.mark.parametrize("token", ["refuse", "refuse:lost_card", "tok_visa", "decline:insuficient_funds", "bank:tok"])
 def test_what_is_no_method_is_not_kept(gateway, token):
     with pytest.raises(MethodRefused):
         keep(gateway, token)

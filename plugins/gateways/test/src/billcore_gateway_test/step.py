@@ -45,6 +45,30 @@ ALIASES: Mapping[str, Action] = MappingProxyType(
         "error_500_after_charge": "error_500_after",
     }
 )
+SPELLINGS: Mapping[str, DeclineCode] = MappingProxyType(
+    {
+        "approve_with_id": DeclineCode.TRY_AGAIN_LATER,
+        "card_declined": DeclineCode.GENERIC_DECLINE,
+        "card_velocity_exceeded": DeclineCode.VELOCITY_EXCEEDED,
+        "hard": DeclineCode.DO_NOT_TRY_AGAIN,
+        "incorrect_zip": DeclineCode.INCORRECT_POSTCODE,
+        "invalid_cvc": DeclineCode.INCORRECT_CVC,
+        "invalid_expiry_month": DeclineCode.INVALID_EXPIRY,
+        "invalid_expiry_year": DeclineCode.INVALID_EXPIRY,
+        "invalid_number": DeclineCode.INCORRECT_NUMBER,
+        "merchant_blacklist": DeclineCode.FRAUDULENT,
+        "not_permitted": DeclineCode.TRANSACTION_NOT_ALLOWED,
+        "reenter_transaction": DeclineCode.TRY_AGAIN_LATER,
+        "revocation_of_all_authorizations": DeclineCode.REVOKED,
+        "revocation_of_authorization": DeclineCode.REVOKED,
+        "soft": DeclineCode.GENERIC_DECLINE,
+        "stop_payment_order": DeclineCode.STOP_PAYMENT,
+        "testmode_decline": DeclineCode.TRANSACTION_NOT_ALLOWED,
+        "withdrawal_count_limit_exceeded": DeclineCode.LIMIT_EXCEEDED,
+    }
+)
+"""What providers, and people who write stories, call a standard code."""
+
 MOVING: frozenset[Action] = frozenset(
     {
         "approve",
@@ -178,13 +202,16 @@ def parse_step(text: str) -> Step:
 
 
 def _code(text: str) -> DeclineCode:
-    try:
+    """A standard code, or what a provider's own spelling stands for; one that nobody knows is a generic decline."""
+    if text in SPELLINGS:
+        return SPELLINGS[text]
+    codes = [str(code) for code in DeclineCode]
+    if text in codes:
         return DeclineCode(text)
-    except ValueError:
-        codes = [str(code) for code in DeclineCode]
-        near = get_close_matches(text, codes, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"codes are {', '.join(codes)}"
-        raise NotAStep(f"{text!r} is not a standard decline code; {hint}") from None
+    near = get_close_matches(text, codes, n=1, cutoff=0.85)
+    if near:
+        raise NotAStep(f"{text!r} is not a standard decline code; did you mean {near[0]!r}?")
+    return DeclineCode.GENERIC_DECLINE
 
 
 def _amount(text: str, argument: str) -> str:
