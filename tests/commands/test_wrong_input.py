@@ -356,3 +356,34 @@ def test_a_setting_that_leads_out_of_the_calendar_is_refused(name, value) -> Non
 
 def test_dunning_in_thousands_of_years_is_refused() -> None:
     assert refusal(books, dunning={"retry_after": ["1 day", "9000 years"]}).code == "invalid_value"
+
+
+def test_nothing_is_no_value_for_what_is_always_there() -> None:
+    """Of a customer and a subscription some fields may be emptied, others not."""
+    billing = books()
+    billing.subscriptions.create("s1", "acme", "pro-m")
+    before = dump(billing)
+    for name in ("reference", "country", "city", "tax_exempt", "custom_fields"):
+        assert refusal(billing.customers.update, "acme", **{name: None}).facts["parameter"] == name
+    for name in ("reference", "collection", "send_invoice_emails", "tax_exempt"):
+        assert refusal(billing.subscriptions.update, "s1", **{name: None}).facts["parameter"] == name
+    assert dump(billing) == before
+    assert billing.customers.update("acme", phone=None).phone is None
+
+
+@pytest.mark.parametrize("place", ["0", "99999999999999999999", "\u0663"])
+def test_a_place_that_no_document_has_is_not_found(place) -> None:
+    billing = books()
+    for find, name in (
+        (billing.invoices.get, f"acme/{place}"),
+        (billing.payments.get, f"acme/pay/{place}"),
+        (billing.refunds.get, f"acme/refund/{place}"),
+    ):
+        assert refusal(find, name).code == "not_found"
+
+
+@pytest.mark.parametrize("given", [{"token": ""}, {"expires_on": "2026-13"}, {"expires_on": "soon"}])
+def test_a_method_has_a_token_and_ends_with_a_month(given) -> None:
+    billing = books()
+    assert refusal(billing.payment_methods.add, "acme", **{"token": "approve", **given}).code == "invalid_value"
+    assert billing.payment_methods.add("acme", "approve", expires_on="2026-12").expires_on == "2026-12"

@@ -14,7 +14,7 @@ from billcore.domain.catalog_writer import definition
 from billcore.domain.discount import AppliedCoupon
 from billcore.domain.facts import own_interval, schedule_of
 from billcore.domain.subscription import Item, Subscription
-from billcore.errors import InvalidValue, Refused
+from billcore.errors import FileInvalid, InvalidValue, Refused
 from billcore.store import catalog as stored_catalog
 
 
@@ -90,7 +90,7 @@ def custom_price(scope: Scope, base: Price, custom: Mapping[str, str], *, begun:
     """A price for one subscription: `base` with the fields that `custom` gives (behaviour 4.1, 6.5).
 
     A custom amount is what follows the phases; of those that have `begun` it takes the place, as they would begin anew.
-    Equal custom prices of one base are one row. Raises catalog_invalid for values a catalog would refuse.
+    Equal custom prices of one base are one row. Raises invalid_value for what no catalog could have.
     """
     if "amount" in custom:  # It is in the one currency of the price, and so are the phases before it.
         left = () if begun else base.phases
@@ -102,7 +102,10 @@ def custom_price(scope: Scope, base: Price, custom: Mapping[str, str], *, begun:
         table.pop("scheme", None)
         table.pop("tiers", None)
     table.pop("custom_of", None)
-    wanted = from_definition("price", table, product=base.product, id="")
+    try:
+        wanted = from_definition("price", table, product=base.product, id="")
+    except FileInvalid as error:  # It speaks of a file, of which there is none.
+        raise InvalidValue(f"custom: {error.message}", remedy=error.remedy, parameter="custom") from None
     written = stored_catalog.definition_text(wanted)
     base_id = base.custom_of or base.id
     code = stored_catalog.custom_code(base_id, written)

@@ -34,7 +34,7 @@ from billcore.commands.prepaid import money_came
 from billcore.commands.receivables import require_no_doubt
 from billcore.commands.recording import receive
 from billcore.commands.refunding import Wish, refund_owed
-from billcore.commands.scope import Scope, not_found
+from billcore.commands.scope import Scope, not_found, place_of
 from billcore.commands.unused import settle_usage
 from billcore.commands.verb import Noun, verb
 from billcore.commands.voiding import void_invoice, write_off
@@ -280,9 +280,9 @@ class Invoices(Noun):
 
 def find_invoice(scope: Scope, ref: str) -> Invoice:
     """An invoice by id, number, reference, or CUSTOMER/N; raises NotFound."""
-    owner, slash, place = ref.rpartition("/")
-    if slash and place.isdecimal() and int(place) > 0:
-        found = store.nth(scope.tx, scope.customer(owner).id, int(place))
+    named = place_of(ref, "/")
+    if named is not None:
+        found = store.nth(scope.tx, scope.customer(named[0]).id, named[1])
     else:
         found = store.get(scope.tx, ref)
         if found is not None and scope.keep(found.customer_id):

@@ -61,6 +61,7 @@ def named(what: str, value: object) -> str:
         raise InvalidValue(f"{what}: {error.message}", remedy=error.remedy, parameter=what) from None
 
 
+MONTH: Final = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])", re.ASCII)
 REFERENCE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -68,6 +69,18 @@ def _text(value: Any, _zone: str) -> str:
     if not isinstance(value, str) or len(value) > 10_000 or not _can_be_stored(value):
         raise InvalidValue(f"{value!r:.200} is not a text.", remedy="Give up to 10,000 characters.")
     return value
+
+
+def _code(value: Any, zone: str) -> str:
+    if value == "":
+        raise InvalidValue("It is empty.", remedy="Give a value.")
+    return _text(value, zone)
+
+
+def _month(value: Any, zone: str) -> str:
+    if MONTH.fullmatch(_text(value, zone)) is None:
+        raise InvalidValue(f"{value!r:.200} is not a month.", remedy="Write 2026-01.")
+    return str(value)
 
 
 def _can_be_stored(text: str) -> bool:
@@ -98,10 +111,7 @@ def name_of(option: str, value: object) -> str | None:
 
 def _reference(value: Any, _zone: str) -> str:
     if not isinstance(value, str) or REFERENCE.fullmatch(value) is None:
-        raise InvalidValue(
-            f"{value!r} cannot be a reference.",
-            remedy="Use 1 to 64 letters, digits, '-' or '_'.",
-        )
+        raise InvalidValue(f"{value!r} cannot be a reference.", remedy="Use 1 to 64 letters, digits, '-' or '_'.")
     return value
 
 
@@ -156,9 +166,7 @@ def instant(value: Any, zone: str) -> datetime:
     if not isinstance(value, date):
         raise InvalidValue(f"{value!r:.200} is not a date or instant.", remedy="Write 2026-01-31.")
     if not is_usable(value):
-        raise InvalidValue(
-            f"The year {value.year} is out of range.", remedy=f"Use a year from {FIRST_YEAR} to {LAST_YEAR}."
-        )
+        raise InvalidValue(f"The year {value.year} is out of range.", remedy=f"Use {FIRST_YEAR} to {LAST_YEAR}.")
     if not isinstance(value, datetime):
         return from_local(datetime.combine(value, time()), zone)
     whole = value.replace(microsecond=0)
@@ -235,7 +243,7 @@ def _amounts(value: Any, zone: str) -> dict[str, Decimal | Money]:
 def _texts(value: Any, zone: str) -> dict[str, str]:
     if not isinstance(value, Mapping):
         raise InvalidValue(f"{value!r} does not name fields.", remedy='Write { color = "blue" }.')
-    return {_text(name, zone): _text(text, zone) for name, text in value.items()}
+    return {_code(name, zone): _text(text, zone) for name, text in value.items()}
 
 
 def _codes(value: Any, zone: str) -> tuple[str, ...]:
@@ -285,18 +293,22 @@ def _spelled_out(text: str) -> dict[str, str]:
     return made
 
 
+def _require_keys(what: str, given: Mapping[str, Any], known: Sequence[str]) -> None:
+    for key in given:
+        if key not in known:
+            near = get_close_matches(str(key), known, 1)
+            raise InvalidValue(
+                f"{what} has no key {key!r:.100}.",
+                remedy=f"Did you mean {near[0]!r}?" if near else f"Possible: {', '.join(known)}.",
+            )
+
+
 def _line(value: Any, zone: str) -> ExtraLine:
     if isinstance(value, ExtraLine):
         return value
     if not isinstance(value, Mapping):
         raise InvalidValue(f"{value!r:.200} is not a line.", remedy=_AS_LINES)
-    for key in value:
-        if key not in LINE_KEYS:
-            near = get_close_matches(str(key), LINE_KEYS, 1)
-            raise InvalidValue(
-                f"A line has no key {key!r:.100}.",
-                remedy=f"Did you mean {near[0]!r}?" if near else f"Possible: {', '.join(LINE_KEYS)}.",
-            )
+    _require_keys("A line", value, LINE_KEYS)
     given = {key: part for key, part in value.items() if part is not None}
     description = _text(given.get("description", ""), zone)
     if not description.strip():
@@ -325,13 +337,7 @@ CUSTOM_KEYS = ("amount", "every", "trial", "trial_amount", "setup_fee", "expires
 def _custom(value: Any, _zone: str) -> dict[str, str]:
     if not isinstance(value, Mapping):
         raise InvalidValue(f"{value!r} is not a custom price.", remedy='Write { amount = "29.00" }.')
-    for key in value:
-        if key not in CUSTOM_KEYS:
-            near = get_close_matches(str(key), CUSTOM_KEYS, 1)
-            raise InvalidValue(
-                f"A custom price has no key {key!r:.100}.",
-                remedy=f"Did you mean {near[0]!r}?" if near else f"Possible: {', '.join(CUSTOM_KEYS)}.",
-            )
+    _require_keys("A custom price", value, CUSTOM_KEYS)
     return {key: str(_text(text, _zone)) for key, text in value.items()}
 
 
@@ -347,7 +353,8 @@ MethodRef = Annotated[str, Kind("payment_method", "METHOD", _ref)]
 MethodRefs = Annotated[Sequence[str], Kind("payment_methods", "METHOD", _codes, repeated=True)]
 UsageRef = Annotated[str, Kind("usage", "EVENT", _ref)]
 WebhookRef = Annotated[str, Kind("webhook", "WEBHOOK", _ref)]
-Code = Annotated[str, Kind("code", "CODE", _text)]
+Code = Annotated[str, Kind("code", "CODE", _code)]
+Month = Annotated[str, Kind("month", "MONTH", _month)]
 Amount = Annotated[str | Decimal | Money, Kind("amount", "AMOUNT", _amount)]
 Quantity = Annotated[str | int | Decimal, Kind("quantity", "QUANTITY", _quantity)]
 SignedQuantity = Annotated[str | int | Decimal, Kind("signed_quantity", "QUANTITY", _decimal)]

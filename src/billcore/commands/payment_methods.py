@@ -8,11 +8,13 @@ from attrs import evolve
 from billcore.commands import vault
 from billcore.commands.desk import Desk
 from billcore.commands.parameters import (
+    Code,
     CustomerRef,
     Decimals,
     Flag,
     MethodRef,
     MethodRefs,
+    Month,
     Options,
     Reference,
     Text,
@@ -51,7 +53,7 @@ class PaymentMethods(Noun):
         self,
         scope: Scope,
         customer: CustomerRef,
-        token: Text,
+        token: Code,
         *,
         gateway: Text | None = None,
         kind: Literal["card", "bank_account", "wallet"] = "card",
@@ -59,7 +61,7 @@ class PaymentMethods(Noun):
         gateway_customer: Text | None = None,
         brand: Text | None = None,
         last4: Text | None = None,
-        expires_on: Text | None = None,
+        expires_on: Month | None = None,
         **options: Unpack[Options],
     ) -> PaymentMethod:
         """Add a payment method by the token its gateway gave; a customer's first one becomes the default.

@@ -21,7 +21,7 @@ from billcore.commands.parameters import (
 from billcore.commands.receivables import require_no_doubt
 from billcore.commands.recording import named, oldest_first, receive
 from billcore.commands.refunding import invoice_of, refund_payment, require_money, stored, wish
-from billcore.commands.scope import Scope, not_found
+from billcore.commands.scope import Scope, not_found, place_of
 from billcore.commands.verb import Noun, verb
 from billcore.domain.payment import Payment, PaymentStatus
 from billcore.domain.refund import Refund
@@ -127,9 +127,9 @@ class Payments(Noun):
 
 def find_payment(scope: Scope, ref: str) -> Payment:
     """A payment by id, or CUSTOMER/pay/N; raises NotFound."""
-    owner, middle, place = ref.rpartition("/pay/")
-    if middle and place.isdecimal() and int(place) > 0:
-        found = store.nth(scope.tx, scope.customer(owner).id, int(place))
+    named = place_of(ref, "/pay/")
+    if named is not None:
+        found = store.nth(scope.tx, scope.customer(named[0]).id, named[1])
     else:
         found = store.get(scope.tx, ref)
         if found is not None and scope.keep(found.customer_id):

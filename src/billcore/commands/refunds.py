@@ -28,7 +28,7 @@ from billcore.commands.refunding import (
     till_of,
     wish,
 )
-from billcore.commands.scope import Scope, not_found
+from billcore.commands.scope import Scope, not_found, place_of
 from billcore.commands.verb import Noun, verb
 from billcore.domain.refund import Refund, RefundStatus
 from billcore.errors import Refused
@@ -131,9 +131,9 @@ class Refunds(Noun):
 
 def find_refund(scope: Scope, ref: str) -> Refund:
     """A refund by id, or CUSTOMER/refund/N; raises NotFound."""
-    owner, middle, place = ref.rpartition("/refund/")
-    if middle and place.isdecimal() and int(place) > 0:
-        found = store.nth(scope.tx, scope.customer(owner).id, int(place))
+    named = place_of(ref, "/refund/")
+    if named is not None:
+        found = store.nth(scope.tx, scope.customer(named[0]).id, named[1])
     else:
         found = store.get(scope.tx, ref)
         if found is not None and scope.keep(found.customer_id):

@@ -1,5 +1,6 @@
 """What a verb works with: one transaction, the time, the site, and what it wants written and sent."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from difflib import get_close_matches
@@ -77,6 +78,11 @@ class Scope:
         """Write what was collected so far and start collecting anew, in the same place: others hold it too."""
         self.tx.save(self.writes)
         self.saved.append(self.writes.emptied())
+
+    def save(self) -> list[Writes]:
+        """Write what is left at the end; returns everything that was written."""
+        self.flush()
+        return self.saved
 
     def keep(self, customer_id: str) -> bool:
         """Keep a customer to the end of a unit that writes: nobody else changes what is his meanwhile.
@@ -157,6 +163,13 @@ class Scope:
     def holds(self, customer_id: str) -> bool:
         """Whether nobody else changes meanwhile what is this customer's: he is kept, or made by this unit of work."""
         return self.reads or customer_id in self._kept or self.writes.get(Customer, customer_id) is not None
+
+
+def place_of(ref: str, between: str) -> tuple[str, int] | None:
+    """The customer and the place, counted from 1, of a name like acme/3 or acme/pay/3; None for another name."""
+    owner, middle, place = ref.rpartition(between)
+    counts = middle and re.fullmatch(r"[0-9]{1,9}", place) is not None and int(place) > 0
+    return (owner, int(place)) if counts else None
 
 
 def not_found(noun: str, ref: str, known: Iterable[str]) -> NotFound:

@@ -194,11 +194,12 @@ def _came_to_nothing(reference: str, payment: Payment) -> Refused:
 
 
 def _declined(reference: str, payment: Payment) -> Refused:
+    said = payment.decline_code or (payment.message or "it was not sent").rstrip(".")
+    sent = payment.decline_code is not None
     return Refused(
         "payment_declined",
-        f"The payment {payment.id} for subscription {reference} was declined: "
-        f"{payment.decline_code or payment.message or 'not sent'}.",
-        remedy="Try another payment method.",
+        f"The payment {payment.id} for subscription {reference} {'was declined' if sent else 'was not made'}: {said}.",
+        remedy="Try another payment method." if sent else "Nothing was charged: try again when the gateway answers.",
         payment=payment.id,
         subscription=reference,
         decline_code=payment.decline_code,

@@ -56,12 +56,16 @@ _KEYS = frozenset(
 
 @frozen
 class Parameter:
-    """One parameter of a verb: its type in the vocabulary, or the `choices` it has."""
+    """One parameter of a verb: its type in the vocabulary, or the `choices` it has.
+
+    None is one of its values where it is `nullable`.
+    """
 
     name: str
     kind: Kind | None
     choices: tuple[str, ...]
     required: bool
+    nullable: bool
     default: object
     positional: bool
 
@@ -70,7 +74,7 @@ class Parameter:
         if isinstance(value, Unset):
             return value
         if value is None:
-            if self.required or not (self.default is None or isinstance(self.default, Unset)):
+            if not self.nullable:
                 raise InvalidValue(f"{self.name} cannot be nothing.", remedy="Give a value.", parameter=self.name)
             return None
         if names_card(value, alone=self.kind is not None and self.kind.name in _KEYS):
@@ -269,7 +273,8 @@ def _define(noun: str, name: str, function: Callable[..., Any], **kinds: bool) -
     for parameter in list(inspect.signature(function).parameters.values())[2:]:
         if parameter.kind is inspect.Parameter.VAR_KEYWORD:
             continue
-        kind, choices = _vocabulary(hints[parameter.name], f"{noun}.{name}({parameter.name})")
+        hint = hints[parameter.name]
+        kind, choices = _vocabulary(hint, f"{noun}.{name}({parameter.name})")
         required = parameter.default is inspect.Parameter.empty
         parameters.append(
             Parameter(
@@ -277,6 +282,7 @@ def _define(noun: str, name: str, function: Callable[..., Any], **kinds: bool) -
                 kind,
                 choices,
                 required,
+                NoneType in get_args(hint),
                 None if required else parameter.default,
                 parameter.kind is not inspect.Parameter.KEYWORD_ONLY,
             )
