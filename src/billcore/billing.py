@@ -32,9 +32,10 @@ from billcore.domain.invoice import Invoice
 from billcore.domain.payment import Payment
 from billcore.domain.refund import Refund
 from billcore.domain.subscription import Subscription
+from billcore.domain.writes import Writes
 from billcore.engine.leases import Leases
 from billcore.engine.outbox import deliver_events
-from billcore.engine.run import RunReport, Watcher, approve_sends, deliver_sends, run, unwatched
+from billcore.engine.run import RunReport, Watcher, approve_all, deliver_sends, run, unwatched
 from billcore.engine.webhooks import Door
 from billcore.engine.work import BATCH, Workplace
 from billcore.errors import InvalidValue, Refused
@@ -318,21 +319,22 @@ class Billing:
         raise AssertionError("a dry run was kept")
 
     def _tried(self, tx: Transaction, call: Call) -> None:
-        scope = self._scope(tx, self.clock.now(), call.actor)
-        scope.dry = True
-        call = call.converted(scope)
-        result = call.run(scope)
-        made = [*scope.saved, scope.writes]
-        tx.save(scope.writes)
-        sends = scope.sends
-        if sends:
-            now = self.clock.now()
+        now, place = self.clock.now(), self._workplace()
+        made, tried = list[Writes](), tuple[str, ...]()
+        while True:
             scope = self._scope(tx, now, call.actor)
-            approve_sends(scope, sends)
-            tx.save(scope.writes)
-            made += [*scope.saved, scope.writes]
-        final = call.noun.settled(scope, result, [p.id for p in sends])
-        raise RolledBack(preview_of(final, made))
+            scope.dry = True
+            converted = call.converted(scope)
+            debt = call.noun.next_debt(converted.arguments, scope, tried) if call.definition.debts else None
+            if debt is None:
+                break
+            scope.collects.add(debt.customer_id)
+            made += approve_all(place, tx, scope)
+            tried = (*tried, debt.id)
+        result = evolve(converted, answer=DebtsTried(tried) if tried else None).run(scope)
+        made += approve_all(place, tx, scope)
+        final = call.noun.settled(self._scope(tx, now, call.actor), result, [one.id for one in scope.sends])
+        raise RolledBack(preview_of(tx, final, made))
 
     # -- embedding ------------------------------------------------------------------------------------------
 

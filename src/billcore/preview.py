@@ -8,6 +8,8 @@ from attrs import frozen
 from billcore.domain.invoice import CreditNote, Invoice
 from billcore.domain.payment import Payment
 from billcore.domain.writes import Writes
+from billcore.store.invoice import by_ids
+from billcore.store.transaction import Transaction
 
 T = TypeVar("T")
 
@@ -30,9 +32,9 @@ class RolledBack(Exception):
         self.preview = preview
 
 
-def preview_of(value: object, made: Sequence[Writes]) -> Preview[object]:
-    """The preview of a result from all that was written for it."""
-    invoices: dict[str, Invoice] = {}
+def preview_of(tx: Transaction, value: object, made: Sequence[Writes]) -> Preview[object]:
+    """The preview of a result from all that was written for it; invoices are read as they stand, with their lines."""
+    invoices: dict[str, None] = {}
     notes: dict[str, CreditNote] = {}
     payments: dict[str, Payment] = {}
     new = {payment.id for writes in made for payment in writes.new(Payment)}
@@ -40,9 +42,11 @@ def preview_of(value: object, made: Sequence[Writes]) -> Preview[object]:
         for record in writes:
             match record:
                 case Invoice():
-                    invoices[record.id] = record
+                    invoices[record.id] = None
                 case CreditNote():
                     notes[record.id] = record
                 case Payment() if record.id in new:  # Others are given back, or were there before.
                     payments[record.id] = record
-    return Preview(value, tuple(invoices.values()), tuple(notes.values()), tuple(payments.values()))
+    stored = by_ids(tx, invoices)
+    there = tuple(stored[invoice_id] for invoice_id in invoices if invoice_id in stored)
+    return Preview(value, there, tuple(notes.values()), tuple(payments.values()))

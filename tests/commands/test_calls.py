@@ -197,3 +197,35 @@ def test_too_many_or_wrong_parameters_are_named() -> None:
     assert refusal(billing.customers.get, "acme", "x").code == "invalid_parameter"
     refused = refusal(billing.customers.create, "x", nmae="X")
     assert refused.code == "invalid_parameter" and "name" in refused.remedy
+
+
+def seen(invoices):
+    return sorted((one.purpose, one.status, one.total, one.paid, len(one.lines)) for one in invoices)
+
+
+def test_a_dry_run_pays_what_would_be_collected_at_once() -> None:
+    """A change has its invoice collected after its commit; what was owed before is there with its lines too."""
+    billing = running()
+    change = {"price": "pro-fee", "period": "reset", "proration": "full"}
+    preview = billing.subscriptions.change("s1", **change, dry_run=True)
+    assert [(one.status, one.captured) for one in preview.payments] == [("succeeded", 3000)]
+    billing.gateway("test").script([], default="decline:do_not_honor")
+    billing.run(day("02-02"))
+    owed = len(billing.invoices.list())
+    billing.gateway("test").script([], default="approve")
+    preview = billing.subscriptions.retry("s1", dry_run=True)
+    assert (preview.value.state, seen(preview.invoices)[0][1:4]) == ("active", ("paid", 3000, 3000))
+    assert all(one.lines for one in preview.invoices)
+    assert billing.subscriptions.get("s1").state == "past_due" and len(billing.invoices.list()) == owed
+
+
+def test_a_dry_run_of_a_return_collects_the_debt_first() -> None:
+    billing = running()
+    billing.gateway("test").script([], default="decline:do_not_honor")
+    billing.run(day("02-02"))
+    billing.subscriptions.cancel("s1")
+    billing.gateway("test").script([], default="approve")
+    preview = billing.subscriptions.reactivate("s1", dry_run=True)
+    billing.subscriptions.reactivate("s1")
+    assert len(preview.invoices) == 2
+    assert set(seen(preview.invoices)) <= set(seen(billing.invoices.list()))

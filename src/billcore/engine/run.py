@@ -9,16 +9,18 @@ from attrs import define, evolve, field, frozen
 from billcore.commands.scope import Scope
 from billcore.domain.payment import Outcome, Payment
 from billcore.domain.refund import Refund
+from billcore.domain.writes import Writes
 from billcore.engine.actions import do_actions
 from billcore.engine.agenda import Agenda, Due, read_agenda
 from billcore.engine.claims import Worked
-from billcore.engine.collection import Settled, collect, record, send
+from billcore.engine.collection import Settled, collect, plan_attempts, record, send
 from billcore.engine.dunning import do_steps
 from billcore.engine.inbox import hear
 from billcore.engine.refunding import Told, check_refunds, record_refunds, send_refunds
 from billcore.engine.resolving import resolve
 from billcore.engine.work import Workplace, without_garbage_collection
 from billcore.store import invoice as invoices
+from billcore.store.database import Transaction
 from billcore.store.due import EVERYBODY, Among
 from billcore.store.types import text_to_instant
 
@@ -148,8 +150,28 @@ def deliver_sends(place: Workplace, sends: Collection[Payment | Refund], custome
             collect(place, [Due(text_to_instant(at), customer, row_id) for at, customer, row_id in rows])
 
 
-def approve_sends(scope: Scope, sends: Collection[Payment | Refund]) -> None:
-    """Settle what a dry run would send as if every gateway had approved (behaviour 3.8)."""
+def approve_all(place: Workplace, tx: Transaction, scope: Scope) -> list[Writes]:
+    """Save what a dry run has made, and send and collect as if every gateway had approved (behaviour 3.8).
+
+    Returns all that was written.
+    """
+    now = place.clock.now()
+    made = scope.save()
+    approving = place.open_scope(tx, now)
+    _approve(approving, scope.sends)
+    made += approving.save()
+    while rows := invoices.due(tx, now, place.batch, Among(scope.collects)) if scope.collects else ():
+        planning, approving = place.open_scope(tx, now), place.open_scope(tx, now)
+        planning.keep_all({customer for _, customer, _ in rows})
+        due = [Due(text_to_instant(at), customer, row_id) for at, customer, row_id in rows]
+        sends, _ = plan_attempts(place, planning, due, {})
+        made += planning.save()
+        _approve(approving, sends)
+        made += approving.save()
+    return made
+
+
+def _approve(scope: Scope, sends: Collection[Payment | Refund]) -> None:
     now = scope.now
     charges = [one for one in sends if isinstance(one, Payment)]
     record(scope, [Settled(one.id, one.customer_id, Outcome("approved", one.amount), now) for one in charges])
