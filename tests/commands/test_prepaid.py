@@ -265,6 +265,42 @@ def test_usage_is_compared_at_once() -> None:
     assert (state(billing), money(billing)) == ("suspended", 501)
 
 
+def test_usage_that_is_corrected_is_compared_at_once() -> None:
+    billing = prepaid("35.00", components={"calls": "0"})
+    billing.usage.record("s1", "calls", "50", event_id="e1")
+    seen = []
+    for quantity in ("51", "50", "500", "0"):
+        billing.usage.correct("s1", "calls", "e1", quantity)
+        seen.append(state(billing))
+    billing.usage.record("s1", "calls", "51")
+    billing.usage.record("s1", "calls", "-1")
+    assert seen == ["suspended", "active", "suspended", "active"] and state(billing) == "active"
+
+
+def test_less_usage_lets_the_others_of_the_same_money_go_on() -> None:
+    billing = books()
+    billing.prepayments.add("acme", amount="65.00")
+    for reference in ("s1", "s2"):
+        billing.subscriptions.create(reference, "acme", "pro-m", collection="prepaid", components={"calls": "0"})
+    billing.usage.record("s1", "calls", "30", event_id="e1")
+    billing.usage.record("s2", "calls", "30")
+    assert state(billing, "s2") == "suspended"
+    billing.usage.correct("s1", "calls", "e1", "20")
+    assert (state(billing, "s1"), state(billing, "s2")) == ("active", "active")
+
+
+@pytest.mark.parametrize("given", [{}, {"price": "pro-fee"}, {"proration": "full"}, {"price": "pro-late"}])
+def test_a_new_period_of_a_suspended_one_bills_the_time_that_it_missed(given) -> None:
+    """Nine of February's 28 days, as they are when the money comes first (9.8)."""
+    billing = prepaid("35.00")
+    billing.run(day("02-10"))
+    billing.subscriptions.change("s1", period="reset", **given)
+    missed = documents(billing)[-1][3][0]
+    assert missed == ("product", 964)
+    billing.prepayments.add("acme", amount="100.00")
+    assert state(billing) == "active"
+
+
 def test_usage_of_all_his_subscriptions_counts_against_one_prepayment() -> None:
     billing = books()
     billing.prepayments.add("acme", amount="65.00")

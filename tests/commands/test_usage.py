@@ -138,3 +138,27 @@ def test_every_event_is_billed_once_or_not_at_all() -> None:
     billing.subscriptions.resume("s1")
     billing.run(day("03-01"))
     assert sum(sum(usage(billing, place)) for place in (2, 3)) == 100
+
+
+def test_usage_of_a_time_without_the_subscription_is_refused() -> None:
+    """No period would ever bill it."""
+    billing = metered(starts_at=day("01-20"))
+    assert refusal(billing.usage.record, "s1", "calls", "1").code == "transition_not_allowed"
+    billing.run(day("01-25"))
+    billing.usage.record("s1", "calls", "10", timestamp=day("01-20"))
+    before = metered("01-05")
+    for books_, when in ((billing, day("2025-12-01")), (before, day("2025-12-31", 23))):
+        assert refusal(books_.usage.record, "s1", "calls", "1", timestamp=when).code == "invalid_value"
+
+
+def test_a_customer_stands_for_the_subscription_that_may_have_the_component() -> None:
+    billing = books()
+    billing.subscriptions.create("s1", "acme", "solo-m")
+    billing.subscriptions.create("s2", "acme", "pro-m")
+    assert billing.usage.record(component="calls", quantity="10", customer="acme").subscription_id == (
+        billing.subscriptions.get("s2").id
+    )
+    billing.subscriptions.create("s3", "acme", "pro-m")
+    billing.usage.record(component="calls", quantity="10", customer="acme")
+    billing.run(day("02-01"))
+    assert sorted(one.total for one in billing.invoices.list()) == [900, 3000, 3000, 900 + 3000 + 3000 + 200]

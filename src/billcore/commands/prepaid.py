@@ -29,11 +29,13 @@ from billcore.store import subscription as subscriptions
 
 
 def usage_came(scope: Scope, subscription_id: str) -> None:
-    """Compare at once after usage: what is not covered suspends, and what is low is topped up."""
+    """Compare at once after usage: what is not covered suspends, or else wakes again, and what is low is topped up."""
     scope.flush()
     sub = scope.subscription(subscription_id)
     mine = _prepaid(scope, sub.customer_id, sub.currency)
-    if sub.state == "active" and _left(scope, mine, sub.customer_id, sub.currency) < 0:
+    if _left(scope, mine, sub.customer_id, sub.currency) >= 0:  # Less was used than it seemed.
+        _wake_all(scope, mine)
+    elif sub.state == "active":
         step = suspend(sub, "balance_short", scope.now, scope.actor, scope.new_id)
         _write(scope, step)
         scope.flush()
@@ -45,10 +47,14 @@ def money_came(scope: Scope, customer_id: str, currency: str) -> None:
     if not _prepaid(scope, customer_id, currency):
         return
     scope.flush()
-    for sub in _prepaid(scope, customer_id, currency):
+    _wake_all(scope, _prepaid(scope, customer_id, currency))
+    top_up_where_low(scope, customer_id, currency)
+
+
+def _wake_all(scope: Scope, subs: Sequence[Subscription]) -> None:
+    for sub in subs:
         if sub.state == "suspended":
             _wake(scope, sub.id)
-    top_up_where_low(scope, customer_id, currency)
 
 
 def _wake(scope: Scope, subscription_id: str) -> None:

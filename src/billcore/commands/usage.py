@@ -7,7 +7,7 @@ from typing import Unpack
 
 from attrs import evolve
 
-from billcore.commands.components import new_item
+from billcore.commands.components import new_item, offers
 from billcore.commands.interim import Rerated, bill_crossed, rerate
 from billcore.commands.parameters import (
     Code,
@@ -55,18 +55,19 @@ class Usage(Noun):
     ) -> UsageEvent:
         """Record what was consumed; events are aggregated and billed in arrears. Negative quantities correct.
 
-        `customer` stands for the one running subscription of his that has the component. `event_id` makes a repeat
+        `customer` stands for the one running subscription of his that has the component, or where none has it for the
+        one whose product offers it. `event_id` makes a repeat
         harmless: the same event is answered with the first one, another with its id is refused (idempotency_conflict).
         A component that is not attached is attached with its first price. `properties` are what the component may be
         measured by. Usage that reaches a threshold of the product's price is invoiced and collected at once; paid in
         advance, a subscription whose usage is not covered is suspended (behaviour 9.8). Raises component_not_offered,
-        invalid_value (not metered, a time to come, a property that is missing), and
-        transition_not_allowed when the subscription has ended.
+        invalid_value (not metered, a time to come or before the subscription, a property that is missing), and
+        transition_not_allowed when the subscription has ended or not begun.
         """
         code, amount = _needed("component", component), _needed("quantity", quantity)
         assert isinstance(code, str) and isinstance(amount, Decimal)
         sub = _subscription(scope, subscription, customer, code)
-        if sub.state in END or sub.state == "pending":
+        if not _runs(sub):
             raise Refused(
                 "transition_not_allowed",
                 f"Subscription {sub.reference} is {sub.state}; it takes no usage.",
@@ -74,10 +75,7 @@ class Usage(Noun):
                 state=sub.state,
             )
         at = timestamp if isinstance(timestamp, datetime) else scope.now
-        if at > scope.now:
-            raise InvalidValue(
-                f"timestamp {at.isoformat()} lies in the future.", remedy="Record usage after it happened."
-            )
+        _require_within(sub, at, scope.now)
         if event_id is not None:
             earlier = store.find(scope.tx, sub.id, code, event_id)
             if earlier is not None:
@@ -88,9 +86,7 @@ class Usage(Noun):
         own = (sub.customer_id, sub.id, item.id, code, event_id or new_id)
         event = UsageEvent(new_id, *own, amount, at, scope.now, properties or {})
         scope.writes.add(event)
-        bill_crossed(scope, sub)
-        if sub.collection == "prepaid":
-            usage_came(scope, sub.id)
+        _came(scope, sub)
         return event
 
     @verb(collects=True)
@@ -142,7 +138,7 @@ class Usage(Noun):
         )
         scope.writes.add(made)
         if sub.state not in END:
-            bill_crossed(scope, sub)
+            _came(scope, sub)
         return made
 
     @verb(collects=True)
@@ -203,7 +199,7 @@ def _needed(name: str, value: object) -> object:
 
 
 def _subscription(scope: Scope, named: str | None, customer: str | None, component: str) -> Subscription:
-    """The subscription that is named, or the customer's one running subscription that has the component."""
+    """The subscription that is named, or the customer's one running subscription that has or may have the component."""
     if named is not None:
         sub = scope.subscription(named)
         if customer is not None and scope.customer(customer).id not in (sub.customer_id, sub.owner_id):
@@ -214,22 +210,45 @@ def _subscription(scope: Scope, named: str | None, customer: str | None, compone
             )
         return sub
     owner = scope.customer(str(_needed("subscription", customer)))
+    running = [sub for sub in subscriptions.of_customers(scope.tx, [owner.id], scope.catalog.coupons) if _runs(sub)]
     having = [
-        sub
-        for sub in subscriptions.of_customers(scope.tx, [owner.id], scope.catalog.coupons)
-        if sub.state not in END
-        and sub.state != "pending"
-        and any(item.component == component and item.ended_at is None for item in sub.items)
+        sub for sub in running if any(item.component == component and item.ended_at is None for item in sub.items)
     ]
+    if not having:
+        prices = scope.prices({sub.price_id for sub in running})
+        product_of = scope.catalog.catalog.product_of
+        having = [sub for sub in running if offers(product_of(prices[sub.price_id]), component)]
     if len(having) == 1:
         return having[0]
     names = ", ".join(sub.reference for sub in having) or "none"
     raise InvalidValue(
-        f"Customer {owner.reference} has {component} on {len(having)} running subscriptions: {names}.",
+        f"Customer {owner.reference} has or may have {component} on {len(having)} running subscriptions: {names}.",
         remedy="Name the subscription.",
         parameter="subscription",
         subscriptions=[sub.reference for sub in having],
     )
+
+
+def _runs(sub: Subscription) -> bool:
+    """Whether it takes usage: it has begun, if only with a trial, and has not ended."""
+    return sub.state not in END and sub.state not in ("pending", "awaiting_signup")
+
+
+def _require_within(sub: Subscription, at: datetime, now: datetime) -> None:
+    """Refuse an instant at which nothing was there to be used: no period would ever bill it."""
+    if at > now:
+        raise InvalidValue(
+            f"timestamp {at.isoformat()} lies in the future.",
+            remedy="Record usage after it happened.",
+            parameter="timestamp",
+        )
+    began = min(one for one in (sub.created_at, sub.starts_at, sub.activated_at) if one is not None)
+    if at < began:
+        raise InvalidValue(
+            f"timestamp {at.isoformat()} lies before subscription {sub.reference} began, at {began.isoformat()}.",
+            remedy="Record usage of the subscription that ran then.",
+            parameter="timestamp",
+        )
 
 
 def _attached(scope: Scope, sub: Subscription, component: str) -> tuple[Subscription, Item]:
@@ -244,6 +263,13 @@ def _attached(scope: Scope, sub: Subscription, component: str) -> tuple[Subscrip
     if attached.next_action_at != sub.next_action_at:  # Its own interval ends before the product's.
         scope.writes.put(attached)
     return attached, item
+
+
+def _came(scope: Scope, sub: Subscription) -> None:
+    """What follows from usage, more of it or less: a bill at a threshold, a comparison with the money."""
+    bill_crossed(scope, sub)
+    if sub.collection == "prepaid":
+        usage_came(scope, sub.id)
 
 
 def _check_measure(scope: Scope, component: str, quantity: Decimal, properties: Mapping[str, str]) -> None:

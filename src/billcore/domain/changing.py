@@ -109,7 +109,7 @@ def _with_new_period(
     """The running period ends at the change: what is in arrears is billed, a new period or a trial begins."""
     owed, usage = closing_lines(sub, facts, wish.at)
     assert sub.period_end is not None
-    if sub.period_end < wish.at and sub.state in BILLING:  # Its renewal is late: until now it ran as it was.
+    if sub.period_end < wish.at and _ran_on(sub):  # Its renewal is late: until now it ran as it was.
         owed += extension(sub, facts, Period(sub.period_end, wish.at))
     prorated = (wish.proration or "prorated") == "prorated"
     items = (sub.id, *(item.id for item in sub.items))
@@ -127,6 +127,11 @@ def _with_new_period(
         step = _into_period(sub, fresh, target, wish, running, new_id)
     lines = (*owed, *facts.waiting, *step.lines)
     return Decision(evolve(step, lines=lines, usage=usage, usage_until=wish.at), given_back)
+
+
+def _ran_on(sub: Subscription) -> bool:
+    """Whether time behind its period is billed sooner or later: where it is suspended, when there is money for it."""
+    return sub.state in BILLING or (sub.state == "suspended" and sub.previous_state is None)
 
 
 def _into_trial(sub: Subscription, fresh: Subscription, target: Target, wish: Wish, running: Renewal | None) -> Step:
