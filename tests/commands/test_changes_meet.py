@@ -308,3 +308,30 @@ def test_an_extension_up_to_another_billing_day_counts_by_that_day_then_and_late
     billing.run(day("02-05"))
     billing.subscriptions.change("s1", quantity=2)
     assert billed(billing) == [3100, 1400, 1000]
+
+
+def test_a_component_in_arrears_that_is_taken_away_whole_was_not_there_in_its_period(billing) -> None:
+    billing.subscriptions.create("s1", "acme", "pro-m", components={"desks": "2"})
+    billing.run(day("02-11"))
+    billing.subscriptions.set_component("s1", "desks", "0", downgrade="full")
+    billing.run(day("03-01"))
+    assert billed(billing) == [3100, 3100 + 6200, 3100]
+    assert billing.verify().ok
+
+
+@pytest.mark.parametrize(("price", "later"), [("two", 20000), ("none", 4000)])
+def test_the_minimum_of_a_period_is_that_of_the_price_it_began_with(stores, price, later) -> None:
+    """Without proration the new price counts from the next period on (6.1)."""
+    prices = [
+        {"code": code, "amount": amount, "every": "1 month"} | ({"minimum": minimum} if minimum else {})
+        for code, amount, minimum in (("one", "20.00", "100.00"), ("two", "40.00", "200.00"), ("none", "40.00", None))
+    ]
+    billing = books(catalog={"products": [{"code": "pro", "name": "Pro", "prices": prices}]})
+    billing.subscriptions.create("s1", "acme", "one")
+    billing.run(day("01-16"))
+    billing.subscriptions.change("s1", price, proration="none")
+    billing.run(day("02-01"))
+    assert billed(billing) == [2000, 8000 + 4000]
+    billing.run(day("03-01"))
+    assert billed(billing)[-1] == later
+    assert billing.verify().ok

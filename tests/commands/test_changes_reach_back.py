@@ -166,3 +166,27 @@ def test_a_piece_of_the_past_that_costs_less_than_half_a_unit_is_no_gap(billing)
     billing.subscriptions.set_component("s1", "seats", "3", effective_at=day("06-18"), **PRORATED)
     billing.run(day("07-20"))
     assert billing.verify().ok
+
+
+WHOLE = {"upgrade": "full", "downgrade": "full"}
+
+
+def test_a_whole_difference_is_billed_for_each_period_it_reaches_back_into(billing) -> None:
+    billing.subscriptions.create("s1", "acme", "pro-m", components={"hosting": "1", "seats": "1"})
+    billing.run(day("07-11"))
+    billing.subscriptions.set_component("s1", "seats", "3", effective_at=day("06-16"), **WHOLE)
+    assert charged(billing) == [("seats-p", "06-16", "07-01", 6200), ("seats-p", "07-01", "08-01", 6200)]
+    billing.subscriptions.set_component("s1", "desks", "2", effective_at=day("06-16"), **WHOLE)
+    assert charged(billing) == [("desks-p", "06-16", "07-01", 6200)]
+    billing.run(day("08-01"))
+    assert ("desks-p", "07-01", "08-01", 6200) in charged(billing)
+    assert billing.verify().ok
+
+
+@pytest.mark.parametrize("code", ["desks", "seats"])
+def test_what_was_there_with_no_units_begins_with_the_next_period(billing, code) -> None:
+    billing.subscriptions.create("s1", "acme", "pro-m", components={code: "0"})
+    billing.run(day("07-11"))
+    billing.subscriptions.set_component("s1", code, "2", effective_at=day("06-16"), upgrade="none")
+    billing.run(day("09-02"))
+    assert billing.verify().ok

@@ -6,9 +6,11 @@ from datetime import datetime
 from billcore.commands.metered import load_usage
 from billcore.commands.scope import Scope
 from billcore.commands.waiting import waiting_lines
+from billcore.domain.catalog import Price
 from billcore.domain.customer import Customer
 from billcore.domain.facts import Facts
 from billcore.domain.subscription import Subscription
+from billcore.store import change as changes
 from billcore.store import customer as customers
 from billcore.store import invoice as invoices
 from billcore.store import subscription as subscriptions
@@ -23,12 +25,13 @@ def load_facts(
     usage, rated_at = load_usage(scope, subs, until, known)
     if rated_at:
         prices = {**prices, **scope.prices(rated_at)}
+    committed = _committed(scope, subs)
     billed = invoices.billed_since(
         scope.tx,
         {
             (sub.customer_id, sub.id): sub.period_start
             for sub in subs
-            if sub.period_start is not None and prices[sub.price_id].minimum is not None
+            if sub.period_start is not None and (committed.get(sub.id) or prices[sub.price_id]).minimum is not None
         },
     )
     had_trials = _had_trials(scope, subs)
@@ -54,8 +57,17 @@ def load_facts(
             tuple(waiting.get(sub.id, ())),
             scope.actor,
             base=bases[sub.base_id] if sub.base_id is not None else None,
+            committed=committed.get(sub.id),
         )
     return found
+
+
+def _committed(scope: Scope, subs: Sequence[Subscription]) -> dict[str, Price]:
+    """By subscription, the price that its running period began with, where another one holds only from the next on."""
+    waiting = [sub for sub in subs if sub.changed_at and sub.period_end and sub.changed_at >= sub.period_end]
+    begun = [changes.running(scope.tx, sub.customer_id, sub.id, sub.sequence) for sub in waiting]
+    prices = scope.prices({row.price_id for row in begun if row is not None}) if begun else {}
+    return {row.subscription_id: prices[row.price_id] for row in begun if row is not None}
 
 
 def _bases(scope: Scope, subs: Sequence[Subscription]) -> dict[str, Subscription]:

@@ -169,7 +169,8 @@ class ComponentChanges:
     def _stays_paid(self, change: ItemChange, paid: Decimal) -> Item:
         """Nothing is billed now: what is paid stays so, and the rest costs from the next period on."""
         item = change.after
-        if change.before is None:
+        nothing_yet = not change.units_before and not paid and item.ended_at is None
+        if change.before is None or nothing_yet:
             return evolve(item, added_at=self._period_of(item).end, paid_quantity=paid)
         return evolve(item, paid_quantity=paid if paid != item.quantity or item.ended_at is not None else None)
 
@@ -180,21 +181,26 @@ class ComponentChanges:
         ]
 
     def _whole_difference(self, change: ItemChange, paid: Decimal, bill: ChangeBill, *, waits: bool) -> None:
-        """The difference at its whole price; its time is covered above what is paid already."""
+        """The difference at its whole price, of each period; its time is covered above what is paid already."""
+        running = self._period_of(change.after)
+        earlier = [piece for piece, _ in self._time_left(change.after) if piece.end <= running.start]
+        for period in (*earlier, Period(max(self.wish.at, running.start), running.end)):
+            bill.charge([self._difference(change, paid, period)], waits=waits)
+
+    def _difference(self, change: ItemChange, paid: Decimal, period: Period) -> DraftLine | None:
         item, price = change.after, self._price(change.after)
-        period = Period(max(self.wish.at, self._period_of(item).start), self._period_of(item).end)
         line = item_line(self.after, item, self.target.facts, period, period, item.quantity)
         old = self.facts.prices[change.before.price_id] if change.before is not None else price
         before = charge_for(old, self.sub.currency, paid) if change.before is not None else 0
         amount = prorate_charge(Fraction(charge_for(price, self.sub.currency, item.quantity)) - before, Portion(1, 1))
         if line is None or amount <= 0:
-            return
+            return None
         if change.before is not None:
             above = {"above": str(paid), "above_price": old.id}
             # Fewer units may cost more, at another price or in another tier.
             units = item.quantity - paid if item.quantity > paid else item.quantity
             line = evolve(line, amount=amount, quantity=units, basis={**line.basis, **above}, layer=1)
-        bill.charge([line], waits=waits)
+        return line
 
     def _removed_part(
         self, change: ItemChange, paid: Decimal, units: Decimal, bill: ChangeBill, *, waits: bool
@@ -215,17 +221,19 @@ class ComponentChanges:
     def _in_arrears(self, change: ItemChange, mode: ChangeMode, bill: ChangeBill, *, waits: bool) -> Item:
         """What was there until now is billed at the period's end as it was; `full` counts for the whole period.
 
-        What a change in the past reaches of periods that are billed already is given back and billed again.
+        What a change in the past reaches of periods that are billed already is given back and billed again, or with
+        `full` billed in addition. What is taken away with `full` ends where its part of the period began.
         """
-        item = change.after
-        if mode == "full" and change.before is not None and item.ended_at is None:
-            return item
-        period = self._period_of(item)
+        item, period = change.after, self._period_of(change.after)
+        if mode == "full" and item.ended_at is None:
+            return self._whole_in_arrears(change, period, bill, waits=waits)
         until = period.end if mode == "none" else min(max(self.wish.at, period.start), period.end)
         if change.before is not None and change.before.ended_at is None:
             start = max(period.start, self.sub.arrears_from or period.start)
             begun = billed_from(start, self.sub.free_until, change.before.added_at, change.before.changed_at)
-            if begun < until and not (mode == "full" and item.ended_at is not None):
+            if mode == "full" and item.ended_at is not None:
+                item = evolve(item, ended_at=min(begun, item.ended_at))
+            elif begun < until:
                 span = self._span_of(item)
                 bill.wait([item_line(self.sub, change.before, self.facts, Period(begun, until), span)])
         if mode == "prorated":
@@ -240,11 +248,21 @@ class ComponentChanges:
                     if piece.start < period.start
                 ]
                 bill.charge(lines, waits=waits)
+        if mode == "none" and not change.units_before and item.ended_at is None:  # There was nothing until then.
+            return evolve(item, added_at=period.end)
         if change.before is None:
-            return item if mode == "prorated" else evolve(item, added_at=period.end if mode == "none" else period.start)
+            return item
         if mode == "prorated" and item.added_at > self.wish.at:
             item = evolve(item, added_at=self.wish.at)
         return evolve(item, changed_at=until)
+
+    def _whole_in_arrears(self, change: ItemChange, period: Period, bill: ChangeBill, *, waits: bool) -> Item:
+        """Whole periods at the new quantity: the running one at its end, those that are billed already in addition."""
+        earlier = [piece for piece, _ in self._time_left(change.after) if piece.end <= period.start]
+        paid = _paid_units(change)
+        bill.charge([self._difference(change, paid, piece) for piece in earlier], waits=waits)
+        since = earlier[0].start if earlier else period.start
+        return change.after if change.before is not None else evolve(change.after, added_at=since)
 
     # -- time -----------------------------------------------------------------------------------------------
 

@@ -28,8 +28,9 @@ class Facts:
     """One subscription's surroundings at a decision. `prices` is by id; `usage` by item id.
 
     `billed_in_period` is what the current period's lines add up to so far (minor units, before discount and tax);
-    it is loaded only where the price has a minimum. `waiting` are lines of earlier commands that the next document of
-    the subscription bills. Without `trial_allowed` the customer had his trial already (setting trial_once).
+    it is loaded only where the price has a minimum. `committed` is the price whose minimum the current period has,
+    where a change left it that of before (6.1: proration none). `waiting` are lines of earlier commands that the next
+    document of the subscription bills. Without `trial_allowed` the customer had his trial already (setting trial_once).
     `spanned` is time that was billed, in its order, by the id of the item (the product's is the subscription's): that
     which a change reaches back into, where it was billed at the interval that there is now. `base` is what an add-on
     ends with (behaviour 6.6), as it is by then.
@@ -49,6 +50,7 @@ class Facts:
     actor: str = "engine"
     spanned: Mapping[str, tuple[Spanned, ...]] = field(factory=dict)
     base: Subscription | None = None
+    committed: Price | None = None
 
     def schedule(self, sub: Subscription) -> Schedule:
         """The boundaries of the subscription's product price."""

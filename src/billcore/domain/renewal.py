@@ -313,6 +313,8 @@ def _to_minimum(
     Of them those count that bill time before `ended`: what own intervals bill ahead is of the next period.
     """
     assert sub.period_start is not None
+    if facts.committed is not None:
+        facts = evolve(facts, price=facts.committed)
     start = billed_from(max(sub.arrears_from or sub.period_start, sub.period_start), sub.free_until)
     if facts.price.minimum is None or start >= timed_until:
         return []
