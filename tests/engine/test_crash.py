@@ -17,7 +17,13 @@ def dying(*args):
     """What a program of these tests says, line by line; it runs in a process of its own because it forks."""
     quiet = {name: text for name, text in os.environ.items() if not name.startswith("COVERAGE")}
     done = subprocess.run(
-        [sys.executable, "-m", *args], capture_output=True, text=True, cwd=ROOT, env=quiet, timeout=400, check=False
+        [sys.executable, "-m", *args],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=quiet,
+        timeout=2000 if ALL else 400,  # All points on PostgreSQL are hundreds of processes.
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
