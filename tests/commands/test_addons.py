@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.builders import books, day
+from tests.builders import books, day, refusal
 
 
 def based(price="pro-m", addon="support-m", at="01-01", **terms):
@@ -252,3 +252,16 @@ def test_an_add_on_that_starts_later_has_the_dates_of_its_base() -> None:
     billing.subscriptions.create("a1", "acme", "support-m", base="s1", starts_at="2026-01-16T12:00")
     billing.run(day("02-05"))
     assert lines(billing) == [("01-16", "02-01", 250), ("02-01", "03-01", 500)]
+
+
+def test_a_new_period_reaches_back_no_further_than_the_running_ones_of_add_ons() -> None:
+    """They would take its dates, and have begun a period since."""
+    billing = books()
+    billing.subscriptions.create("s1", "acme", "pro-y")
+    billing.subscriptions.create("a1", "acme", "support-m", base="s1")
+    billing.run(day("02-06"))
+    refused = refusal(billing.subscriptions.change, "s1", "pro-m", effective_at=day("01-20"))
+    assert refused.code == "invalid_value" and "a1" in refused.message
+    billing.subscriptions.change("s1", "pro-m", effective_at=day("02-03"))
+    assert {one.period_start for one in billing.subscriptions.list()} == {day("02-03")}
+    assert billing.verify().ok

@@ -39,6 +39,7 @@ from billcore.domain.subscription import Subscription
 from billcore.errors import InvalidValue, Refused
 from billcore.settings import ChangeMode
 from billcore.store import change as store
+from billcore.store import subscription as subscriptions
 from billcore.store.types import text_to_instant
 
 
@@ -253,12 +254,14 @@ def _require_reachable(scope: Scope, sub: Subscription, at: datetime, *, new_per
             remedy="Leave effective_at out.",
             parameter="effective_at",
         )
-    if new_period and at < sub.period_start:
-        raise InvalidValue(
-            f"The running period of subscription {sub.reference} began at {sub.period_start:%Y-%m-%d %H:%M} UTC.",
-            remedy="A new period begins inside it; keep the dates to reach back further.",
-            parameter="effective_at",
-        )
+    addons = subscriptions.addons(scope.tx, [sub.id], scope.catalog.coupons) if new_period else []
+    for one in (sub, *(addon for addon in addons if addon.ended_at is None)):  # They take its dates (behaviour 6.6).
+        if new_period and one.period_start is not None and at < one.period_start:
+            raise InvalidValue(
+                f"The running period of subscription {one.reference} began at {one.period_start:%Y-%m-%d %H:%M} UTC.",
+                remedy="A new period begins inside it; keep the dates to reach back further.",
+                parameter="effective_at",
+            )
     back = store.returned_at(scope.tx, sub.id)
     first = max(sub.activated_at, text_to_instant(back)) if back is not None else sub.activated_at
     if at < first:
